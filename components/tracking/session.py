@@ -1,0 +1,98 @@
+"""Opening and closing runs: one parent per chain, one child per executed stage.
+
+A run ends FINISHED, FAILED (an exception) or KILLED (Ctrl-C or SIGTERM). What SIGKILL leaves behind as RUNNING is
+settled by `close_parent`, since a dead process cannot do it.
+"""
+
+import signal
+import threading
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from components.tracking.run import ProgressCallback, Run, pop, push
+
+STATUSES = ("FINISHED", "FAILED", "KILLED")
+
+
+class Terminated(SystemExit):
+    """SIGTERM arrived while a run was open; leaves with the shell's code for it, 143."""
+
+
+def open_parent(
+    name: str, *, uri: str, artifact_root: Path, experiment: str, tags: Mapping[str, Any] | None = None
+) -> str:
+    """Id of a new RUNNING run that the chain's stage runs will hang below."""
+    from components.tracking.store import create_run  # MLflow takes seconds to import: only who opens a run pays
+
+    return create_run(name, uri=uri, artifact_root=artifact_root, experiment=experiment, parent=None, tags=tags).run_id
+
+
+def close_parent(uri: str, run_id: str, status: str) -> None:
+    """End the parent run with `status`, and mark as KILLED those children that still claim to run."""
+    if status not in STATUSES:
+        raise ValueError(f"unknown run status {status!r}; allowed: {', '.join(STATUSES)}")
+    from components.tracking.store import end_run, kill_unfinished_children
+
+    kill_unfinished_children(uri, run_id)
+    end_run(uri, run_id, status)
+
+
+@contextmanager
+def open_run(
+    name: str,
+    *,
+    uri: str,
+    artifact_root: Path,
+    experiment: str,
+    parent_run_id: str | None = None,
+    tags: Mapping[str, Any] | None = None,
+    on_progress: ProgressCallback | None = None,
+    system_metrics: bool = False,
+) -> Generator[Run]:
+    """A new run that is `current_run()` inside the block and is closed with the right status at its end.
+
+    `uri` is an MLflow tracking URI (`sqlite:////absolute/path.db` or a server); `artifact_root` is used only when the
+    experiment does not exist yet and the store is a local file. `on_progress(done, total, fields)` gets what the stage
+    reports. With `system_metrics`, CPU, memory and disk are sampled every 5 s.
+    """
+    from components.tracking.store import create_run, monitored  # see open_parent
+
+    backend = create_run(
+        name, uri=uri, artifact_root=artifact_root, experiment=experiment, parent=parent_run_id, tags=tags
+    )
+    run = Run(backend, on_progress)
+    push(run)
+    status = "FAILED"
+    try:
+        with _sigterm_as_exception(), monitored(backend, enabled=system_metrics):
+            yield run
+        status = "FINISHED"
+    except (KeyboardInterrupt, Terminated):
+        status = "KILLED"
+        raise
+    finally:
+        pop()
+        try:
+            run.flush()
+        finally:
+            backend.end(status)
+
+
+@contextmanager
+def _sigterm_as_exception() -> Generator[None]:
+    """Inside the block SIGTERM raises `Terminated`, so that `finally` blocks run; in other threads nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, _raise_terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _raise_terminated(signum: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated(128 + signum)
