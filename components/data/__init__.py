@@ -1,0 +1,1 @@
+"""Rows of images and words: decode, check, filter, categorise, caption, score, sample, split."""

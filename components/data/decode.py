@@ -1,0 +1,229 @@
+"""Bytes to RGB pixels, with every reason to refuse an image named.
+
+The header is read first and the cheap refusals (format, size, animation, compression bombs) come before any pixel is
+decoded. What is accepted always becomes uint8 sRGB on white: EXIF orientation applied, colour profiles converted,
+CMYK, 16-bit, grey and palette images converted. A warning of the decoder counts as damage.
+"""
+
+import io
+import struct
+import threading
+import warnings
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageCms, ImageOps
+
+from components.data.config import DecodeLimits
+
+Reason = Literal[
+    "empty",
+    "too_many_bytes",
+    "unsupported_format",
+    "too_many_pixels",
+    "compression_ratio",
+    "animated",
+    "truncated",
+    "corrupt",
+    "colour_profile",
+]
+REASONS: tuple[Reason, ...] = get_args(Reason)
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
+RATIO_FREE_BYTES = 1 << 20
+_MAGIC = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF", b"RIFF": "WEBP"}
+_OPAQUE_MODE = {"RGBA": "RGB", "RGBa": "RGB", "PA": "RGB", "LA": "L", "La": "L", "1": "L"}
+_TRUNCATION_WORDS = ("truncated", "unexpected end", "eof", "incomplete")
+
+
+class ImageRejectedError(ValueError):
+    """An image that is not decoded, with a `reason` from a closed list and a `detail` for the person who looks."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason: Reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """Pixels in sRGB on white, and what the file said it was."""
+
+    pixels_u8: UInt8[np.ndarray, "h w 3"]
+    format: str
+    mode: str
+
+
+def decode_image(data: bytes, limits: DecodeLimits) -> DecodedImage:
+    """Decode `data` to sRGB on white, first frame upright; raises `ImageRejectedError` with the reason."""
+    named = _sniff(data, limits)
+    with _pillow_warnings_are_errors():
+        try:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                _check_header(image, len(data), limits)
+                mode = image.mode
+                upright = ImageOps.exif_transpose(image)
+                pixels = np.asarray(_to_rgb_on_white(upright))
+        except ImageRejectedError:
+            raise
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise ImageRejectedError("too_many_pixels", str(error)) from error
+        except Exception as error:  # hostile bytes make decoders raise anything, from struct.error to MemoryError
+            raise _damage(error, data, named) from error
+    return DecodedImage(pixels, named, mode)
+
+
+def decode_rgb(data: bytes, limits: DecodeLimits) -> UInt8[np.ndarray, "h w 3"]:
+    """Pixels of `data` in sRGB on white, upright; raises `ImageRejectedError` with the reason."""
+    return decode_image(data, limits).pixels_u8
+
+
+def decode_square(data: bytes, px: int, limits: DecodeLimits) -> UInt8[np.ndarray, "{px} {px} 3"]:
+    """The whole image centred on a white square and averaged over areas (box filter) to `px` by `px`."""
+    return square(decode_rgb(data, limits), px)
+
+
+def square(pixels_u8: UInt8[np.ndarray, "h w 3"], px: int) -> UInt8[np.ndarray, "{px} {px} 3"]:
+    """`pixels_u8` centred on a white square and averaged over areas to `px` by `px`."""
+    if px < 1:
+        raise ValueError(f"px is {px}; allowed: 1 or more")
+    height, width = pixels_u8.shape[:2]
+    side = max(height, width)
+    if height != width:
+        canvas = np.full((side, side, 3), 255, np.uint8)
+        top, left = (side - height) // 2, (side - width) // 2
+        canvas[top : top + height, left : left + width] = pixels_u8
+        pixels_u8 = canvas
+    if side == px:
+        return pixels_u8
+    return np.asarray(Image.fromarray(pixels_u8).resize((px, px), Image.Resampling.BOX))
+
+
+def named_format(name: str) -> str:
+    """The format that a file name's ending promises ("" where it promises none that we read)."""
+    ending = name.rsplit(".", 1)[-1].lower() if "." in name else ""
+    return {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "webp": "WEBP", "gif": "GIF"}.get(ending, "")
+
+
+def _sniff(data: bytes, limits: DecodeLimits) -> str:
+    """The format by the first bytes, whatever the file was called."""
+    if not data:
+        raise ImageRejectedError("empty", "0 bytes")
+    if len(data) > limits.max_bytes:
+        raise ImageRejectedError("too_many_bytes", f"{len(data)} bytes; allowed: {limits.max_bytes}")
+    for magic, name in _MAGIC.items():
+        if data.startswith(magic) and (name != "WEBP" or data[8:12] == b"WEBP"):
+            return name
+    raise ImageRejectedError("unsupported_format", f"starts with {data[:8].hex()}; allowed: {', '.join(FORMATS)}")
+
+
+def _check_header(image: Image.Image, num_bytes: int, limits: DecodeLimits) -> None:
+    width, height = image.size
+    if width * height > limits.max_pixels:
+        raise ImageRejectedError("too_many_pixels", f"{width}x{height} pixels; allowed: {limits.max_pixels}")
+    # MPO is a JPEG with a preview or second view behind the picture: its first frame is the photograph.
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+        raise ImageRejectedError("animated", f"{getattr(image, 'n_frames', 0)} frames; allowed: 1")
+    decoded_bytes = 3 * width * height
+    if decoded_bytes > max(RATIO_FREE_BYTES, limits.max_ratio * num_bytes):
+        ratio = decoded_bytes / num_bytes
+        raise ImageRejectedError(
+            "compression_ratio", f"{ratio:.0f} decoded bytes per stored byte; allowed: {limits.max_ratio}"
+        )
+
+
+def _damage(error: Exception, data: bytes, named: str) -> ImageRejectedError:
+    """The refusal for an exception of the decoder: cut short, or damaged in another way."""
+    detail = f"{named}: {type(error).__name__}: {' '.join(str(error).split())[:120]}"
+    is_short = isinstance(error, EOFError) or any(word in str(error).lower() for word in _TRUNCATION_WORDS)
+    return ImageRejectedError("truncated" if is_short or _declares_more(data, named) else "corrupt", detail)
+
+
+def _declares_more(data: bytes, named: str) -> bool:
+    """True where the container itself says that bytes are missing at the end."""
+    match named:
+        case "WEBP":
+            return len(data) < 12 or struct.unpack("<I", data[4:8])[0] + 8 > len(data)
+        case "PNG":
+            return b"IEND" not in data[-16:]
+        case "JPEG":
+            return b"\xff\xd9" not in data[-64:]
+        case _:
+            return not data.endswith(b";")
+
+
+def _to_rgb_on_white(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        image = _sixteen_bit_to_grey(image)
+    elif image.mode == "P":
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    alpha = _alpha(image)
+    colour = _to_srgb(image)
+    if alpha is None:
+        return colour
+    white = Image.new("RGB", colour.size, (255, 255, 255))
+    white.paste(colour, mask=alpha)
+    return white
+
+
+def _sixteen_bit_to_grey(image: Image.Image) -> Image.Image:
+    # Pillow's own conversion clips at 255 instead of scaling: 16-bit pictures would come out white.
+    values = np.asarray(image).astype(np.int64)
+    grey = Image.fromarray(np.clip((values + 128) // 257, 0, 255).astype(np.uint8))
+    grey.info = {key: value for key, value in image.info.items() if key != "transparency"}
+    return grey
+
+
+def _alpha(image: Image.Image) -> Image.Image | None:
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
+        return image.convert("RGBA").getchannel("A")
+    if "transparency" in image.info:  # one colour of an RGB or grey PNG is declared clear
+        return image.convert("RGBA").getchannel("A")
+    return None
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    """Colours in sRGB; an embedded profile is applied, none means sRGB already."""
+    profile = cast(bytes | None, image.info.get("icc_profile"))
+    opaque = image.convert(
+        {"RGBA": "RGB", "LA": "L", "1": "L", "PA": "RGB", "La": "L", "RGBa": "RGB"}.get(image.mode, image.mode)
+    )
+    if not profile:
+        return opaque.convert("RGB")
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        srgb = ImageCms.ImageCmsProfile(cast(Any, ImageCms).createProfile("sRGB"))
+        converted = ImageCms.profileToProfile(opaque, source, srgb, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError) as error:
+        raise ImageRejectedError("colour_profile", f"{image.mode} image: {str(error)[:120]}") from error
+    return cast(Image.Image, converted)
+
+
+_warnings_lock = threading.Lock()
+_warnings_depth = 0
+_strict_filters = ExitStack()
+
+
+@contextmanager
+def _pillow_warnings_are_errors() -> Generator[None]:
+    """Warnings raised in Pillow become errors while any thread decodes.
+
+    `warnings.catch_warnings` alone is not safe in threads: two that overlap restore each other's filters. So the first
+    to enter sets the filter and the last to leave restores it.
+    """
+    global _warnings_depth
+    with _warnings_lock:
+        if _warnings_depth == 0:
+            _strict_filters.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("error", module=r"PIL\.")
+        _warnings_depth += 1
+    try:
+        yield
+    finally:
+        with _warnings_lock:
+            _warnings_depth -= 1
+            if _warnings_depth == 0:
+                _strict_filters.close()
