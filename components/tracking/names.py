@@ -60,6 +60,11 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
+def clean_tags(tags: Mapping[str, Any]) -> dict[str, str]:
+    """Tags under safe names, as text of bounded length."""
+    return {safe_name(key): clipped(str(value), MAX_TAG_CHARS) for key, value in tags.items()}
+
+
 def finite_only(values: Mapping[str, float]) -> tuple[dict[str, float], list[str]]:
     """(finite values under safe names, names of the others): MLflow refuses or distorts NaN and infinity."""
     numbers = {safe_name(key): float(value) for key, value in values.items()}

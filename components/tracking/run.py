@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from components.tracking.names import MAX_TAG_CHARS, checked_artifact_path, clipped, finite_only, flatten, safe_name
+from components.tracking.names import checked_artifact_path, clean_tags, finite_only, flatten, safe_name
 
 FLUSH_POINTS = 500
 FLUSH_AFTER_S = 5.0
@@ -33,11 +33,24 @@ class Point:
 
 
 class Backend(Protocol):
-    """Where a run's records go; `components.tracking.store.MlflowBackend` is the one that talks to MLflow."""
+    """Where a run's records go; straight to MLflow (`store`) or through a folder (`spool`)."""
 
-    run_id: str
-    url: str
     uri: str
+
+    @property
+    def run_id(self) -> str:
+        """MLflow's id of the run."""
+        ...
+
+    @property
+    def ref(self) -> str:
+        """What a child names as its parent: the run id, or the spool's name for it."""
+        ...
+
+    @property
+    def url(self) -> str:
+        """Where the run is shown."""
+        ...
 
     def log_points(self, points: list[Point]) -> None:
         """Store metric points in as few calls as possible."""
@@ -63,16 +76,33 @@ class Backend(Protocol):
         """Store a file or directory."""
         ...
 
+    def end(self, status: str) -> None:
+        """Close the run as FINISHED, FAILED or KILLED."""
+        ...
+
 
 class NullRun:
     """A run that remembers nothing and still reports progress: what `current_run()` gives outside a run."""
 
-    run_id = ""
-    url = ""
     uri = ""
 
     def __init__(self, on_progress: ProgressCallback | None = None) -> None:
         self._on_progress = on_progress
+
+    @property
+    def run_id(self) -> str:
+        """MLflow's id of the run, "" outside one."""
+        return ""
+
+    @property
+    def ref(self) -> str:
+        """What to pass as `parent_run_id` to a run below this one."""
+        return ""
+
+    @property
+    def url(self) -> str:
+        """Where the run is shown: a whole URL with a server, else the part after the address of `mlflow ui`."""
+        return ""
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log parameters; nested mappings and dataclasses become dotted keys."""
@@ -110,9 +140,22 @@ class Run(NullRun):
         self._points: list[Point] = []
         self._dropped: Counter[str] = Counter()
         self._flushed_at_s = time.monotonic()
-        self.run_id = backend.run_id
-        self.url = backend.url
         self.uri = backend.uri
+
+    @property
+    def run_id(self) -> str:
+        """MLflow's id of the run."""
+        return self._backend.run_id
+
+    @property
+    def ref(self) -> str:
+        """What to pass as `parent_run_id` to a run below this one."""
+        return self._backend.ref
+
+    @property
+    def url(self) -> str:
+        """Where the run is shown."""
+        return self._backend.url
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log parameters; nested mappings and dataclasses become dotted keys, long values are cut."""
@@ -144,7 +187,7 @@ class Run(NullRun):
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set tags; long values are cut."""
-        self._backend.set_tags({safe_name(key): clipped(str(value), MAX_TAG_CHARS) for key, value in tags.items()})
+        self._backend.set_tags(clean_tags(tags))
 
     def progress(self, done: int, total: int, **fields: Any) -> None:
         """Report progress, and send buffered points if they have waited long enough."""
@@ -164,7 +207,7 @@ class Run(NullRun):
             self._backend.log_points(points)
         if self._dropped:
             counts = ", ".join(f"{key} ({count})" for key, count in sorted(self._dropped.items()))
-            self._backend.set_tags({WARNING_TAG: clipped(f"non-finite values left out: {counts}", MAX_TAG_CHARS)})
+            self._backend.set_tags(clean_tags({WARNING_TAG: f"non-finite values left out: {counts}"}))
 
 
 _current: list[NullRun] = []

@@ -7,12 +7,14 @@ settled by `close_parent`, since a dead process cannot do it.
 import signal
 import threading
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from components.tracking.run import ProgressCallback, Run, pop, push
+from components.tracking.names import clean_tags
+from components.tracking.run import Backend, ProgressCallback, Run, pop, push
+from components.tracking.spool import SpoolBackend
 
 STATUSES = ("FINISHED", "FAILED", "KILLED")
 
@@ -27,7 +29,9 @@ def open_parent(
     """Id of a new RUNNING run that the chain's stage runs will hang below."""
     from components.tracking.store import create_run  # MLflow takes seconds to import: only who opens a run pays
 
-    return create_run(name, uri=uri, artifact_root=artifact_root, experiment=experiment, parent=None, tags=tags).run_id
+    return create_run(
+        name, uri=uri, artifact_root=artifact_root, experiment=experiment, parent=None, tags=clean_tags(tags or {})
+    ).run_id
 
 
 def close_parent(uri: str, run_id: str, status: str) -> None:
@@ -38,6 +42,13 @@ def close_parent(uri: str, run_id: str, status: str) -> None:
 
     kill_unfinished_children(uri, run_id)
     end_run(uri, run_id, status)
+
+
+def annotate(uri: str, run_id: str, tags: Mapping[str, Any]) -> None:
+    """Set tags on a run that has ended, such as hashes that are known only after its outputs were committed."""
+    from components.tracking.store import set_tags
+
+    set_tags(uri, run_id, clean_tags(tags))
 
 
 @contextmanager
@@ -51,24 +62,41 @@ def open_run(
     tags: Mapping[str, Any] | None = None,
     on_progress: ProgressCallback | None = None,
     system_metrics: bool = False,
+    spool: Path | None = None,
 ) -> Generator[Run]:
     """A new run that is `current_run()` inside the block and is closed with the right status at its end.
 
     `uri` is an MLflow tracking URI (`sqlite:////absolute/path.db` or a server); `artifact_root` is used only when the
     experiment does not exist yet and the store is a local file. `on_progress(done, total, fields)` gets what the stage
-    reports. With `system_metrics`, CPU, memory and disk are sampled every 5 s.
+    reports. With `system_metrics`, CPU, memory and disk are sampled every 5 s. With `spool` (the `spool` folder of a
+    `recording` in a process that outlives this one) MLflow is not even imported here: the recorder writes to it.
     """
-    from components.tracking.store import create_run, monitored  # see open_parent
+    with ExitStack() as resources:
+        clean = clean_tags(tags or {})
+        backend: Backend
+        if spool is not None:
+            backend = SpoolBackend(
+                spool, name, uri=uri, parent=parent_run_id, tags=clean, system_metrics=system_metrics
+            )
+        else:
+            from components.tracking.store import create_run, monitored  # see open_parent
 
-    backend = create_run(
-        name, uri=uri, artifact_root=artifact_root, experiment=experiment, parent=parent_run_id, tags=tags
-    )
-    run = Run(backend, on_progress)
+            backend = create_run(
+                name, uri=uri, artifact_root=artifact_root, experiment=experiment, parent=parent_run_id, tags=clean
+            )
+            resources.enter_context(monitored(backend, enabled=system_metrics))
+        resources.enter_context(_ended(backend, run := Run(backend, on_progress)))
+        yield run
+
+
+@contextmanager
+def _ended(backend: Backend, run: Run) -> Generator[None]:
+    """`run` is the current one inside the block; afterwards it is flushed and closed with the status it deserves."""
     push(run)
     status = "FAILED"
     try:
-        with _sigterm_as_exception(), monitored(backend, enabled=system_metrics):
-            yield run
+        with _sigterm_as_exception():
+            yield
         status = "FINISHED"
     except (KeyboardInterrupt, Terminated):
         status = "KILLED"

@@ -9,7 +9,6 @@ import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 # Set before the import below, which is when MLflow decides; a person's own setting wins.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -20,7 +19,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
 
-from components.tracking.names import MAX_TAG_CHARS, clipped, safe_name
+from components.tracking.names import safe_name
 from components.tracking.run import Point
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)  # its import announces every table it creates
@@ -38,7 +37,7 @@ class MlflowBackend:
     def __init__(self, client: MlflowClient, uri: str, run_id: str, experiment_id: str) -> None:
         self._client = client
         self.uri = uri
-        self.run_id = run_id
+        self.run_id = self.ref = run_id
         page = f"#/experiments/{experiment_id}/runs/{run_id}"
         self.url = f"{uri.rstrip('/')}/{page}" if uri.startswith("http") else page
 
@@ -76,9 +75,9 @@ class MlflowBackend:
         else:
             self._client.log_artifact(self.run_id, str(path), folder)
 
-    def end(self, status: str) -> None:
-        """Close the run."""
-        self._client.set_terminated(self.run_id, status)
+    def end(self, status: str, time_ms: int | None = None) -> None:
+        """Close the run, now or at the given time."""
+        self._client.set_terminated(self.run_id, status, end_time=time_ms)
 
 
 def create_run(
@@ -88,16 +87,21 @@ def create_run(
     artifact_root: Path,
     experiment: str,
     parent: str | None,
-    tags: Mapping[str, Any] | None,
+    tags: Mapping[str, str],
+    start_ms: int | None = None,
 ) -> MlflowBackend:
     """A new RUNNING run in `experiment`, which is created when it does not exist."""
     client = MlflowClient(uri)
     experiment_id = _experiment_id(client, uri, artifact_root, experiment)
-    all_tags = {safe_name(key): clipped(str(value), MAX_TAG_CHARS) for key, value in (tags or {}).items()}
-    if parent is not None:
-        all_tags[MLFLOW_PARENT_RUN_ID] = parent
-    run = client.create_run(experiment_id, run_name=name, tags=all_tags)
+    all_tags = {**tags, MLFLOW_PARENT_RUN_ID: parent} if parent else dict(tags)
+    run = client.create_run(experiment_id, start_time=start_ms, run_name=name, tags=all_tags)
     return MlflowBackend(client, uri, run.info.run_id, experiment_id)
+
+
+def reopen_run(uri: str, run_id: str) -> MlflowBackend:
+    """A run that exists already."""
+    client = MlflowClient(uri)
+    return MlflowBackend(client, uri, run_id, client.get_run(run_id).info.experiment_id)
 
 
 def _experiment_id(client: MlflowClient, uri: str, artifact_root: Path, name: str) -> str:
@@ -118,6 +122,11 @@ def _experiment_id(client: MlflowClient, uri: str, artifact_root: Path, name: st
 def end_run(uri: str, run_id: str, status: str) -> None:
     """Close a run by id."""
     MlflowClient(uri).set_terminated(run_id, status)
+
+
+def set_tags(uri: str, run_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags on a run by id, in one call."""
+    MlflowClient(uri).log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
 
 def kill_unfinished_children(uri: str, parent_run_id: str) -> None:
