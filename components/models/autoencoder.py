@@ -1,0 +1,94 @@
+"""The image autoencoder and the space the transformer works in.
+
+Images go through `AutoencoderKLFlux2` (8x smaller), are packed by 2x2 patches (16x smaller in all) and normalised
+with the running statistics of the autoencoder's batch norm. Packed channel k = 4 c + 2 row + column. Both steps are
+the inverses of what diffusers' `ErnieImagePipeline` does before it decodes.
+Source: FLUX.2's autoencoder as reused by ERNIE-Image (arXiv:2605.25347); diffusers `pipeline_ernie_image.py`.
+"""
+
+from pathlib import Path
+from typing import cast
+
+import torch
+from diffusers import AutoencoderKLFlux2
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+from components.models.config import AutoencoderConfig
+
+# The config of the released model says 1e-4, but its pipeline decodes with 1e-5, the value it was trained with.
+BATCH_NORM_EPS = 1e-5
+
+
+def build_autoencoder(config: AutoencoderConfig) -> AutoencoderKLFlux2:
+    """An autoencoder with random weights; draws from torch's global generator, as all module constructors do."""
+    depth = len(config.block_out_channels)
+    return AutoencoderKLFlux2(
+        down_block_types=("DownEncoderBlock2D",) * depth,
+        up_block_types=("UpDecoderBlock2D",) * depth,
+        block_out_channels=config.block_out_channels,
+        layers_per_block=config.layers_per_block,
+        latent_channels=config.latent_channels,
+        norm_num_groups=config.norm_num_groups,
+        mid_block_add_attention=False,
+        batch_norm_eps=BATCH_NORM_EPS,
+    )
+
+
+def load_autoencoder(directory: Path) -> AutoencoderKLFlux2:
+    """The autoencoder saved in `directory` by diffusers, in float32, frozen and in evaluation mode."""
+    if not (directory / "config.json").is_file():
+        raise ValueError(f"no autoencoder in {directory}: config.json is missing; `dvc pull` brings the pinned one")
+    loaded = AutoencoderKLFlux2.from_pretrained(directory, use_safetensors=True, torch_dtype=torch.float32)
+    return cast(AutoencoderKLFlux2, loaded).requires_grad_(False).eval()
+
+
+def patchify(latents: Float[Tensor, "b c h w"]) -> Float[Tensor, "b packed h2 w2"]:
+    """Each 2x2 patch as one position: packed channel 4 c + 2 row + column."""
+    return rearrange(latents, "b c (h p) (w q) -> b (c p q) h w", p=2, q=2)
+
+
+def unpatchify(packed: Float[Tensor, "b packed h2 w2"]) -> Float[Tensor, "b c h w"]:
+    """The inverse of `patchify`."""
+    return rearrange(packed, "b (c p q) h w -> b c (h p) (w q)", p=2, q=2)
+
+
+def normalise(autoencoder: AutoencoderKLFlux2, packed: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """Packed latents with the mean and variance of the autoencoder's training set taken out, channel by channel."""
+    mean, std = _statistics(autoencoder)
+    return (packed - mean) / std
+
+
+def denormalise(autoencoder: AutoencoderKLFlux2, packed: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """The inverse of `normalise`, as `ErnieImagePipeline` applies it before decoding."""
+    mean, std = _statistics(autoencoder)
+    return packed * std + mean
+
+
+def _statistics(autoencoder: AutoencoderKLFlux2) -> tuple[Tensor, Tensor]:
+    mean, variance = cast(Tensor, autoencoder.bn.running_mean), cast(Tensor, autoencoder.bn.running_var)
+    return mean.view(1, -1, 1, 1), torch.sqrt(variance.view(1, -1, 1, 1) + BATCH_NORM_EPS)
+
+
+@torch.no_grad()
+def set_statistics(autoencoder: AutoencoderKLFlux2, mean: Float[Tensor, " c"], variance: Float[Tensor, " c"]) -> None:
+    """Write the statistics that `normalise` uses into the autoencoder, where they are saved with its weights."""
+    cast(Tensor, autoencoder.bn.running_mean).copy_(mean)
+    cast(Tensor, autoencoder.bn.running_var).copy_(variance)
+
+
+@torch.no_grad()
+def encode_latents(
+    autoencoder: AutoencoderKLFlux2, images: Float[Tensor, "b 3 height width"]
+) -> Float[Tensor, "b c h w"]:
+    """Normalised packed latents of images in [-1, 1]: the posterior's mean; sides must be multiples of 16."""
+    return normalise(autoencoder, patchify(autoencoder.encode(images).latent_dist.mean))
+
+
+@torch.no_grad()
+def decode_latents(
+    autoencoder: AutoencoderKLFlux2, latents: Float[Tensor, "b c h w"]
+) -> Float[Tensor, "b 3 height width"]:
+    """Images in [-1, 1] from normalised packed latents."""
+    return autoencoder.decode(unpatchify(denormalise(autoencoder, latents))).sample.clamp(-1, 1)
