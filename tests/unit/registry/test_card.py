@@ -1,0 +1,50 @@
+import re
+
+import yaml
+
+from components.registry.card import Card, Score, TrainingSource, escaped, render
+
+HOSTILE = "<script>alert(1)</script> | [x](javascript:alert(1)) `a`\n# heading"
+
+
+def card() -> Card:
+    return Card(
+        title="easel tiny",
+        resolution_px=64,
+        num_parameters=2_350_000,
+        images_seen=123_456,
+        shift=3.0,
+        scores=[
+            Score("style accuracy", 0.62345, 0.58, 0.66, 1 / 6, 0.97),
+            Score("Lite0 Fréchet distance", 41.2, None, None, None, 3.1),
+        ],
+        sources=[TrainingSource(HOSTILE, 12, "CC-BY-4.0", HOSTILE)],
+        prompts=["a 'red' apple"],
+    )
+
+
+def test_the_front_matter_is_yaml_that_names_licence_library_and_metrics() -> None:
+    _, front, _ = render(card()).split("---\n", 2)
+    fields = yaml.safe_load(front)
+    assert fields["license"] == "apache-2.0"
+    assert fields["library_name"] == "diffusers"
+    (result,) = fields["model-index"][0]["results"]
+    assert [metric["value"] for metric in result["metrics"]] == [0.6234, 41.2]
+
+
+def test_scores_stand_beside_chance_and_real_images() -> None:
+    assert "| style accuracy | 0.623 | 0.58 – 0.66 | 0.167 | 0.97 |" in render(card())
+    assert "| Lite0 Fréchet distance | 41.2 | – | – | 3.1 |" in render(card())
+
+
+def test_other_peoples_text_stays_text() -> None:
+    text = render(card())
+    assert "<script" not in text
+    assert "\n# heading" not in text
+    row = next(line for line in text.splitlines() if "CC-BY-4.0" in line)
+    assert len(re.findall(r"(?<!\\)\|", row)) == 5
+    assert "[x]" not in row
+
+
+def test_escaping_leaves_plain_words_alone() -> None:
+    assert escaped("Noto Emoji, Google") == "Noto Emoji, Google"
