@@ -81,7 +81,7 @@ class Recorder:
     @property
     def is_complete(self) -> bool:
         """Whether every run of the spool was replayed to its end."""
-        return all(replay.is_done for replay in self._open.values())
+        return all(replay.is_done and not replay.has_more for replay in self._open.values())
 
 
 class _Replay:
@@ -97,13 +97,14 @@ class _Replay:
         self.is_done = (folder / DONE).exists()
 
     @property
-    def _has_more(self) -> bool:
+    def has_more(self) -> bool:
+        """Whether records wait to be replayed; tags may follow the end of a run."""
         records = self._folder / RECORDS
-        return not self.is_done and records.exists() and records.stat().st_size > self._position
+        return records.exists() and records.stat().st_size > self._position
 
     def advance(self) -> None:
         """Replay the complete lines after the position."""
-        if not self._has_more:
+        if not self.has_more:
             return
         records = self._folder / RECORDS
         with records.open("rb") as file:

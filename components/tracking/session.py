@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from components.tracking.names import clean_tags
 from components.tracking.run import Backend, ProgressCallback, Run, pop, push
-from components.tracking.spool import SpoolBackend
+from components.tracking.spool import SpoolBackend, append_record
 
 STATUSES = ("FINISHED", "FAILED", "KILLED")
 
@@ -44,11 +44,9 @@ def close_parent(uri: str, run_id: str, status: str) -> None:
     end_run(uri, run_id, status)
 
 
-def annotate(uri: str, run_id: str, tags: Mapping[str, Any]) -> None:
-    """Set tags on a run that has ended, such as hashes that are known only after its outputs were committed."""
-    from components.tracking.store import set_tags
-
-    set_tags(uri, run_id, clean_tags(tags))
+def annotate(spool: Path, ref: str, tags: Mapping[str, Any]) -> None:
+    """Set tags on a spooled run, open or ended, such as hashes that are known only after its outputs were committed."""
+    append_record(spool / ref, "tags", tags=clean_tags(tags))
 
 
 @contextmanager

@@ -23,6 +23,13 @@ RUN_ID = "run.json"
 WAIT_FOR_ID_S = 30.0
 
 
+def append_record(run_dir: Path, kind: str, **fields: Any) -> None:
+    """Append one line to a run's records; a single short write, so that two writers do not mix their lines."""
+    line = json.dumps({"kind": kind, "time_ms": int(time.time() * 1000), **fields}, ensure_ascii=False)
+    with (run_dir / RECORDS).open("a", encoding="utf-8") as records:
+        records.write(line + "\n")
+
+
 class SpoolBackend:
     """One run as a folder below the spool; see `components.tracking.run.Backend` for the methods."""
 
@@ -37,9 +44,7 @@ class SpoolBackend:
         self._append("open", name=name, parent=parent, tags=dict(tags), system_metrics=system_metrics, pid=os.getpid())
 
     def _append(self, kind: str, **fields: Any) -> None:
-        line = json.dumps({"kind": kind, "time_ms": int(time.time() * 1000), **fields}, ensure_ascii=False)
-        with (self._dir / RECORDS).open("a", encoding="utf-8") as records:
-            records.write(line + "\n")
+        append_record(self._dir, kind, **fields)
 
     def _new_file(self, name: str) -> Path:
         self._num_files += 1

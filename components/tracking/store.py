@@ -124,11 +124,6 @@ def end_run(uri: str, run_id: str, status: str) -> None:
     MlflowClient(uri).set_terminated(run_id, status)
 
 
-def set_tags(uri: str, run_id: str, tags: Mapping[str, str]) -> None:
-    """Set tags on a run by id, in one call."""
-    MlflowClient(uri).log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
-
-
 def kill_unfinished_children(uri: str, parent_run_id: str) -> None:
     """Mark as KILLED every child of `parent_run_id` that still says RUNNING: its process is gone."""
     client = MlflowClient(uri)

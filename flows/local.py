@@ -1,0 +1,160 @@
+"""The plain executor: stages in order, no server, no Prefect. Also the one call that both executors make per stage.
+
+A build is a folder below EASEL_HOME/runs: `build.json` says what it is, `events.jsonl` what happened (any process may
+append, any may follow), and every stage leaves its report and its log there.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dvc.exceptions import ReproductionError
+
+from components import tracking
+from flows import freshness, settings
+from flows.run import Report, read_report, write_durably
+from flows.workspace import git_state
+
+
+class StageFailedError(RuntimeError):
+    """A stage ended with an error; `is_mistake` when a person can mend it, so that trying again is pointless."""
+
+    def __init__(self, stage: str, message: str, log: Path, *, is_mistake: bool) -> None:
+        super().__init__(f"{stage}: {message}")
+        self.log, self.is_mistake = log, is_mistake
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one stage: `ran`, `restored` (out of DVC's run cache) or `fresh`, and the run that made it."""
+
+    stage: str
+    state: str
+    mlflow_run_id: str
+    seconds: float
+    work_seconds: float
+
+
+@dataclass(frozen=True)
+class Build:
+    """One execution of (part of) the pipeline in a workspace."""
+
+    root: Path
+    name: str
+    stages: tuple[str, ...]
+    profile: str
+    spool: Path
+    parent: str
+
+    @property
+    def directory(self) -> Path:
+        """The run folder."""
+        return settings.home(self.root) / "runs" / self.name
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a stage process gets from its executor, and nothing more."""
+        return {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+            "EASEL_HOME": str(settings.home(self.root)),
+            "EASEL_PROFILE": self.profile,
+            "EASEL_RUN_DIR": str(self.directory),
+            "EASEL_SPOOL": str(self.spool),
+            "EASEL_PARENT_RUN": self.parent,
+            "EASEL_SUPERVISOR": str(os.getpid()),
+            **settings.QUIET,
+        }
+
+    def emit(self, stage: str, state: str, note: str = "") -> None:
+        """Append an event for whoever follows this build."""
+        with (self.directory / "events.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"stage": stage, "state": state, "note": note}) + "\n")
+
+
+@contextmanager
+def open_build(root: Path, stages: Sequence[str], profile: str) -> Generator[Build]:
+    """A new build with its run folder and its MLflow parent run, which ends with the block.
+
+    MLflow is written by one recorder in this process, which the stage processes feed through a spool.
+    """
+    name = time.strftime("%Y%m%d-%H%M%S")
+    directory = settings.home(root) / "runs" / name
+    directory.mkdir(parents=True)  # fails when two builds start within one second: one workspace, one build
+    tags = {"easel.build": name, "easel.profile": profile, **git_state(root).tags}
+    store = settings.tracking_store(root)
+    with (
+        tracking.recording(settings.home(root) / "spool", **store) as recorder,
+        tracking.open_run(f"build {name}", spool=recorder.spool, tags=tags, **store) as parent,
+    ):
+        build = Build(root, name, tuple(stages), profile, recorder.spool, parent.ref)
+        plain = asdict(build) | {"root": str(root), "spool": str(recorder.spool)}
+        write_durably(directory / "build.json", json.dumps(plain) + "\n")
+        yield build
+
+
+def load_build(root: Path, name: str) -> Build:
+    """The build that `open_build` described in its run folder."""
+    fields = json.loads((settings.home(root) / "runs" / name / "build.json").read_text(encoding="utf-8"))
+    return Build(**(fields | {"root": root, "stages": tuple(fields["stages"]), "spool": Path(fields["spool"])}))
+
+
+def made_by_file(root: Path, fingerprint: str) -> Path:
+    """Which run made what a fingerprint names; shared by all builds of this workspace."""
+    return settings.home(root) / "made-by" / f"{fingerprint}.json"
+
+
+def execute(build: Build, stage: str, *, force: bool = False) -> Outcome:
+    """Bring one stage up to date within `build`: the only way in which any executor runs a stage.
+
+    Raises:
+        StageFailedError: the stage's command failed, or died without a word.
+        FreshnessError: DVC cannot act.
+    """
+    build.emit(stage, "running")
+    try:
+        was_stale = freshness.reproduce(stage, build.root, build.environment, force=force)
+    except ReproductionError:
+        report, log = read_report(build.directory, stage), build.directory / f"{stage}.log"
+        message = report.error if report and report.error else f"ended without a report (killed?); its log is {log}"
+        build.emit(stage, "failed", message)
+        raise StageFailedError(stage, message, log, is_mistake=bool(report and report.is_mistake)) from None
+    report = read_report(build.directory, stage) if was_stale else None
+    outcome = remember(build, stage, report) if report else recall(build, stage, was_stale=was_stale)
+    build.emit(stage, "done" if report else "cached", summary(report) if report else outcome.state)
+    return outcome
+
+
+def remember(build: Build, stage: str, report: Report) -> Outcome:
+    """After DVC's commit: tell the stage's MLflow run its hashes, and note which run made them."""
+    entry = freshness.lock_entries(build.root)[stage]
+    mark = freshness.fingerprint(entry)
+    hashes = {f"easel.dvc.{path}": value for path, value in freshness.output_hashes(entry).items()}
+    tracking.annotate(build.spool, report.tracking_ref, {"easel.fingerprint": mark, **hashes})
+    outcome = Outcome(stage, "ran", report.mlflow_run_id, report.seconds, report.work_seconds)
+    write_durably(made_by_file(build.root, mark), json.dumps(asdict(outcome) | {"build": build.name}) + "\n")
+    return outcome
+
+
+def recall(build: Build, stage: str, *, was_stale: bool) -> Outcome:
+    """Link a stage that did not run to the run that made its outputs (which may be unknown: made elsewhere)."""
+    file = made_by_file(build.root, freshness.fingerprint(freshness.lock_entries(build.root)[stage]))
+    made = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"mlflow_run_id": "", "build": ""}
+    link = {f"easel.cached.{stage}": made["mlflow_run_id"] or "made elsewhere"}
+    tracking.annotate(build.spool, build.parent, link)
+    return Outcome(stage, "restored" if was_stale else "fresh", made["mlflow_run_id"], 0.0, 0.0)
+
+
+def summary(report: Report) -> str:
+    """A stage's metrics in one short line."""
+    shown = {k: f"{v:,.4g}" if isinstance(v, float) else f"{v:,}" for k, v in list(report.metrics.items())[:3]}
+    return "  ".join(f"{name} {value}" for name, value in shown.items())
+
+
+def run_local(build: Build, *, force: bool = False) -> list[Outcome]:
+    """Run the build's stages one after another in this process."""
+    return [execute(build, stage, force=force) for stage in build.stages]

@@ -1,0 +1,158 @@
+"""The stages, wired. Read this first.
+
+A stage is a function in `flows/stages/`; its signature says which parameters, inputs and outputs it has, and this table
+only adds the paths. `easel sync` writes dvc.yaml from it.
+"""
+
+from flows.declaration import Artifact, Pipeline, Stage
+from flows.stages.caption import caption
+from flows.stages.categorize import categorize
+from flows.stages.encode import encode
+from flows.stages.evaluate import evaluate
+from flows.stages.export import export
+from flows.stages.filter_images import filter_images
+from flows.stages.ingest import ingest
+from flows.stages.pretrain import pretrain
+from flows.stages.register import register
+from flows.stages.sample import sample
+from flows.stages.score import score
+
+RAW = Artifact("data/images")
+AUTOENCODER = Artifact("data/autoencoder")
+
+INGEST = Stage(
+    ingest,
+    inputs={"raw": RAW},
+    outputs={
+        "images": "artifacts/images",
+        "catalogue": "artifacts/tables/catalogue.parquet",
+        "quarantine": "artifacts/tables/quarantine.parquet",
+    },
+)
+IMAGES, CATALOGUE = INGEST.out("images"), INGEST.out("catalogue")
+
+FILTER = Stage(
+    filter_images,
+    inputs={"images": IMAGES, "catalogue": CATALOGUE},
+    outputs={"verdicts": "artifacts/tables/verdicts.parquet"},
+)
+VERDICTS = FILTER.out("verdicts")
+
+CATEGORIZE = Stage(
+    categorize,
+    inputs={"images": IMAGES, "catalogue": CATALOGUE, "verdicts": VERDICTS},
+    outputs={
+        "categories": "artifacts/tables/categories.parquet",
+        "features": "artifacts/features",
+        "classifier": "artifacts/models/classifier",
+    },
+    needs_libraries=True,
+)
+CATEGORIES, FEATURES = CATEGORIZE.out("categories"), CATEGORIZE.out("features")
+
+CAPTION = Stage(
+    caption,
+    inputs={"catalogue": CATALOGUE, "verdicts": VERDICTS, "categories": CATEGORIES},
+    outputs={"captions": "artifacts/tables/captions.parquet"},
+)
+
+SCORE = Stage(
+    score,
+    inputs={"images": IMAGES, "catalogue": CATALOGUE, "verdicts": VERDICTS, "features": FEATURES},
+    outputs={"scores": "artifacts/tables/scores.parquet"},
+    needs_libraries=True,
+)
+
+SAMPLE = Stage(
+    sample,
+    inputs={
+        "catalogue": CATALOGUE,
+        "verdicts": VERDICTS,
+        "categories": CATEGORIES,
+        "captions": CAPTION.out("captions"),
+        "scores": SCORE.out("scores"),
+    },
+    outputs={"selection": "artifacts/tables/selection.parquet"},
+)
+SELECTION = SAMPLE.out("selection")
+
+ENCODE = Stage(
+    encode,
+    inputs={
+        "images": IMAGES,
+        "selection": SELECTION,
+        "captions": CAPTION.out("captions"),
+        "autoencoder": AUTOENCODER,
+    },
+    outputs={"latents": "artifacts/latents"},
+    needs_libraries=True,
+)
+LATENTS = ENCODE.out("latents")
+
+PRETRAIN_32 = Stage(
+    pretrain,
+    name="pretrain_32",
+    inputs={"latents": LATENTS, "autoencoder": AUTOENCODER},
+    outputs={"model": "artifacts/models/pretrain_32", "grids": "artifacts/grids/pretrain_32"},
+    needs_libraries=True,
+)
+
+PRETRAIN_64 = Stage(
+    pretrain,
+    name="pretrain_64",
+    inputs={"latents": LATENTS, "autoencoder": AUTOENCODER, "init": PRETRAIN_32.out("model")},
+    outputs={"model": "artifacts/models/pretrain_64", "grids": "artifacts/grids/pretrain_64"},
+    needs_libraries=True,
+)
+BASE = PRETRAIN_64.out("model")
+
+EVALUATE = Stage(
+    evaluate,
+    inputs={
+        "model": BASE,
+        "autoencoder": AUTOENCODER,
+        "latents": LATENTS,
+        "selection": SELECTION,
+        "captions": CAPTION.out("captions"),
+        "images": IMAGES,
+        "catalogue": CATALOGUE,
+        "features": FEATURES,
+        "classifier": CATEGORIZE.out("classifier"),
+    },
+    outputs={"report": "artifacts/report"},
+    needs_libraries=True,
+)
+
+EXPORT = Stage(
+    export,
+    inputs={
+        "model": BASE,
+        "autoencoder": AUTOENCODER,
+        "report": EVALUATE.out("report"),
+        "selection": SELECTION,
+        "catalogue": CATALOGUE,
+    },
+    outputs={"pipeline": "artifacts/export"},
+    needs_libraries=True,
+)
+
+REGISTER = Stage(
+    register,
+    inputs={"pipeline": EXPORT.out("pipeline"), "report": EVALUATE.out("report")},
+    outputs={"receipt": "artifacts/registry/receipt.json"},
+)
+
+PIPELINE = Pipeline(
+    INGEST,
+    FILTER,
+    CATEGORIZE,
+    CAPTION,
+    SCORE,
+    SAMPLE,
+    ENCODE,
+    PRETRAIN_32,
+    PRETRAIN_64,
+    EVALUATE,
+    EXPORT,
+    REGISTER,
+)

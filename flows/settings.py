@@ -1,0 +1,115 @@
+"""Where this workspace keeps what is not versioned, and what the environment may say.
+
+The only module that reads `os.environ` for Easel's own settings:
+
+    EASEL_HOME          state of this workspace (tracking store, run folders); default `.easel/` at the root
+    EASEL_TRACKING_URI  an MLflow server; default SQLite and a folder below EASEL_HOME
+    EASEL_PROFILE       where a run executes (a file in infra/profiles/); default `cpu`
+    EASEL_RUN_DIR, EASEL_SPOOL, EASEL_PARENT_RUN, EASEL_SUPERVISOR   set by an executor for its stage processes
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+EXPERIMENT = "easel"
+QUIET = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "DVC_NO_ANALYTICS": "1",
+    "DAFT_ANALYTICS_ENABLED": "0",
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+"""Telemetry off, and no look-ups on a hub; set in every process of a run."""
+
+
+class SettingsError(ValueError):
+    """The environment or a profile says something that cannot be; one line says what, where and what to do."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Where a run executes; nothing here changes a result beyond rounding.
+
+    Args:
+        accelerator: `cpu` or `cuda`.
+        devices: processes of one training stage on this host.
+        threads: CPU threads of one process; 0 leaves the choice to the libraries.
+    """
+
+    name: str
+    accelerator: str
+    devices: int
+    threads: int
+
+
+def find_root(start: Path) -> Path:
+    """The folder with dvc.yaml at or above `start`.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    for folder in (start, *start.parents):
+        if (folder / "dvc.yaml").is_file() and (folder / "flows").is_dir():
+            return folder
+    raise SettingsError(f"{start}: not inside an Easel repository (no dvc.yaml here or above); cd into your clone")
+
+
+def home(root: Path) -> Path:
+    """The state folder of this workspace."""
+    return Path(os.environ.get("EASEL_HOME") or root / ".easel").absolute()
+
+
+def tracking_uri(root: Path) -> str:
+    """The MLflow store to write to: a server if one is set, else SQLite in this workspace."""
+    return os.environ.get("EASEL_TRACKING_URI") or f"sqlite:///{home(root) / 'mlflow' / 'mlflow.db'}"
+
+
+def tracking_artifacts(root: Path) -> Path:
+    """The folder for MLflow's artifacts when the store is our own."""
+    return home(root) / "mlflow" / "artifacts"
+
+
+def tracking_store(root: Path) -> dict[str, Any]:
+    """Where runs are recorded, as the keyword arguments that `components.tracking` takes."""
+    artifacts = tracking_artifacts(root)
+    artifacts.mkdir(parents=True, exist_ok=True)
+    return {"uri": tracking_uri(root), "artifact_root": artifacts, "experiment": EXPERIMENT}
+
+
+def load_profile(root: Path, name: str | None = None) -> Profile:
+    """The execution profile `name`, or the one that the environment names.
+
+    Raises:
+        SettingsError: no such profile, or one with unknown or missing keys.
+    """
+    chosen = name or os.environ.get("EASEL_PROFILE") or "cpu"
+    folder = root / "infra" / "profiles"
+    known = sorted(file.stem for file in folder.glob("*.yaml"))
+    if chosen not in known:
+        raise SettingsError(f"no profile is called {chosen!r}; infra/profiles/ holds: {', '.join(known)}")
+    values = yaml.safe_load((folder / f"{chosen}.yaml").read_text(encoding="utf-8"))
+    try:
+        return Profile(name=chosen, **values)
+    except TypeError as error:
+        raise SettingsError(f"infra/profiles/{chosen}.yaml: {str(error).split('__init__() ')[-1]}") from None
+
+
+def current_profile() -> Profile:
+    """The profile of this process, for a stage function that trains."""
+    return load_profile(find_root(Path.cwd()))
+
+
+def go_quiet(environment: Mapping[str, str] | None = None) -> None:
+    """Set `QUIET` (and `environment`) for this process and its children, keeping what a person has set."""
+    for key, value in QUIET.items():
+        os.environ.setdefault(key, value)
+    os.environ.update(environment or {})

@@ -1,0 +1,68 @@
+"""Stage `ingest`: raw parts in; images written once, the catalogue that names them, and what was refused."""
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from components.data.config import DecodeLimits
+
+
+class Params(BaseModel, frozen=True, extra="forbid"):
+    """What is taken and what is refused."""
+
+    max_images: int | None
+    max_quarantine_frac: float
+    batch_size: int
+    limits: DecodeLimits
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """offered = catalogued + repeated + damaged."""
+
+    offered_images: int
+    catalogued_images: int
+    repeated_images: int
+    damaged_images: int
+    misnamed_images: int
+    catalogued_bytes: int
+
+
+def ingest(p: Params, *, raw: Path, images: Path, catalogue: Path, quarantine: Path) -> Metrics:
+    """Decode, check and hash every raw image; refuse the damaged with a reason; write the rest once."""
+    import pyarrow as pa
+
+    from components.data import intake, records
+    from components.data.arrow import pc
+    from components.data.engine import map_batches
+    from components.tracking import current_run
+
+    inspect = partial(intake.inspect_batch, limits=p.limits)
+    parts = records.raw_parts(raw)
+    tables: list[pa.Table] = []
+    for shard, part in enumerate(parts):
+        chosen = intake.choose_rows(intake.read_raw_part(part), p.max_images)
+        facts = map_batches(chosen, inspect, intake.INSPECTED, batch_size=p.batch_size)
+        tables.append(intake.inspect_part(part, shard, chosen, facts))
+        current_run().progress(shard + 1, len(parts))
+    inspected = intake.refuse_repeats(pa.concat_tables(tables))
+    refused, accepted = intake.quarantine_of(inspected), intake.catalogue_of(inspected)
+    intake.check_share(refused, inspected.num_rows, p.max_quarantine_frac, raw)
+    for shard, part in enumerate(parts):
+        chosen = intake.choose_rows(intake.read_raw_part(part), p.max_images)
+        records.write_table(intake.sound_images(chosen, inspected, shard), records.part_file(images, shard))
+    records.write_table(accepted, catalogue)
+    records.write_table(refused, quarantine)
+    by_reason = Counter(refused.column("reason").to_pylist())
+    current_run().log_metrics({f"refused/{reason}": by_reason[reason] for reason in intake.INTAKE_REASONS})
+    return Metrics(
+        offered_images=inspected.num_rows,
+        catalogued_images=accepted.num_rows,
+        repeated_images=by_reason["repeated_bytes"],
+        damaged_images=refused.num_rows - by_reason["repeated_bytes"],
+        misnamed_images=intake.num_misnamed(accepted),
+        catalogued_bytes=pc.sum(accepted.column("num_bytes")).as_py() or 0,
+    )
