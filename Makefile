@@ -1,0 +1,61 @@
+# The one task runner. `make run` and `make test` do all set-up themselves.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
+TORCH := torch==2.13.0
+# pip takes the CPU build where its own configuration offers one (a wheel labelled +cpu sorts first), else the CUDA build.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: setup run test check unit contract integration e2e bench sync up clean
+
+setup: $(READY) data/images
+
+$(READY): requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) $(TORCH)
+	$(PIP) --no-deps -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	rm -f $(VENV)/.ready-*
+	touch $@
+
+data/images: data.dvc | $(READY)
+	$(BIN)/easel data pull
+	touch $@
+
+run: setup
+	$(BIN)/easel run
+
+test: check unit contract integration e2e
+
+check: setup
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/lint-imports
+	$(BIN)/easel sync --check
+	$(BIN)/pyright
+
+unit: setup
+	$(BIN)/pytest tests/unit --quiet --jaxtyping-packages=components,beartype.beartype
+
+contract: setup
+	$(BIN)/pytest tests/contract --quiet
+
+integration: setup
+	$(BIN)/pytest tests/integration --quiet -m "not slow"
+
+e2e: setup
+	$(BIN)/pytest tests/e2e --quiet
+
+bench: setup
+	$(BIN)/pytest tests/benchmarks --quiet
+
+sync: setup
+	$(BIN)/easel sync
+
+up: setup
+	$(BIN)/easel up
+
+# Never data/ and never the DVC cache.
+clean:
+	rm -rf artifacts .easel .pytest_cache .ruff_cache .import_linter_cache
