@@ -111,8 +111,9 @@ def resolve_icon(icon_set: Mapping[str, Any], name: str) -> Icon | None:
     loop: ValueError.
     """
     rotate, h_flip, v_flip = 0, False, False
+    link = name
     for _ in range(_MAX_ALIAS_DEPTH):
-        entry = icon_set["icons"].get(name) or icon_set.get("aliases", {}).get(name)
+        entry = icon_set["icons"].get(link) or icon_set.get("aliases", {}).get(link)
         if entry is None:
             return None
         rotate = (rotate + entry.get("rotate", 0)) % 4
@@ -120,11 +121,10 @@ def resolve_icon(icon_set: Mapping[str, Any], name: str) -> Icon | None:
         v_flip ^= bool(entry.get("vFlip", False))
         if "body" in entry:
             size = {field: _size(icon_set, entry, field) for field in ("left", "top", "width", "height")}
-            return Icon(name=name, body=entry["body"], rotate=rotate, h_flip=h_flip, v_flip=v_flip, **size)
-        name = entry["parent"]
-    raise ValueError(
-        f"alias {name!r} of icon set {icon_set.get('prefix')!r} does not end at an icon within {_MAX_ALIAS_DEPTH} links"
-    )
+            return Icon(name=link, body=entry["body"], rotate=rotate, h_flip=h_flip, v_flip=v_flip, **size)
+        link = entry["parent"]
+    prefix = icon_set.get("prefix")
+    raise ValueError(f"alias {name!r} of icon set {prefix!r} leads to no icon within {_MAX_ALIAS_DEPTH} links")
 
 
 def _size(icon_set: Mapping[str, Any], entry: Mapping[str, Any], field: str) -> float:
