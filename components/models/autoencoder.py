@@ -41,7 +41,7 @@ def load_autoencoder(directory: Path) -> AutoencoderKLFlux2:
     if not (directory / "config.json").is_file():
         raise ValueError(f"no autoencoder in {directory}: config.json is missing; `dvc pull` brings the pinned one")
     loaded = AutoencoderKLFlux2.from_pretrained(directory, use_safetensors=True, torch_dtype=torch.float32)
-    return cast(AutoencoderKLFlux2, loaded).requires_grad_(False).eval()
+    return loaded.requires_grad_(False).eval()
 
 
 def patchify(latents: Float[Tensor, "b c h w"]) -> Float[Tensor, "b packed h2 w2"]:
@@ -78,12 +78,26 @@ def set_statistics(autoencoder: AutoencoderKLFlux2, mean: Float[Tensor, " c"], v
     cast(Tensor, autoencoder.bn.running_var).copy_(variance)
 
 
+def encode_moments(
+    autoencoder: AutoencoderKLFlux2, images: Float[Tensor, "b 3 height width"]
+) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b c h w"]]:
+    """Mean and log-variance of the posterior of images in [-1, 1]; sides must be multiples of 8."""
+    (posterior,) = autoencoder.encode(images, return_dict=False)
+    return posterior.mean, posterior.logvar
+
+
+def decode(autoencoder: AutoencoderKLFlux2, latents: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 3 height width"]:
+    """Images from raw latents, neither packed nor normalised; not clamped."""
+    (images,) = cast(tuple[Tensor], autoencoder.decode(cast(torch.FloatTensor, latents), return_dict=False))
+    return images
+
+
 @torch.no_grad()
 def encode_latents(
     autoencoder: AutoencoderKLFlux2, images: Float[Tensor, "b 3 height width"]
 ) -> Float[Tensor, "b c h w"]:
     """Normalised packed latents of images in [-1, 1]: the posterior's mean; sides must be multiples of 16."""
-    return normalise(autoencoder, patchify(autoencoder.encode(images).latent_dist.mean))
+    return normalise(autoencoder, patchify(encode_moments(autoencoder, images)[0]))
 
 
 @torch.no_grad()
@@ -91,4 +105,4 @@ def decode_latents(
     autoencoder: AutoencoderKLFlux2, latents: Float[Tensor, "b c h w"]
 ) -> Float[Tensor, "b 3 height width"]:
     """Images in [-1, 1] from normalised packed latents."""
-    return autoencoder.decode(unpatchify(denormalise(autoencoder, latents))).sample.clamp(-1, 1)
+    return decode(autoencoder, unpatchify(denormalise(autoencoder, latents))).clamp(-1, 1)

@@ -46,7 +46,7 @@ def weighted_total(terms: dict[str, Float[Tensor, ""]], weights: ReconstructionW
     return torch.stack([by_name[name] * value for name, value in terms.items()]).sum()
 
 
-def l1(a: Float[Tensor, "*shape"], b: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
+def l1(a: Float[Tensor, " *shape"], b: Float[Tensor, " *shape"]) -> Float[Tensor, ""]:
     """Mean absolute difference."""
     return (a - b).abs().mean()
 
@@ -56,7 +56,7 @@ def halve(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
     return functional.avg_pool2d(images, 2)
 
 
-def kl_to_standard_normal(mean: Float[Tensor, "*shape"], log_variance: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
+def kl_to_standard_normal(mean: Float[Tensor, " *shape"], log_variance: Float[Tensor, " *shape"]) -> Float[Tensor, ""]:
     """KL( N(mean, exp(log_variance)) || N(0, 1) ) per element, in nats, averaged.
 
     Source: Kingma and Welling 2013, arXiv:1312.6114, appendix B.

@@ -1,0 +1,55 @@
+"""The transformer as a velocity v(x_t, t, condition): the one place that knows what its timestep input means."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from diffusers import ErnieImageTransformer2DModel
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+TIMESTEP_SCALE = 1000.0
+
+
+@dataclass(frozen=True)
+class TextCondition:
+    """Token states of one text per sample, padded with zeros to the longest; `lengths` counts the real tokens."""
+
+    states: Float[Tensor, "b l d"]
+    lengths: Int[Tensor, " b"]
+
+    @classmethod
+    def from_states(cls, states: Sequence[Float[Tensor, "tokens d"]]) -> Self:
+        """Pad a list of texts, each with its own number of tokens, into one batch, in float32."""
+        padded = nn.utils.rnn.pad_sequence([s.float() for s in states], batch_first=True)
+        return cls(padded, torch.tensor([len(s) for s in states]))
+
+    def repeat(self, count: int) -> Self:
+        """The whole batch `count` times in a row."""
+        return type(self)(self.states.repeat(count, 1, 1), self.lengths.repeat(count))
+
+
+class Denoiser(nn.Module):
+    """v(x_t, t, condition) by a transformer, whose timestep input is 1000 t.
+
+    The timestep stays in float32 whatever the precision of the rest: in bf16 the values from 512 on would become
+    multiples of 4.
+    """
+
+    def __init__(self, transformer: ErnieImageTransformer2DModel) -> None:
+        super().__init__()
+        self.transformer = transformer
+
+    def forward(
+        self, x_t: Float[Tensor, "b c h w"], t: Float[Tensor, " b"], condition: TextCondition
+    ) -> Float[Tensor, "b c h w"]:
+        """Velocity at (x_t, t) given the text."""
+        (v,) = self.transformer(
+            hidden_states=x_t,
+            timestep=TIMESTEP_SCALE * t.float(),
+            text_bth=condition.states.to(x_t.dtype),
+            text_lens=condition.lengths,
+            return_dict=False,
+        )
+        return v
