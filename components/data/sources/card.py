@@ -70,8 +70,8 @@ def attribution(manifest: Mapping[str, Any]) -> str:
     """The CREDITS table: one line per package, with how many images come from it."""
     images = manifest["counts"]["source"]
     lines = [
-        f"| {package.style or 'words only'} | {package.project} | {package.author} "
-        f"| `{package.name}` {package.version} | {package.licence} | {images.get(package.source, 0):,} "
+        f"| {package.style or 'words only'} | {package.project}, {package.home} | {package.author} "
+        f"| `{package.name}` {package.version} | {package.licence} | {images.get(package.source, '-')} "
         f"| {'rendered to bitmap on white' if package.style else 'joined'} |"
         for package in PACKAGES
     ]

@@ -18,7 +18,8 @@ _FETCH_TIMEOUT_S = 300
 class Package:
     """One package: where it comes from, whose work it is, and the licence under which it is passed on.
 
-    `source` is our short name, `project` the work's own name, `sha256` that of the archive as the client delivers it.
+    `source` is our short name, `project` and `home` the work's own name and page (CC-BY asks for both), `sha256` that
+    of the archive as the client delivers it.
     """
 
     source: str
@@ -27,6 +28,7 @@ class Package:
     client: Literal["npm", "apt"]
     project: str
     author: str
+    home: str
     licence: str
     style: str | None
     sha256: str
@@ -45,6 +47,7 @@ PACKAGES: tuple[Package, ...] = (
         client="npm",
         project="Noto Emoji",
         author="Google",
+        home="github.com/googlefonts/noto-emoji",
         licence="Apache-2.0",
         style="Noto",
         sha256="3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad",
@@ -56,6 +59,7 @@ PACKAGES: tuple[Package, ...] = (
         client="npm",
         project="Noto Emoji v1",
         author="Google",
+        home="github.com/googlefonts/noto-emoji",
         licence="Apache-2.0",
         style="blob",
         sha256="2bf62c26c2c2884aa99e90aec942cdaee17a5921f05690694f4978ad4b017c37",
@@ -67,6 +71,7 @@ PACKAGES: tuple[Package, ...] = (
         client="npm",
         project="Twemoji",
         author="Twitter, Inc and other contributors (kept by jdecked)",
+        home="github.com/jdecked/twemoji",
         licence="CC-BY-4.0",
         style="flat Twemoji",
         sha256="19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7",
@@ -78,6 +83,7 @@ PACKAGES: tuple[Package, ...] = (
         client="npm",
         project="Fluent Emoji",
         author="Microsoft Corporation",
+        home="github.com/microsoft/fluentui-emoji",
         licence="MIT",
         style="Fluent 3D",
         sha256="8044210dbf11e016d4de85f15d01a243423bd832457e7e2491df1b751c0e272b",
@@ -89,6 +95,7 @@ PACKAGES: tuple[Package, ...] = (
         client="npm",
         project="Fluent Emoji Flat",
         author="Microsoft Corporation",
+        home="github.com/microsoft/fluentui-emoji",
         licence="MIT",
         style="Fluent flat",
         sha256="7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175",
@@ -100,6 +107,7 @@ PACKAGES: tuple[Package, ...] = (
         client="npm",
         project="Emoji One 2.3",
         author="Emoji One",
+        home="github.com/EmojiTwo/emojitwo",
         licence="CC-BY-4.0",
         style="EmojiOne",
         sha256="26a14f44284407e8bcde91799388dca2bfd91dbcd55a97f425524a1c5b73610e",
@@ -111,6 +119,7 @@ PACKAGES: tuple[Package, ...] = (
         client="apt",
         project="Open Clip Art Library 0.18",
         author="the artists named in the column creator",
+        home="openclipart.org",
         licence="CC-PDDC",
         style="clip art",
         sha256="989712d90d57dfa3230049f553bb43b76c30ee4d4b8c5f6e106e33f7db5cbdc5",
@@ -122,6 +131,7 @@ PACKAGES: tuple[Package, ...] = (
         client="npm",
         project="emojibase",
         author="Miles Johnson (words: Unicode CLDR)",
+        home="emojibase.dev",
         licence="MIT",
         style=None,
         sha256="d01d0e2ca4e22cb402679532155342c71e2e871f25c32223c013b8b166ebdf5a",

@@ -15,7 +15,7 @@ RED = (255, 0, 0)
 
 
 def corner_icon(rotate: int = 0, h_flip: bool = False, v_flip: bool = False) -> Icon:
-    return Icon("corner", CORNER, 0, 0, 16, 16, rotate, h_flip, v_flip)
+    return Icon("corner", CORNER, 0.0, 0.0, 16.0, 16.0, rotate, h_flip, v_flip)
 
 
 def red_quarter(image: Image.Image) -> tuple[int, int]:
@@ -50,13 +50,13 @@ def test_mirrors_and_clockwise_turns_move_the_corner(icon: Icon, quarter: tuple[
     [(36, 25.22, (128, 90)), (32, 33, (124, 128)), (33, 32, (128, 124)), (32, 32, (128, 128)), (1, 16, (8, 128))],
 )
 def test_longer_side_is_exact_and_aspect_is_kept(width: float, height: float, size: tuple[int, int]) -> None:
-    image = render_icon(Icon("box", CORNER, 0, 0, width, height), 128)
+    image = render_icon(Icon("box", CORNER, 0.0, 0.0, float(width), float(height)), 128)
     assert max(image.size) == 128
     assert np.abs(np.subtract(image.size, size)).max() <= 1
 
 
 def test_a_box_that_does_not_start_at_zero_is_cut_where_it_says() -> None:
-    image = render_icon(Icon("box", CORNER, -8, -8, 16, 16), 32)
+    image = render_icon(Icon("box", CORNER, -8.0, -8.0, 16.0, 16.0), 32)
     assert red_quarter(image) == (1, 1)
 
 
@@ -86,11 +86,11 @@ def test_same_icon_gives_the_same_bytes_and_webp_keeps_every_pixel() -> None:
 def test_a_drawing_that_shows_another_file_is_refused(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4), "red").save(tmp_path / "secret.png")
     for link in (f"{tmp_path}/secret.png", "secret.png", "file:///secret.png"):
-        svg = icon_svg(Icon("link", f'<image width="4" height="4" xlink:href="{link}"/>', 0, 0, 4, 4))
+        svg = icon_svg(Icon("link", f'<image width="4" height="4" xlink:href="{link}"/>', 0.0, 0.0, 4.0, 4.0))
         assert links_files(svg)
         with pytest.raises(ValueError, match="another file"):
             render_svg(svg, 4)
-    inside = icon_svg(Icon("inside", '<image href="data:image/png;base64,AA=="/><use href="#a"/>', 0, 0, 4, 4))
+    inside = icon_svg(Icon("inside", '<image href="data:image/png;base64,AA=="/><use href="#a"/>', 0.0, 0.0, 4.0, 4.0))
     assert not links_files(inside)
 
 
