@@ -1,0 +1,216 @@
+"""What happens to a raw row on its way in: which rows are taken, what is measured of each, and why one is refused.
+
+Pure batch functions: arrow tables in, arrow tables out. A refused row is never lost: it becomes a row of the quarantine
+table with its reason, and `in = catalogued + quarantined` by construction.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import pyarrow as pa
+
+from components.data import decode
+from components.data.arrow import pc
+from components.data.config import DecodeLimits
+from components.data.errors import DataError
+from components.data.records import (
+    CAPTION_COLUMNS,
+    CATALOGUE,
+    FACTS,
+    IMAGES,
+    QUARANTINE,
+    RAW,
+    TEXT_COLUMNS,
+    read_table,
+    unit_hash,
+)
+
+TextReason = Literal["text_not_utf8", "no_words", "repeated_bytes"]
+INTAKE_REASONS: tuple[str, ...] = (*decode.REASONS, *get_args(TextReason))
+_ROW = "_row"
+INSPECTED = pa.schema([*FACTS, ("reason", pa.string()), ("detail", pa.string())])
+
+
+def read_raw_part(part: Path) -> pa.Table:
+    """A raw part with its text as bytes (text that is not UTF-8 must be counted, not crash), and row numbers."""
+    table = read_table(part, pa.schema([_as_bytes(field) for field in RAW]))
+    return table.append_column(_ROW, pa.array(range(table.num_rows), pa.int32()))
+
+
+def choose_rows(table: pa.Table, max_images: int | None) -> pa.Table:
+    """At most `max_images` rows of each source in this part, in their order; all of them if None.
+
+    Rows are ranked by a hash of their concept (of their own id where they have none), so that about the same concepts
+    are taken from every source.
+    """
+    if max_images is None:
+        return table
+    sources = table.column("source").to_pylist()
+    names = [concept or own for concept, own in zip(*_columns(table, "concept", "source_id"), strict=True)]
+    ranks = np.array([unit_hash(repr(name), "choose") for name in names])
+    taken = np.zeros(len(names), bool)
+    for source in set(sources):
+        rows = np.flatnonzero([other == source for other in sources])
+        taken[rows[np.argsort(ranks[rows], kind="stable")][:max_images]] = True
+    return table.filter(pa.array(taken))
+
+
+def inspect_batch(batch: pa.Table, limits: DecodeLimits) -> pa.Table:
+    """Facts of every row (`INSPECTED`), with a `reason` where the row must be refused ("" where it is sound)."""
+    bad_text = _text_faults(batch)
+    facts = [
+        _inspect_image(data.as_py() or b"", name, limits)
+        for data, name in zip(batch.column("image"), batch.column("source_id").to_pylist(), strict=True)
+    ]
+    for row, (reason, detail) in bad_text.items():
+        if not facts[row]["reason"]:
+            facts[row].update(reason=reason, detail=detail)
+    return pa.Table.from_pylist(facts, schema=INSPECTED)
+
+
+def inspect_part(part: Path, shard: int, chosen: pa.Table, facts: pa.Table) -> pa.Table:
+    """The facts of a part's chosen rows beside their text (still bytes), with the part's name, shard and rows."""
+    rows = pa.table(
+        {
+            "part": pa.array([part.name] * chosen.num_rows, pa.string()),
+            "shard": pa.array([shard] * chosen.num_rows, pa.int32()),
+            "row": chosen.column(_ROW),
+        }
+    )
+    table = chosen.select(TEXT_COLUMNS)
+    for extra in (facts, rows):
+        for name in extra.column_names:
+            table = table.append_column(name, extra.column(name))
+    return table
+
+
+def refuse_repeats(inspected: pa.Table) -> pa.Table:
+    """`inspected` with every sound row whose bytes came before refused as `repeated_bytes`, naming the first."""
+    reasons, details = inspected.column("reason").to_pylist(), inspected.column("detail").to_pylist()
+    names = inspected.column("source_id").to_pylist()
+    first: dict[str, bytes] = {}
+    for row, sample_id in enumerate(inspected.column("sample_id").to_pylist()):
+        if reasons[row]:
+            continue
+        if sample_id in first:
+            reasons[row], details[row] = "repeated_bytes", f"the same bytes as {first[sample_id].decode()}"
+        else:
+            first[sample_id] = names[row] or b""
+    for name, values in (("reason", reasons), ("detail", details)):
+        inspected = inspected.set_column(inspected.column_names.index(name), name, pa.array(values, pa.string()))
+    return inspected
+
+
+def catalogue_of(inspected: pa.Table) -> pa.Table:
+    """The sound rows as the catalogue (`CATALOGUE`); `row` counts within the shard that `write_shard` writes."""
+    sound = inspected.filter(pc.equal(inspected.column("reason"), ""))
+    shards = sound.column("shard").to_numpy()
+    starts = np.searchsorted(shards, shards)  # parts come in order, so a shard's rows are one run
+    rows = pa.array(np.arange(len(shards)) - starts, pa.int32())
+    return sound.set_column(sound.column_names.index("row"), "row", rows).select(CATALOGUE.names).cast(CATALOGUE)
+
+
+def quarantine_of(inspected: pa.Table) -> pa.Table:
+    """The refused rows (`QUARANTINE`), with undecodable names made readable."""
+    refused = inspected.filter(pc.not_equal(inspected.column("reason"), ""))
+    for name in ("source", "source_id"):
+        readable = [(value or b"").decode(errors="replace") for value in refused.column(name).to_pylist()]
+        refused = refused.set_column(refused.column_names.index(name), name, pa.array(readable, pa.string()))
+    return refused.select(QUARANTINE.names).cast(QUARANTINE)
+
+
+def sound_images(chosen: pa.Table, inspected: pa.Table, shard: int) -> pa.Table:
+    """Ids and bytes (`IMAGES`) of the sound rows of one part, in the catalogue's order."""
+    mine = inspected.filter(pc.equal(inspected.column("shard"), shard))
+    is_sound = pc.equal(mine.column("reason"), "")
+    columns = [mine.column("sample_id").filter(is_sound), chosen.column("image").filter(is_sound)]
+    return pa.table(columns, schema=IMAGES)
+
+
+def check_share(quarantine: pa.Table, num_rows: int, max_frac: float, raw_dir: Path) -> None:
+    """DataError if more than `max_frac` of `num_rows` are damaged (repeats are not), naming the commonest reasons."""
+    damaged = quarantine.filter(pc.not_equal(quarantine.column("reason"), "repeated_bytes"))
+    if num_rows == 0:
+        raise DataError(f"{raw_dir}: its parts hold no rows; fetch the data (`dvc pull`) or bake it")
+    if damaged.num_rows <= max_frac * num_rows:
+        return
+    counts = pc.value_counts(damaged.column("reason")).to_pylist()
+    commonest = sorted(counts, key=lambda count: (-count["counts"], count["values"]))[:3]
+    reasons = ", ".join(f"{count['values']} {count['counts']}" for count in commonest)
+    first = damaged.slice(0, 1).to_pylist()[0]
+    raise DataError(
+        f"{raw_dir}: {damaged.num_rows} of {num_rows} samples cannot be used, more than "
+        f"ingest.max_quarantine_frac = {max_frac} allows ({reasons}; "
+        f"first: {first['part']} row {first['row']}); repair them or raise the limit in params.yaml"
+    )
+
+
+def num_misnamed(catalogue: pa.Table) -> int:
+    """How many images have a name that promises another format than their bytes are (harmless: the bytes decide)."""
+    named, real = catalogue.column("named_format"), catalogue.column("format")
+    return pc.sum(pc.and_(pc.not_equal(named, ""), pc.not_equal(named, real))).as_py() or 0
+
+
+def _inspect_image(data: bytes, source_id: bytes | None, limits: DecodeLimits) -> dict[str, str | int]:
+    facts: dict[str, str | int] = {
+        "sample_id": hashlib.sha256(data).hexdigest(),
+        "width": 0,
+        "height": 0,
+        "format": "",
+        "named_format": decode.named_format((source_id or b"").decode(errors="replace")),
+        "mode": "",
+        "pixel_sha256": "",
+        "num_bytes": len(data),
+        "reason": "",
+        "detail": "",
+    }
+    try:
+        image = decode.decode_image(data, limits)
+    except decode.ImageRejectedError as refused:
+        return facts | {"reason": refused.reason, "detail": refused.detail}
+    height, width = image.pixels_u8.shape[:2]
+    # The shape is part of the content: the same bytes in another shape are another picture.
+    digest = hashlib.sha256(f"{height}x{width}".encode() + image.pixels_u8.tobytes()).hexdigest()
+    return facts | {
+        "width": width,
+        "height": height,
+        "format": image.format,
+        "mode": image.mode,
+        "pixel_sha256": digest,
+    }
+
+
+def _text_faults(batch: pa.Table) -> dict[int, tuple[TextReason, str]]:
+    """Rows whose text is not UTF-8, or that have no words at all."""
+    faults: dict[int, tuple[TextReason, str]] = {}
+    has_words = np.zeros(batch.num_rows, bool)
+    for name in TEXT_COLUMNS:
+        column = batch.column(name).combine_chunks()
+        for row, value in enumerate(column.to_pylist()):
+            joined = b" ".join(word or b"" for word in value) if isinstance(value, list) else (value or b"")
+            if not _is_utf8(joined):
+                faults.setdefault(row, ("text_not_utf8", f"column {name}: {joined[:40]!r}"))
+            elif name in CAPTION_COLUMNS and joined.strip():
+                has_words[row] = True
+    for row in np.flatnonzero(~has_words):
+        faults.setdefault(int(row), ("no_words", f"nothing in {', '.join(CAPTION_COLUMNS)}"))
+    return faults
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _columns(table: pa.Table, *names: str) -> list[list[bytes]]:
+    return [table.column(name).to_pylist() for name in names]
+
+
+def _as_bytes(field: pa.Field) -> pa.Field:
+    is_list = pa.types.is_list(field.type)
+    return pa.field(field.name, pa.list_(pa.binary()) if is_list else pa.binary())

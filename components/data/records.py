@@ -1,0 +1,207 @@
+"""The tables that stages hand to each other: their columns, and how they are written and read.
+
+Every table but the images is keyed by `sample_id`, the SHA-256 of an image's bytes as they were received. A later stage
+adds a table and changes none; a data set is a join. Files are Parquet, written with fixed options so that equal tables
+are equal files on one version of the writer.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.data.arrow import pc
+from components.data.errors import DataError
+
+_ROW_GROUP_ROWS = 4096
+_WORDS = pa.list_(pa.string())
+
+RAW = pa.schema(
+    [
+        ("source_id", pa.string()),
+        ("source", pa.string()),
+        ("image", pa.binary()),
+        ("title_en", pa.string()),
+        ("title_zh", pa.string()),
+        ("tags_en", _WORDS),
+        ("tags_zh", _WORDS),
+        ("description_en", pa.string()),
+        ("category", pa.string()),
+        ("subcategory", pa.string()),
+        ("folder", pa.string()),
+        ("concept", pa.string()),
+        ("style", pa.string()),
+        ("licence", pa.string()),
+        ("creator", pa.string()),
+        ("attribution", pa.string()),
+    ]
+)
+TEXT_COLUMNS = tuple(field.name for field in RAW if field.name != "image")
+CAPTION_COLUMNS = ("title_en", "title_zh", "tags_en", "tags_zh", "description_en")
+
+IMAGES = pa.schema([("sample_id", pa.string()), ("bytes", pa.binary())])
+FACTS = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("format", pa.string()),
+        ("named_format", pa.string()),
+        ("mode", pa.string()),
+        ("pixel_sha256", pa.string()),
+        ("num_bytes", pa.int64()),
+    ]
+)
+PLACE = pa.schema([("shard", pa.int32()), ("row", pa.int32())])
+CATALOGUE = pa.schema([*FACTS, *(field for field in RAW if field.name != "image"), *PLACE])
+QUARANTINE = pa.schema(
+    [
+        ("part", pa.string()),
+        ("row", pa.int32()),
+        ("source", pa.string()),
+        ("source_id", pa.string()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+VERDICTS = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("kept", pa.bool_()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("duplicate_of", pa.string()),
+        ("phash", pa.uint64()),
+    ]
+)
+CATEGORIES = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("category", pa.string()),
+        ("subcategory", pa.string()),
+        ("label_source", pa.string()),
+        ("probability", pa.float32()),
+        ("is_probe_heldout", pa.bool_()),
+    ]
+)
+CAPTIONS = pa.schema(
+    [("sample_id", pa.string()), ("kind", pa.string()), ("language", pa.string()), ("text", pa.string())]
+)
+SCORES = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("aesthetic", pa.float32()),
+        ("sharpness", pa.float32()),
+        ("entropy", pa.float32()),
+        ("colourfulness", pa.float32()),
+    ]
+)
+SELECTION = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("category", pa.string()),
+        ("style", pa.string()),
+        ("concept", pa.string()),
+        ("split", pa.string()),
+        ("probability", pa.float64()),
+    ]
+)
+
+
+def write_table(table: pa.Table, file: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write `table` as Parquet with fixed options; `metadata` is what a reader should know about the columns."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(
+        table.replace_schema_metadata(dict(metadata) if metadata else None).combine_chunks(),
+        file,
+        compression="zstd",
+        compression_level=3,
+        row_group_size=_ROW_GROUP_ROWS,
+    )
+
+
+def read_table(file: Path, schema: pa.Schema) -> pa.Table:
+    """The columns of `schema` from `file`; DataError names file, column and what to do if they are not there."""
+    try:
+        found = pq.read_schema(file)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{file}: not readable as Parquet ({_one_line(error)}); run the stage that makes it") from error
+    missing = [name for name in schema.names if name not in found.names]
+    if missing:
+        raise DataError(
+            f"{file}: column {', '.join(map(repr, missing))} is missing (there: {', '.join(found.names)}); "
+            "add it, or run the stage that makes this file"
+        )
+    try:
+        table = pq.read_table(file, columns=schema.names)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{file}: damaged ({_one_line(error)}); run the stage that makes it") from error
+    return pa.table([_cast(table, field, file) for field in schema], schema=schema)
+
+
+def raw_parts(raw_dir: Path) -> list[Path]:
+    """The part files of `raw_dir` in name order; DataError if there are none."""
+    parts = sorted(raw_dir.glob("part-*.parquet"))
+    if not parts:
+        raise DataError(f"{raw_dir}: holds no part-*.parquet; fetch the data (`dvc pull`) or bake it")
+    return parts
+
+
+def part_file(images_dir: Path, shard: int) -> Path:
+    """Where shard number `shard` of the ingested images lies."""
+    return images_dir / f"part-{shard:05d}.parquet"
+
+
+def read_images(images_dir: Path, sample_ids: Sequence[str] | None = None) -> pa.Table:
+    """Image bytes (`IMAGES`) in the order of `sample_ids`, or all of them; DataError names one that is not there."""
+    parts = [read_table(part, IMAGES) for part in raw_parts(images_dir)]
+    images = pa.concat_tables(parts).combine_chunks()
+    return images if sample_ids is None else take_ids(images, sample_ids, images_dir)
+
+
+def take_ids(table: pa.Table, sample_ids: Sequence[str], name: Path | str) -> pa.Table:
+    """Rows of `table` (one per `sample_id`) in the order of `sample_ids`; DataError names one that is not there."""
+    rows = pc.index_in(pa.array(sample_ids, pa.string()), table.column("sample_id").combine_chunks())
+    if rows.null_count:
+        absent = sample_ids[rows.is_null().to_pylist().index(True)]
+        raise DataError(f"{name}: has no sample {absent}; its table is of another run, run the stages before this one")
+    return table.take(rows)
+
+
+def kept_ids(verdicts: pa.Table) -> list[str]:
+    """The samples that were kept, in the catalogue's order."""
+    return verdicts.filter(verdicts.column("kept")).column("sample_id").to_pylist()
+
+
+def check_same_samples(first: pa.Table, second: pa.Table, name: Path | str) -> None:
+    """DataError unless both tables have the same samples in the same order."""
+    if not first.column("sample_id").equals(second.column("sample_id")):
+        raise DataError(f"{name}: its samples are not those of the table before it; run the stages before this one")
+
+
+def strings(table: pa.Table, column: str) -> np.ndarray:
+    """A text column as a numpy array of str, nulls as ""."""
+    return np.array([value or "" for value in table.column(column).to_pylist()], dtype=object)
+
+
+def unit_hash(text: str, salt: str) -> float:
+    """A number in [0, 1) that depends on `text` and `salt` only: SHA-256, its first 8 bytes as a fraction."""
+    digest = hashlib.sha256(f"{salt}\0{text}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2.0**64
+
+
+def _cast(table: pa.Table, field: pa.Field, file: Path) -> pa.ChunkedArray:
+    column = table.column(field.name)
+    try:
+        return column if column.type == field.type else column.cast(field.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(
+            f"{file}: column {field.name!r} holds {column.type}, not {field.type}; write it as such"
+        ) from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]
