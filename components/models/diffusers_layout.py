@@ -5,15 +5,13 @@ The text encoder is a BertModel in the place of the released Ministral: the pipe
 """
 
 from pathlib import Path
+from typing import Any
 
-import torch
-from diffusers import (
-    AutoencoderKLFlux2,
-    ErnieImagePipeline,
-    ErnieImageTransformer2DModel,
-    FlowMatchEulerDiscreteScheduler,
-)
-from transformers import AutoModel, AutoTokenizer
+from diffusers import ErnieImagePipeline, FlowMatchEulerDiscreteScheduler
+
+from components.models.autoencoder import load_autoencoder
+from components.models.text_encoder import load_text_model
+from components.models.transformer import load_transformer
 
 
 def build_scheduler(shift: float) -> FlowMatchEulerDiscreteScheduler:
@@ -21,18 +19,18 @@ def build_scheduler(shift: float) -> FlowMatchEulerDiscreteScheduler:
     return FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=shift, use_dynamic_shifting=False)
 
 
-def write_pipeline(
-    out: Path, *, transformer_dir: Path, autoencoder_dir: Path, text_encoder_dir: Path, shift: float
-) -> ErnieImagePipeline:
-    """Save the four networks' parts in `out` as one pipeline, safetensors only, and return it in float32."""
-    parts = {"use_safetensors": True, "torch_dtype": torch.float32}
+def write_pipeline(out: Path, *, transformer_dir: Path, autoencoder_dir: Path, shift: float) -> ErnieImagePipeline:
+    """Save transformer, autoencoder, the frozen text encoder and scheduler in `out` as one pipeline, and return it.
+
+    Weights are float32 and safetensors only.
+    """
+    tokenizer, text_encoder = load_text_model()
+    # The annotations of diffusers name the released model's classes; the pipeline itself asks less of them.
+    text_parts: dict[str, Any] = {"text_encoder": text_encoder, "tokenizer": tokenizer}
     pipeline = ErnieImagePipeline(
-        transformer=ErnieImageTransformer2DModel.from_pretrained(transformer_dir, **parts),
-        vae=AutoencoderKLFlux2.from_pretrained(autoencoder_dir, **parts),
-        text_encoder=AutoModel.from_pretrained(
-            text_encoder_dir, use_safetensors=True, dtype=torch.float32, local_files_only=True
-        ),
-        tokenizer=AutoTokenizer.from_pretrained(text_encoder_dir, local_files_only=True),
+        transformer=load_transformer(transformer_dir),
+        vae=load_autoencoder(autoencoder_dir),
+        **text_parts,
         scheduler=build_scheduler(shift),
         # No prompt enhancer: with both parts empty the pipeline's `use_pe=True` default does nothing.
         pe=None,

@@ -7,7 +7,7 @@ from components.evaluation.config import RetrievalConfig
 from components.evaluation.retrieval import contrastive_loss, recall_at, retrieval_ranks, train_two_tower
 
 CONFIG = RetrievalConfig(
-    width=8, num_steps=100, batch_size=64, learning_rate=1e-2, weight_decay=0.0, feature_dropout=0.0
+    width=8, num_steps=80, batch_size=64, learning_rate=1e-2, weight_decay=0.0, feature_dropout=0.0
 )
 
 
@@ -47,11 +47,11 @@ def test_the_loss_equals_its_definition(generator: torch.Generator) -> None:
 
 
 def test_training_finds_a_shared_cause_and_generalises(generator: torch.Generator) -> None:
-    cause = torch.randn(600, 6, generator=generator)
-    images = cause @ torch.randn(6, 40, generator=generator) + 0.1 * torch.randn(600, 40, generator=generator)
-    texts = cause @ torch.randn(6, 30, generator=generator) + 0.1 * torch.randn(600, 30, generator=generator)
-    model = train_two_tower(images[:500], texts[:500], CONFIG, seed=0)
-    ranks = retrieval_ranks(model.image(images[500:]), model.text(texts[500:]))
+    cause = torch.randn(400, 6, generator=generator)
+    images = cause @ torch.randn(6, 40, generator=generator) + 0.1 * torch.randn(400, 40, generator=generator)
+    texts = cause @ torch.randn(6, 30, generator=generator) + 0.1 * torch.randn(400, 30, generator=generator)
+    model = train_two_tower(images[:340], texts[:340], CONFIG, seed=0)
+    ranks = retrieval_ranks(model.image(images[340:]), model.text(texts[340:]))
     assert recall_at(ranks, 1) > 0.8
 
 
