@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from diffusers import AutoencoderKLFlux2
-from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional
@@ -30,6 +29,7 @@ from components.models.autoencoder import (
 from components.models.config import AutoencoderConfig
 from components.objectives.reconstruction import coarse_term, halve, reconstruction_terms, weighted_total
 from components.training.config import AutoencoderTraining, ResolutionShare
+from components.training.encoding import to_images
 
 Pixels = UInt8[np.ndarray, "n side side 3"]
 
@@ -124,8 +124,7 @@ def shrink(pixels_u8: Pixels, side_px: int) -> Float[Tensor, "n 3 side side"]:
     """Images in [-1, 1] at `side_px`, each pixel the mean of the area it covers; never enlarges."""
     if side_px > pixels_u8.shape[1]:
         raise ValueError(f"cannot shrink images of {pixels_u8.shape[1]} px to {side_px} px")
-    images = rearrange(torch.from_numpy(pixels_u8), "n h w c -> n c h w").float() / 127.5 - 1
-    images = functional.interpolate(images, size=(side_px, side_px), mode="area")
+    images = functional.interpolate(to_images(pixels_u8), size=(side_px, side_px), mode="area")
     return images.contiguous(memory_format=torch.channels_last)
 
 
