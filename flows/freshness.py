@@ -19,6 +19,7 @@ from dvc.lock import LockError
 from dvc.repo import Repo
 
 from flows.declaration import Pipeline
+from flows.parameters import PARAMS_FILE, read_blocks
 
 
 class FreshnessError(ValueError):
@@ -72,6 +73,22 @@ def describe(change: Any) -> list[str]:
     return reasons
 
 
+def changed_keys(old: Any, new: Any, key: str) -> list[str]:
+    """The parameters that differ between two values of `key`, each as `sample.seed: 1 -> 2`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        before, now = cast(dict[str, Any], old), cast(dict[str, Any], new)
+        parts = [changed_keys(before.get(k), now.get(k), f"{key}.{k}") for k in {**before, **now}]
+        return [line for part in parts for line in part]
+    return [] if old == new else [f"{key}: {old} -> {new}"]
+
+
+def parameter_changes(stage: str, root: Path) -> list[str]:
+    """The parameters of `stage` that differ from those it was last made with; empty if it was never made."""
+    entry = lock_entries(root).get(stage, {})
+    before = entry.get("params", {}).get(PARAMS_FILE, {}).get(stage)
+    return [] if before is None else changed_keys(before, read_blocks(root / PARAMS_FILE).get(stage), stage)
+
+
 def check_raw_data(root: Path) -> None:
     """Refuse to judge anything without the pinned raw data.
 
@@ -93,7 +110,9 @@ def verdicts(pipeline: Pipeline, root: Path) -> dict[str, Verdict]:
         status: dict[str, list[Any]] = repo.status(targets=list(pipeline.names))
     found = dict[str, Verdict]()
     for stage in pipeline:
-        own = [reason for change in status.get(stage.name, []) for reason in describe(change)]
+        changes = status.get(stage.name, [])
+        own = parameter_changes(stage.name, root) if changes else []
+        own += [reason for change in changes for reason in describe(change) if PARAMS_FILE not in reason or not own]
         above = [f"{parent} is stale" for parent in stage.upstream if found[parent].is_stale]
         found[stage.name] = Verdict(stage.name, tuple(own + above))
     return found

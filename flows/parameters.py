@@ -52,7 +52,8 @@ def parse_block(stage: Stage, blocks: Mapping[str, Any], file: Path) -> BaseMode
     try:
         return stage.params.model_validate(blocks[stage.name])
     except ValidationError as error:
-        first, *rest = error.errors()
+        # A misspelt key is also a missing one: the misspelling says more.
+        first, *rest = sorted(error.errors(), key=lambda found: found["type"] == "missing")
         key = ".".join(str(part) for part in (stage.name, *first["loc"]))
         given = "" if first["type"] == "missing" else f", got {first['input']!r:.60}"
         allowed = f"; its keys: {', '.join(stage.params.model_fields)}" if "forbidden" in first["type"] else ""

@@ -18,7 +18,17 @@ from flows.pipeline import PIPELINE
 
 ROOT = Path(__file__).parents[2]
 PARAMETER_FILES = [ROOT / "params.yaml", *sorted((ROOT / "infra" / "recipes").glob("*.yaml"))]
-HEAVY = ["torch", "mlflow", "prefect", "lightning", "diffusers", "transformers", "great_expectations", "daft", "sklearn"]
+HEAVY = [
+    "torch",
+    "mlflow",
+    "prefect",
+    "lightning",
+    "diffusers",
+    "transformers",
+    "great_expectations",
+    "daft",
+    "sklearn",
+]
 
 
 def test_generated_files_are_what_the_declarations_say():
@@ -123,7 +133,18 @@ def test_imports_come_from_this_checkout():
 
 
 def test_the_wheel_holds_the_two_packages_and_nothing_else(tmp_path):
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", tmp_path, ROOT]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        tmp_path,
+        ROOT,
+    ]
     subprocess.run(command, check=True, capture_output=True)
     [wheel] = tmp_path.glob("easel-*.whl")
     with zipfile.ZipFile(wheel) as archive:

@@ -1,0 +1,157 @@
+"""The whole pipeline with the smoke recipe, as a person runs it: built, built again, one parameter touched, two executors.
+
+One long story in one module: its steps share one workspace, since a build takes minutes.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from mlflow.tracking import MlflowClient
+from PIL import Image
+
+from flows.pipeline import PIPELINE
+from flows.server import answers, start_mlflow, stop
+
+pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).parents[2]
+NEVER_THE_SAME = {"register"}  # its receipt names the registry's version
+
+
+class Clone:
+    """A copy of this checkout's files (tracked, or new and not ignored), as a clone would have them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        for name in filter(None, listed.stdout.split("\0")):
+            if (ROOT / name).is_file():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(ROOT / name, root / name)
+        self.run("git", "init", "--quiet")
+        self.run("git", "add", "-A")
+        self.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "-m", "clone")
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, timeout=900)
+        assert done.returncode == 0 or not check, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done
+
+    def easel(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, "-m", "flows", *arguments, check=check)
+
+    def ran(self, build: int) -> list[str]:
+        """The stages that ran in the build of that number, in order."""
+        folders = sorted((self.root / ".easel" / "runs").iterdir())
+        events = [json.loads(line) for line in (folders[build] / "events.jsonl").read_text().splitlines()]
+        return [event["stage"] for event in events if event.get("state") == "done"]
+
+    def lock(self) -> dict:
+        return yaml.safe_load((self.root / "dvc.lock").read_text())["stages"]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    clone = Clone(tmp_path_factory.mktemp("e2e") / "easel")
+    clone.easel("data", "pull")
+    clone.easel("run", "--recipe", "smoke")  # under Prefect, the default
+    return clone
+
+
+def test_the_build_under_prefect_ran_every_stage(clone):
+    assert tuple(clone.ran(0)) == PIPELINE.names
+    assert set(clone.lock()) == set(PIPELINE.names)
+
+
+def test_a_second_run_runs_nothing(clone):
+    assert "Nothing to do" in clone.easel("run").stdout
+    rows = json.loads(clone.easel("status", "--json").stdout)
+    assert not any(row["stale"] for row in rows)
+
+
+def test_every_sample_is_kept_or_dropped_for_a_reason(clone):
+    metrics = {n: json.loads((clone.root / PIPELINE[n].metrics_path).read_text()) for n in PIPELINE.names}
+    assert metrics["ingest"]["images"] > 0
+    kept, dropped = metrics["filter_images"]["kept_images"], metrics["filter_images"]["dropped_images"]
+    assert kept + dropped == metrics["ingest"]["images"]
+
+
+def test_training_lowers_the_held_out_loss(clone):
+    client = MlflowClient(f"sqlite:///{clone.root}/.easel/mlflow/mlflow.db")
+    [run] = client.search_runs(["1"], "attributes.run_name = 'pretrain_64'")
+    held_out = next(key for key in sorted(run.data.metrics) if "heldout" in key or "held_out" in key)
+    history = client.get_metric_history(run.info.run_id, held_out)
+    assert history[-1].value < history[0].value
+    assert run.info.status == "FINISHED"
+    assert any(tag.startswith("easel.dvc.") for tag in run.data.tags)
+    assert run.inputs.dataset_inputs
+
+
+def test_stock_diffusers_draws_with_the_export_in_a_process_without_this_project(clone, tmp_path):
+    code = """
+import sys, torch
+from diffusers import ErnieImagePipeline
+pipeline = ErnieImagePipeline.from_pretrained(sys.argv[1])
+image = pipeline("a red apple", height=64, width=64, num_inference_steps=4, guidance_scale=3.0, use_pe=False,
+                 generator=torch.Generator().manual_seed(0)).images[0]
+assert not {"components", "flows"} & set(sys.modules)
+image.save(sys.argv[2])
+"""
+    export, image = clone.root / PIPELINE["export"].outputs["pipeline"], tmp_path / "apple.png"
+    subprocess.run([sys.executable, "-I", "-c", code, export, image], check=True, cwd=tmp_path, timeout=300)
+    pixels = np.asarray(Image.open(image))
+    assert pixels.shape == (64, 64, 3)
+    assert pixels.std() > 0
+    assert not [f for f in export.rglob("*") if f.suffix in {".bin", ".pt", ".pth", ".pkl", ".ckpt"}]
+
+
+def test_generate_draws_with_the_registered_model(clone, tmp_path):
+    def draw(seed: str, name: str) -> bytes:
+        file = tmp_path / name
+        clone.easel("generate", "a red apple, blob style", "--steps", "4", "--seed", seed, "-o", str(file))
+        return np.asarray(Image.open(file)).tobytes()
+
+    assert draw("1", "a.png") == draw("1", "b.png")
+    assert draw("2", "c.png") != draw("1", "d.png")
+    refused = clone.easel("generate", "an apple", "--model", "nobody", check=False)
+    assert refused.returncode == 1
+    assert len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_the_mlflow_page_opens_on_the_runs(clone):
+    server = start_mlflow(clone.root)
+    try:
+        assert answers(f"{server.url}/")
+        names = [m.name for m in MlflowClient(server.url).search_registered_models()]
+        assert len(names) == 1
+        assert MlflowClient(server.url).get_model_version_by_alias(names[0], "candidate")
+    finally:
+        stop(server)
+
+
+def test_the_local_executor_makes_the_same_bytes_and_a_touched_parameter_reruns_its_descendants(clone):
+    before = clone.lock()
+    shutil.rmtree(clone.root / "artifacts")
+    shutil.rmtree(clone.root / ".dvc" / "cache" / "runs")
+    (clone.root / "dvc.lock").unlink()
+    clone.easel("run", "--executor", "local")
+    assert tuple(clone.ran(-1)) == PIPELINE.names
+    after = clone.lock()
+    assert {n: after[n] for n in after if n not in NEVER_THE_SAME} == {
+        n: before[n] for n in before if n not in NEVER_THE_SAME
+    }
+
+    params = clone.root / "params.yaml"
+    blocks = yaml.safe_load(params.read_text())
+    blocks["evaluate"]["seed"] += 1
+    params.write_text(yaml.safe_dump(blocks, sort_keys=False))
+    clone.easel("run", "--executor", "local")
+    assert set(clone.ran(-1)) == {"evaluate"} | PIPELINE.descendants("evaluate")
