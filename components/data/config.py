@@ -14,3 +14,45 @@ class DecodeLimits:
     max_pixels: int
     max_bytes: int
     max_ratio: float
+
+
+@dataclass(frozen=True)
+class FilterLimits:
+    """Which filters are asked, by name, and where each draws its line.
+
+    Near duplicates differ in at most `max_hamming_bits` of 64 and `max_colour_distance` levels of mean RGB (Euclidean).
+    """
+
+    enabled: tuple[str, ...]
+    min_longer_side_px: int
+    max_blank_frac: float
+    min_entropy_bits: float
+    max_hamming_bits: int
+    max_colour_distance: float
+
+
+@dataclass(frozen=True)
+class SplitShares:
+    """Shares of concepts in [0, 1): `heldout_concept_frac` in no style, the next `heldout_cell_frac` not in one style.
+
+    Styles that are variants of one drawing are listed in `style_families` and held out together.
+    """
+
+    heldout_concept_frac: float
+    heldout_cell_frac: float
+    style_families: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class TwoLevelSampling:
+    """p(c) in proportion to n_c^a exp(b mean_aes_c), p(i|c) to exp(aes_i / T), with aes standardised over the corpus.
+
+    `shrinkage_images`: a category's mean aes counts as if it had this many images of the global mean besides.
+    `max_repeats`: how often one image may be expected per epoch. `temperature` may be infinite (`.inf` in YAML).
+    """
+
+    size_exponent: float
+    quality_weight: float
+    temperature: float
+    shrinkage_images: float
+    max_repeats: float

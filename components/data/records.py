@@ -72,9 +72,10 @@ VERDICTS = pa.schema(
         ("sample_id", pa.string()),
         ("kept", pa.bool_()),
         ("reason", pa.string()),
-        ("detail", pa.string()),
         ("duplicate_of", pa.string()),
         ("phash", pa.uint64()),
+        ("blank_frac", pa.float32()),
+        ("grey_entropy", pa.float32()),
     ]
 )
 CATEGORIES = pa.schema(
