@@ -47,6 +47,7 @@ class Display:
         self._started = dict[str, float]()
         self._offset = 0
         self._progress = dict[str, dict[str, Any]]()
+        self._first = dict[str, tuple[float, int]]()
         self._last_line = 0.0
         self._ended = threading.Event()
         self._live = Live(console=self.console, auto_refresh=False, transient=False) if self.is_live else None
@@ -83,12 +84,11 @@ class Display:
                     self._set_progress(event)
 
     def _set_progress(self, report: dict[str, Any]) -> None:
-        before = self._progress.get(report["stage"])
+        stage = report.pop("stage")
+        before = self._progress.get(stage)
         if before is None or report["done"] < before["done"] or report["total"] != before["total"]:
-            report["since"], report["first"] = time.monotonic(), report["done"]
-        else:
-            report["since"], report["first"] = before["since"], before["first"]
-        self._progress[report["stage"]] = report
+            self._first[stage] = (time.monotonic(), report["done"])  # the time left is judged from here on
+        self._progress[stage] = report
 
     def _set_state(self, stage: str, state: str, note: str = "") -> None:
         now = time.monotonic()
@@ -121,9 +121,9 @@ class Display:
         done, total = report["done"], report["total"]
         parts = [f"{done:,}/{total:,}"]
         parts += [f"{key} {value:.4g}" for key, value in report.items() if isinstance(value, float)]
-        elapsed = time.monotonic() - report["since"]
-        if total and done > report["first"] and done < total:
-            parts.append(f"{clock(elapsed * (total - done) / (done - report['first']))} left")
+        since, first = self._first[stage]
+        if first < done < total:
+            parts.append(f"{clock((time.monotonic() - since) * (total - done) / (done - first))} left")
         return "  ".join(parts)
 
     def _refresh(self) -> None:

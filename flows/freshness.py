@@ -46,7 +46,8 @@ def opened(root: Path) -> Generator[Repo]:
     Raises:
         FreshnessError: another DVC process holds the workspace, or DVC refuses for a reason that it names.
     """
-    logging.getLogger("dvc").setLevel(logging.CRITICAL)  # its messages are turned into ours
+    for name in ("dvc", "dvc_data", "dvc_objects"):  # its messages are turned into ours, its bars would cut our display
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     os.chdir(root)
     try:
         with Repo(str(root)) as repo:

@@ -134,6 +134,7 @@ def call(stage: Stage, params: BaseModel, root: Path) -> dict[str, float]:
         for role, path in made.items():
             if not path.exists():
                 raise ValueError(f"{stage.name}: output {role} was not written")
+        for role, path in made.items():
             move_into_place(path, root / stage.outputs[role])
         write_durably(root / stage.metrics_path, json.dumps(metrics, indent=2) + "\n")
         return metrics

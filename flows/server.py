@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -33,11 +33,12 @@ class ServerError(ValueError):
 
 @dataclass(frozen=True)
 class Server:
-    """A running server of ours."""
+    """A running server of ours; `child` in the process that started it."""
 
     name: str
     pid: int
     port: int
+    child: subprocess.Popen[bytes] | None = field(default=None, compare=False, repr=False)
 
     @property
     def url(self) -> str:
@@ -88,7 +89,7 @@ def start(name: str, command: list[str], port: int, health: str, home: Path, env
             command, stdout=stream, stderr=stream, stdin=subprocess.DEVNULL, env={**os.environ, **environment},
             start_new_session=True,  # Ctrl-C in the terminal is for the run; the run then stops its server
         )  # fmt: skip
-    server, deadline = Server(name, child.pid, port), time.monotonic() + START_LIMIT_S
+    server, deadline = Server(name, child.pid, port, child), time.monotonic() + START_LIMIT_S
     while time.monotonic() < deadline and child.poll() is None:
         if listens(child.pid, port) and answers(f"{server.url}{health}"):
             return server
@@ -104,9 +105,11 @@ def stop(server: Server) -> None:
         os.killpg(server.pid, signal.SIGTERM)
         psutil.Process(server.pid).wait(timeout=10)
     except (ProcessLookupError, psutil.NoSuchProcess):
-        return
+        pass
     except psutil.TimeoutExpired:
         os.killpg(server.pid, signal.SIGKILL)
+    if server.child:
+        server.child.wait()  # reaped, and its pid free
 
 
 def prefect_environment(home: Path) -> dict[str, str]:
@@ -175,7 +178,9 @@ def both(root: Path) -> Generator[tuple[Server, Server]]:
     try:
         mlflow = start_mlflow(root)
         try:
-            write_durably(standing_file(root), json.dumps(asdict(prefect)))
+            write_durably(
+                standing_file(root), json.dumps({"name": prefect.name, "pid": prefect.pid, "port": prefect.port})
+            )
             yield prefect, mlflow
         finally:
             standing_file(root).unlink(missing_ok=True)

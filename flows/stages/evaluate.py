@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, Field
 
@@ -68,7 +69,8 @@ def evaluate(
     store = read_latents(latents, record.resolution_px)
     candidates = read_prompts(store, p.caption_kind)
     probes = {name: load_probe(classifier, name) for name in ("style", "category")}
-    features = ImageFeatures(probes["style"][1]["px"], probes["style"][1]["precision"])
+    seen_as: Any = probes["style"][1]  # the facts beside the probe: how the features it was fitted on were made
+    features = ImageFeatures(seen_as["px"], seen_as["precision"])
 
     reference = choose_prompts(candidates[TRAIN], p.num_reference_images, p.seed)
     reference_u8 = read_squares(images, reference, record.resolution_px, p.limits)

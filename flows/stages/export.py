@@ -1,0 +1,71 @@
+"""Stage `export`: the trained model as a directory that stock diffusers loads, with card, samples and hashes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+
+class Params(BaseModel, frozen=True, extra="forbid"):
+    """The model's name, and how many steps the check in stock diffusers takes."""
+
+    title: str = Field(min_length=1)
+    check_sampling_steps: int = Field(gt=0)
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Size of what was exported; `check_pixel_std` is that of the image that stock diffusers drew (0 would be blank)."""
+
+    transformer_parameters: int
+    exported_bytes: int
+    check_pixel_std: float
+
+
+def export(
+    p: Params, *, model: Path, autoencoder: Path, report: Path, selection: Path, catalogue: Path, pipeline: Path
+) -> Metrics:
+    """Write the pipeline in diffusers' layout, load it as a stranger would, add model card, samples and hashes."""
+    import json
+    import shutil
+
+    from components.models.diffusers_layout import check_as_stranger, write_pipeline
+    from components.models.training_record import read_training_record
+    from components.registry.card import Card, render
+    from components.registry.card_sources import read_scores, read_sources
+    from components.registry.hashes import write_hashes
+    from components.tracking import current_run
+
+    record = read_training_record(model)
+    written = write_pipeline(
+        pipeline, transformer_dir=model / "transformer", autoencoder_dir=autoencoder, shift=record.shift
+    )
+    num_parameters = sum(weight.numel() for weight in written.transformer.parameters())
+    prompts = json.loads((report / "report.json").read_text(encoding="utf-8"))["prompts"]
+    std = check_as_stranger(
+        pipeline,
+        prompt=prompts[0] if prompts else "",
+        side_px=record.resolution_px,
+        num_sampling_steps=p.check_sampling_steps,
+    )
+    card = Card(
+        title=p.title,
+        resolution_px=record.resolution_px,
+        num_parameters=num_parameters,
+        images_seen=record.images_seen,
+        shift=record.shift,
+        scores=read_scores(report),
+        sources=read_sources(selection, catalogue),
+        prompts=prompts,
+    )
+    (pipeline / "README.md").write_text(render(card), encoding="utf-8")
+    shutil.copyfile(report / "samples.png", pipeline / "samples.png")
+    digest = write_hashes(pipeline)
+    run = current_run()
+    run.set_tags({"easel.model_sha256": digest})
+    run.log_artifact(pipeline / "README.md", "card")
+    return Metrics(
+        transformer_parameters=num_parameters,
+        exported_bytes=sum(file.stat().st_size for file in pipeline.rglob("*") if file.is_file()),
+        check_pixel_std=std,
+    )
