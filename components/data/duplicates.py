@@ -26,8 +26,9 @@ class Looks:
 def repeats_exactly(pixel_sha256: Sequence[str], quality: Float[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
     """For each image the index of the copy to keep, itself where it is kept: equal pixels, highest quality, first."""
     best: dict[str, int] = {}
-    for row in np.argsort(-quality, kind="stable").tolist():
-        best.setdefault(pixel_sha256[row], row)
+    for row in np.argsort(-quality, kind="stable"):
+        digest = str(pixel_sha256[int(row)])
+        best.setdefault(digest, int(row))
     return np.array([best[digest] for digest in pixel_sha256], np.int64)
 
 

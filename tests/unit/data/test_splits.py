@@ -1,0 +1,75 @@
+"""Held-out splits: whole concepts and cells, decided by the concept alone."""
+
+import numpy as np
+import pytest
+
+from components.data.config import SplitShares
+from components.data.splits import concept_hash, split_samples
+
+STYLES = ("Noto", "blob", "flat Twemoji", "Fluent 3D", "Fluent flat", "EmojiOne")
+SHARES = SplitShares(0.1, 0.2, (("Fluent 3D", "Fluent flat"),))
+CONCEPTS = [f"{0x1F300 + i:x}" for i in range(2000)]
+
+
+def grid(concepts: list[str], styles: tuple[str, ...] = STYLES) -> tuple[list[str], list[str], np.ndarray]:
+    pairs = [(style, concept) for concept in concepts for style in styles]
+    s, c = [list(column) for column in zip(*pairs, strict=True)]
+    return s, c, split_samples(s, c, SHARES)
+
+
+def test_shares_are_those_asked_for() -> None:
+    _, concepts, splits = grid(CONCEPTS)
+    whole = {c for c, split in zip(concepts, splits, strict=True) if split == "heldout_concept"}
+    partly = {c for c, split in zip(concepts, splits, strict=True) if split == "heldout_cell"}
+    # 4 standard deviations of a binomial draw of 2000
+    assert abs(len(whole) / 2000 - 0.1) < 4 * np.sqrt(0.1 * 0.9 / 2000)
+    assert abs(len(partly) / 2000 - 0.2) < 4 * np.sqrt(0.2 * 0.8 / 2000)
+    assert not whole & partly
+
+
+def test_a_held_out_concept_is_held_out_in_every_style() -> None:
+    _, concepts, splits = grid(CONCEPTS)
+    for concept in {c for c, split in zip(concepts, splits, strict=True) if split == "heldout_concept"}:
+        assert {s for c, s in zip(concepts, splits, strict=True) if c == concept} == {"heldout_concept"}
+
+
+def test_a_held_out_cell_is_one_style_family_of_a_concept_that_others_show() -> None:
+    styles, concepts, splits = grid(CONCEPTS)
+    cells: dict[str, set[str]] = {}
+    for style, concept, split in zip(styles, concepts, splits, strict=True):
+        if split == "heldout_cell":
+            cells.setdefault(concept, set()).add(style)
+    seen = {frozenset(hidden) for hidden in cells.values()}
+    fluent = frozenset({"Fluent 3D", "Fluent flat"})
+    assert seen == {fluent, *(frozenset({style}) for style in STYLES if style not in fluent)}
+
+
+def test_a_concept_in_too_few_styles_gives_no_cell() -> None:
+    _, _, splits = grid(CONCEPTS, ("Noto", "blob"))
+    assert "heldout_cell" not in set(splits)
+    _, _, splits = grid(CONCEPTS, ("Noto", "Fluent 3D", "Fluent flat"))  # two families
+    assert "heldout_cell" not in set(splits)
+
+
+def test_more_data_moves_nothing() -> None:
+    styles, concepts, splits = grid(CONCEPTS[:500])
+    _, _, longer = grid(CONCEPTS)
+    assert (longer[: len(splits)] == splits).all()
+    order = np.random.default_rng(0).permutation(len(splits))
+    shuffled = split_samples([styles[i] for i in order], [concepts[i] for i in order], SHARES)
+    assert (shuffled == splits[order]).all()
+
+
+def test_everything_held_out_lies_below_the_two_shares() -> None:
+    _, concepts, splits = grid(CONCEPTS)
+    assert all(concept_hash(c) < 0.3 for c, split in zip(concepts, splits, strict=True) if split != "train")
+
+
+def test_samples_without_a_concept_are_for_training() -> None:
+    assert set(split_samples(["clip art"] * 50, [""] * 50, SHARES)) == {"train"}
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.5), (-0.1, 0.2), (0.1, -0.2)])
+def test_shares_that_leave_nothing_are_refused(shares: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="held-out shares"):
+        split_samples(["Noto"], ["1f34e"], SplitShares(*shares, ()))
