@@ -156,9 +156,9 @@ def status(as_json: JSON = False) -> None:
     for stage in PIPELINE:
         verdict = found[stage.name]
         mark = "[yellow]stale" if verdict.is_stale else "[green]fresh"
-        more = f" (and {len(verdict.reasons) - 1} more)" if len(verdict.reasons) > 1 else ""
-        why = escape(verdict.reasons[0]) + more if verdict.is_stale else ""
-        table.add_row(stage.name, mark, ", ".join(stage.upstream) or "data", why)
+        first, *others = verdict.reasons or ("",)
+        more = f" (and {len(others)} more)" if others else ""
+        table.add_row(stage.name, mark, ", ".join(stage.upstream) or "data", escape(first) + more)
     out.print(table)
 
 
@@ -259,6 +259,26 @@ def data_bake(
 
     manifest = bake(target, work)
     sys.stdout.write(json.dumps(manifest, indent=2) + "\n")
+
+
+@data_app.command("verify")
+def data_verify() -> None:
+    """Compare the shards in data/ with the SHA-256 sums in their manifest."""
+    from components.data.sources.bake import verify_manifest
+
+    differing = verify_manifest(here() / "data")
+    if differing:
+        fail(f"data/: {', '.join(differing)} are not the pinned bytes; run `easel data pull`")
+    out.print("data/ holds the pinned bytes")
+
+
+@data_app.command("autoencoder")
+def data_autoencoder(target: Annotated[Path, typer.Argument(help="A new folder for the model.")]) -> None:
+    """Train the autoencoder again with infra/autoencoder.yaml (most of an hour on 2 cores)."""
+    from flows.autoencoder import train_pinned
+
+    record = train_pinned(here(), target)
+    sys.stdout.write(json.dumps(record["heldout_psnr_db"]) + "\n")
 
 
 def main() -> None:
