@@ -9,16 +9,14 @@ that starts them opens a `recording`, and each stage opens its run with that rec
 from components.tracking.names import safe_name
 from components.tracking.recorder import Recorder, recording
 from components.tracking.run import NullRun, Run, current_run
-from components.tracking.session import annotate, close_parent, open_parent, open_run
+from components.tracking.session import annotate, open_run
 
 __all__ = [
     "NullRun",
     "Recorder",
     "Run",
     "annotate",
-    "close_parent",
     "current_run",
-    "open_parent",
     "open_run",
     "recording",
     "safe_name",

@@ -1,7 +1,7 @@
 """Opening and closing runs: one parent per chain, one child per executed stage.
 
 A run ends FINISHED, FAILED (an exception) or KILLED (Ctrl-C or SIGTERM). What SIGKILL leaves behind as RUNNING is
-settled by `close_parent`, since a dead process cannot do it.
+settled by the recorder that adopts its spool, since a dead process cannot do it.
 """
 
 import signal
@@ -16,32 +16,9 @@ from components.tracking.names import clean_tags
 from components.tracking.run import Backend, ProgressCallback, Run, pop, push
 from components.tracking.spool import SpoolBackend, append_record
 
-STATUSES = ("FINISHED", "FAILED", "KILLED")
-
 
 class Terminated(SystemExit):
     """SIGTERM arrived while a run was open; leaves with the shell's code for it, 143."""
-
-
-def open_parent(
-    name: str, *, uri: str, artifact_root: Path, experiment: str, tags: Mapping[str, Any] | None = None
-) -> str:
-    """Id of a new RUNNING run that the chain's stage runs will hang below."""
-    from components.tracking.store import create_run  # MLflow takes seconds to import: only who opens a run pays
-
-    return create_run(
-        name, uri=uri, artifact_root=artifact_root, experiment=experiment, parent=None, tags=clean_tags(tags or {})
-    ).run_id
-
-
-def close_parent(uri: str, run_id: str, status: str) -> None:
-    """End the parent run with `status`, and mark as KILLED those children that still claim to run."""
-    if status not in STATUSES:
-        raise ValueError(f"unknown run status {status!r}; allowed: {', '.join(STATUSES)}")
-    from components.tracking.store import end_run, kill_unfinished_children
-
-    kill_unfinished_children(uri, run_id)
-    end_run(uri, run_id, status)
 
 
 def annotate(spool: Path, ref: str, tags: Mapping[str, Any]) -> None:
@@ -77,7 +54,7 @@ def open_run(
                 spool, name, uri=uri, parent=parent_run_id, tags=clean, system_metrics=system_metrics
             )
         else:
-            from components.tracking.store import create_run, monitored  # see open_parent
+            from components.tracking.store import create_run, monitored  # seconds to import: only who opens a run pays
 
             backend = create_run(
                 name, uri=uri, artifact_root=artifact_root, experiment=experiment, parent=parent_run_id, tags=clean

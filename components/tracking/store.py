@@ -119,20 +119,6 @@ def _experiment_id(client: MlflowClient, uri: str, artifact_root: Path, name: st
     return found.experiment_id
 
 
-def end_run(uri: str, run_id: str, status: str) -> None:
-    """Close a run by id."""
-    MlflowClient(uri).set_terminated(run_id, status)
-
-
-def kill_unfinished_children(uri: str, parent_run_id: str) -> None:
-    """Mark as KILLED every child of `parent_run_id` that still says RUNNING: its process is gone."""
-    client = MlflowClient(uri)
-    experiment_id = client.get_run(parent_run_id).info.experiment_id
-    where = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent_run_id}' and attributes.status = 'RUNNING'"
-    for child in client.search_runs([experiment_id], where):
-        client.set_terminated(child.info.run_id, "KILLED")
-
-
 @contextmanager
 def monitored(backend: MlflowBackend, *, enabled: bool) -> Generator[None]:
     """Sample CPU, memory, disk and network into the run while the block runs, if `enabled`."""

@@ -67,15 +67,17 @@ def note(tmp_path: Path) -> Path:
 
 
 def test_a_run_holds_what_was_logged(store: dict, client: mlflow.MlflowClient, note: Path) -> None:
-    parent = tracking.open_parent("chain", tags={"git": "abc"}, **store)
-    with open_run("pretrain", parent_run_id=parent, system_metrics=True, **store) as run:
+    with (
+        open_run("chain", tags={"git": "abc"}, **store) as parent,
+        open_run("pretrain", parent_run_id=parent.run_id, system_metrics=True, **store) as run,
+    ):
         assert current_run() is run
         log_everything(current_run(), note)
-    tracking.close_parent(str(store["uri"]), parent, "FINISHED")
     assert_everything(client, run.run_id)
     assert client.get_run(run.run_id).info.status == "FINISHED"
-    assert client.get_run(run.run_id).data.tags["mlflow.parentRunId"] == parent
-    assert client.get_run(parent).info.status == "FINISHED"
+    assert client.get_run(run.run_id).data.tags["mlflow.parentRunId"] == parent.run_id
+    assert client.get_run(parent.run_id).info.status == "FINISHED"
+    assert client.get_run(parent.run_id).data.tags["git"] == "abc"
     assert run.run_id in run.url
 
 
@@ -117,15 +119,6 @@ def test_sigterm_marks_the_run_killed(store: dict, client: mlflow.MlflowClient) 
     assert stopped.value.code == 128 + signal.SIGTERM
     assert client.get_run(ids[0]).info.status == "KILLED"
     assert signal.getsignal(signal.SIGTERM) is before
-
-
-def test_closing_the_parent_settles_children_that_died_without_a_word(store: dict, client: mlflow.MlflowClient) -> None:
-    parent = tracking.open_parent("chain", **store)
-    orphan = tracking.open_parent("orphan", tags={"mlflow.parentRunId": parent}, **store)
-    tracking.close_parent(str(store["uri"]), parent, "FAILED")
-    assert client.get_run(orphan).info.status == "KILLED"
-    with pytest.raises(ValueError, match="'DONE'"):
-        tracking.close_parent(str(store["uri"]), parent, "DONE")
 
 
 def test_two_writers_on_one_database_lose_nothing(store: dict, client: mlflow.MlflowClient) -> None:
@@ -193,11 +186,14 @@ def test_a_stage_that_spools_leaves_the_same_run_without_importing_mlflow(
     ):
         run_id = stage(recorder.spool, parent.ref, note)
         parent_id = parent.run_id
+        (child,) = [f.name for f in recorder.spool.iterdir() if f.is_dir() and f.name != parent.ref]
+        tracking.annotate(recorder.spool, child, {"dvc.artifacts/x": "md5:1"})  # after its end
     assert recorder.error is None
     assert_everything(client, run_id)
     stored = client.get_run(run_id)
     assert stored.info.status == "FINISHED"
     assert stored.data.tags["mlflow.parentRunId"] == parent_id
+    assert stored.data.tags["dvc.artifacts/x"] == "md5:1"
     assert stored.info.end_time >= stored.info.start_time
     assert list((tmp_path / "spool").iterdir()) == []
 
