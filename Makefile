@@ -12,19 +12,21 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 setup: $(READY) data/images
 
 $(READY): requirements.lock pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) $(TORCH)
-	$(PIP) --no-deps -r requirements.lock
-	$(PIP) --no-deps --no-build-isolation --editable .
-	rm -f $(VENV)/.ready-*
-	touch $@
+	@command -v $(PYTHON) >/dev/null || { echo "Easel needs Python 3.11: install it, or name one with PYTHON=..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV): torch first, then $$(grep -c == requirements.lock) pinned packages (2 to 5 minutes, once)"
+	@$(PIP) $(TORCH)
+	@$(PIP) --no-deps -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@rm -f $(VENV)/.ready-*
+	@touch $@
 
 data/images: data.dvc | $(READY)
-	$(BIN)/easel data pull
-	touch $@
+	@$(BIN)/easel data pull
+	@touch $@
 
 run: setup
-	$(BIN)/easel run
+	@$(BIN)/easel run
 
 test: check unit contract integration e2e
 
