@@ -1,4 +1,4 @@
-"""One image from a prompt, with a model from the registry, this workspace or a directory: what `easel generate` calls."""
+"""One image from a prompt, with a model of the registry, this workspace or a directory: what `easel generate` does."""
 
 import contextlib
 import os
@@ -32,9 +32,10 @@ def generate(
     """Draw `prompt` and write it to `out` as PNG, with prompt, seed, settings and the model's digest in its metadata.
 
     Raises:
-        ValueError: in one line, for a mistake in any of the arguments, before anything is loaded where that is possible.
+        ValueError: in one line, for a mistake in any of the arguments, before anything is loaded where it can be.
     """
-    check_request(prompt, out, steps, guidance, seed, width, height)
+    check_request(prompt, steps, guidance, seed, width, height)
+    check_output(out)
     root = settings.find_root(Path.cwd())
     from components.registry.hashes import stated_digest
     from components.registry.resolve import resolve
@@ -62,8 +63,8 @@ def generate(
     return out
 
 
-def check_request(prompt: str, out: Path, steps: int, guidance: float, seed: int, width: int, height: int) -> None:
-    """ValueError, in one line, for what cannot be drawn or written."""
+def check_request(prompt: str, steps: int, guidance: float, seed: int, width: int, height: int) -> None:
+    """ValueError, in one line, for what cannot be drawn."""
     if not prompt.strip():
         raise ValueError("the prompt is empty; say what to draw, for example: a red apple, blob style")
     if len(prompt) > MAX_PROMPT_CHARS:
@@ -79,6 +80,10 @@ def check_request(prompt: str, out: Path, steps: int, guidance: float, seed: int
         raise ValueError(f"guidance must be 0 or more and finite, got {guidance}")
     if not 0 <= seed < 2**63:
         raise ValueError(f"seed must be between 0 and 2^63 - 1, got {seed}")
+
+
+def check_output(out: Path) -> None:
+    """ValueError, in one line, for where no picture can be written."""
     if out.suffix.lower() != ".png":
         raise ValueError(f"{out}: the output is a PNG; end its name with .png")
     if not out.parent.is_dir():

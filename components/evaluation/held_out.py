@@ -1,49 +1,62 @@
-"""The held-out prompts and the pixels behind samples, read from the pipeline's tables."""
+"""The held-out prompts and what belongs to them: token states, and pixels of the real images."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-from jaxtyping import UInt8
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
 
 from components.data.config import DecodeLimits
 from components.data.decode import decode_square
 from components.data.errors import DataError
-from components.data.records import CAPTIONS, SELECTION, read_images, read_table
+from components.data.latents import LatentStore
+from components.data.records import read_images
 from components.evaluation.prompts import Prompt
 
-CAPTION_KIND = "sentence"
 TRAIN = "train"
+HELD_OUT = ("heldout_cell", "heldout_concept")
 
 
-def read_prompts(selection_file: Path, captions_file: Path) -> dict[str, list[Prompt]]:
-    """For each split (training too) its drawings with the English sentence that asks for each.
+def read_prompts(store: LatentStore, caption_kind: str) -> dict[str, list[Prompt]]:
+    """For each split, training too, its drawings with the caption of `caption_kind` that asks for each.
 
     Clip art has no concept and is in no held-out split; it is left out of the training split here as well, because it
     would be a reference for nothing that is asked.
     """
-    captions = read_table(captions_file, CAPTIONS)
-    texts = {
-        row["sample_id"]: row["text"]
-        for row in captions.to_pylist()
-        if row["kind"] == CAPTION_KIND and row["language"] == "en"
-    }
+    if caption_kind not in store.captions:
+        raise DataError(
+            f"no captions of kind {caption_kind!r} were encoded (there: {', '.join(store.captions)}); "
+            "change evaluate.caption_kind or encode.caption_kinds"
+        )
     prompts: dict[str, list[Prompt]] = {}
-    for row in read_table(selection_file, SELECTION).to_pylist():
-        if row["concept"] and row["sample_id"] in texts:
-            prompt = Prompt(
-                row["sample_id"], row["split"], row["style"], row["category"], row["concept"], texts[row["sample_id"]]
-            )
+    for row, number in zip(store.rows.to_pylist(), store.captions[caption_kind].tolist(), strict=True):
+        if row["concept"] and number >= 0:
+            names = {name: row[name] for name in ("sample_id", "split", "style", "category", "concept")}
+            prompt = Prompt(**names, text=str(store.prompts[number]), text_number=number)
             prompts.setdefault(prompt.split, []).append(prompt)
-    if set(prompts) <= {TRAIN}:
-        raise DataError(f"{selection_file}: no held-out drawing with an English sentence; nothing could be evaluated")
+    for split in (TRAIN, *HELD_OUT):
+        if len(prompts.get(split, ())) < 2:
+            raise DataError(
+                f"split {split!r} has fewer than 2 captioned drawings; change the shares in sample's parameters"
+            )
     return prompts
 
 
+def token_states(store: LatentStore, prompts: Sequence[Prompt]) -> list[Float[Tensor, "_ d"]]:
+    """The token states of each prompt, in float32."""
+    return [torch.from_numpy(store.texts.of(prompt.text_number).astype(np.float32)) for prompt in prompts]
+
+
+def pooled_texts(store: LatentStore, prompts: Sequence[Prompt]) -> Float[np.ndarray, "n d"]:
+    """The mean token state of each prompt, in float32."""
+    return np.stack([store.texts.of(prompt.text_number).astype(np.float32).mean(axis=0) for prompt in prompts])
+
+
 def read_squares(
-    images_dir: Path, sample_ids: Sequence[str], px: int, limits: DecodeLimits
+    images_dir: Path, prompts: Sequence[Prompt], px: int, limits: DecodeLimits
 ) -> UInt8[np.ndarray, "n px px 3"]:
-    """The samples' images as `px` by `px` squares on white, in the order of `sample_ids`."""
-    table: pa.Table = read_images(images_dir, list(sample_ids))
+    """The prompts' real images as `px` by `px` squares on white, in order."""
+    table = read_images(images_dir, [prompt.sample_id for prompt in prompts])
     return np.stack([decode_square(data.as_py(), px, limits) for data in table.column("bytes")])

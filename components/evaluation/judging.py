@@ -1,7 +1,7 @@
 """What the judges say of a split: one row per metric, each with interval, chance level and real images' score."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -76,7 +76,8 @@ def accuracy_row(probe: LinearProbe, split: Split, label: Literal["style", "cate
     explanation = f"a {len(probe.classes)}-way classifier sees the {label} that the prompt asks for"
     is_right = probe.predict(split.generated) == asked
     is_right_real = probe.predict(split.real) == asked
-    return share_row(split.name, f"{label} accuracy", is_right, is_right_real, 1 / len(probe.classes), explanation)
+    row = share_row(split.name, is_right, is_right_real, 1 / len(probe.classes))
+    return replace(row, key=f"{label}_accuracy", name=f"{label} accuracy", explanation=explanation)
 
 
 def retrieval_row(towers: TwoTower, split: Split, k: int) -> Row:
@@ -87,27 +88,18 @@ def retrieval_row(towers: TwoTower, split: Split, k: int) -> Row:
         return (retrieval_ranks(towers.image(torch.from_numpy(features)), texts) < k).numpy()
 
     num_prompts = len(split.prompts)
-    explanation = (
-        f"own prompt among the {k} closest of {num_prompts}" if k > 1 else f"own prompt closest of {num_prompts}"
-    )
-    chance = min(1.0, k / num_prompts)
-    return share_row(
-        split.name, f"retrieval R@{k}", is_found(split.generated), is_found(split.real), chance, explanation
-    )
+    place = "closest" if k == 1 else f"among the {k} closest"
+    explanation = f"the in-house image-text model finds the own prompt {place} of {num_prompts}"
+    row = share_row(split.name, is_found(split.generated), is_found(split.real), min(1.0, k / num_prompts))
+    return replace(row, key=f"retrieval_r{k}", name=f"retrieval R@{k}", explanation=explanation)
 
 
 def share_row(
-    split: str,
-    name: str,
-    is_right: Bool[np.ndarray, " n"],
-    is_right_real: Bool[np.ndarray, " n"],
-    chance: float,
-    explanation: str,
+    split: str, is_right: Bool[np.ndarray, " n"], is_right_real: Bool[np.ndarray, " n"], chance: float
 ) -> Row:
-    """A share with its Wilson interval."""
+    """A share with its Wilson interval, not named yet."""
     low, high = wilson_interval(int(is_right.sum()), len(is_right))
-    value, real = float(is_right.mean()), float(is_right_real.mean())
-    return Row(split, name, "share", value, low, high, chance, real, explanation)
+    return Row(split, "", "", "share", float(is_right.mean()), low, high, chance, float(is_right_real.mean()), "")
 
 
 def frechet_row(judges: Judges, split: Split) -> Row:
@@ -121,6 +113,7 @@ def frechet_row(judges: Judges, split: Split) -> Row:
     # A resample repeats rows and is a little narrower than the set, which moves the whole interval up.
     return Row(
         split.name,
+        "lite0_frechet",
         "Lite0 Fréchet distance",
         "distance",
         value,

@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Prompt:
-    """A held-out image and the words that ask for it."""
+    """An image and the words that ask for it; `text_number` finds the words' token states."""
 
     sample_id: str
     split: str
@@ -17,6 +17,7 @@ class Prompt:
     category: str
     concept: str
     text: str
+    text_number: int
 
 
 def choose_prompts(candidates: Sequence[Prompt], num_prompts: int, seed: int) -> list[Prompt]:

@@ -23,9 +23,13 @@ Unit = Literal["share", "distance"]
 
 @dataclass(frozen=True)
 class Row:
-    """One score of one split. `share` lies in [0, 1] and more is better; a `distance` is better when smaller."""
+    """One score of one split; `key` names it for machines, `name` for people.
+
+    A `share` lies in [0, 1] and more is better; a `distance` is better when smaller.
+    """
 
     split: str
+    key: str
     name: str
     unit: Unit
     value: float
@@ -62,7 +66,8 @@ def write_report(out: Path, sections: Sequence[Section], facts: dict[str, Any]) 
     out.mkdir(parents=True)
     rows = [asdict(row) for section in sections for row in section.rows]
     splits = {section.split: section.num_prompts for section in sections}
-    content = {"facts": facts, "num_prompts": splits, "rows": rows}
+    prompts = [example.prompt for section in sections for example in section.examples]
+    content = {"facts": facts, "num_prompts": splits, "rows": rows, "prompts": prompts}
     (out / "report.json").write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     (out / "index.html").write_text(render_page(sections, facts), encoding="utf-8")
     examples = [example for section in sections for example in section.examples]
@@ -92,6 +97,12 @@ def png_data_uri(image_u8: UInt8[np.ndarray, "h w 3"]) -> str:
     buffer = io.BytesIO()
     Image.fromarray(image_u8).save(buffer, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def read_png(file: Path) -> UInt8[np.ndarray, "h w 3"]:
+    """The pixels of a picture that this module wrote."""
+    with Image.open(file) as image:
+        return np.array(image.convert("RGB"))
 
 
 def contact_sheet(

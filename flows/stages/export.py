@@ -15,7 +15,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
 
 @dataclass(frozen=True)
 class Metrics:
-    """Size of what was exported; `check_pixel_std` is that of the image that stock diffusers drew (0 would be blank)."""
+    """Size of what was exported; `check_pixel_std` is that of the image stock diffusers drew (0 would be blank)."""
 
     transformer_parameters: int
     exported_bytes: int

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -36,7 +38,7 @@ def noise(num: int) -> Tensor:
     return torch.randn(num, 16, 2, 2, generator=torch.Generator().manual_seed(3))
 
 
-def drawn(denoiser: torch.nn.Module, autoencoder: AutoencoderKLFlux2, **changes: float) -> np.ndarray:
+def drawn(denoiser: torch.nn.Module, autoencoder: AutoencoderKLFlux2, **changes: Any) -> np.ndarray:
     config = SamplingConfig(**{"num_sampling_steps": 3, "guidance_scale": 2.0, "batch_size": 4} | changes)
     return draw_images(denoiser, autoencoder, texts(5), torch.zeros(2, 12), noise(5), config=config, shift=3.0)
 

@@ -15,7 +15,7 @@ N, D = 60, 8
 
 def prompts() -> list[Prompt]:
     return [
-        Prompt(f"id{i}", "heldout_cell", STYLES[i % 3], CATEGORIES[i % 2], f"c{i}", f"prompt {i}") for i in range(N)
+        Prompt(f"id{i}", "heldout_cell", STYLES[i % 3], CATEGORIES[i % 2], f"c{i}", f"prompt {i}", i) for i in range(N)
     ]
 
 

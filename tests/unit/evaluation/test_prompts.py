@@ -5,7 +5,7 @@ from components.evaluation.prompts import Prompt, choose_prompts
 
 def make(style: str, category: str, number: int) -> Prompt:
     text = f"{category} {number}, {style} style"
-    return Prompt(f"id-{style}-{category}-{number}", "heldout_cell", style, category, f"c{number}", text)
+    return Prompt(f"id-{style}-{category}-{number}", "heldout_cell", style, category, f"c{number}", text, number)
 
 
 CANDIDATES = [
@@ -37,6 +37,6 @@ def test_the_choice_depends_on_the_seed_and_not_on_the_order() -> None:
 
 
 def test_each_text_is_asked_once() -> None:
-    twins = [CANDIDATES[0], Prompt("zz", "heldout_cell", "blob", "food", "c0", CANDIDATES[0].text)]
+    twins = [CANDIDATES[0], Prompt("zz", "heldout_cell", "blob", "food", "c0", CANDIDATES[0].text, 0)]
     assert len(choose_prompts(twins, 10, seed=0)) == 1
     assert choose_prompts([], 10, seed=0) == []

@@ -17,10 +17,9 @@ def images(seed: int) -> np.ndarray:
 
 @pytest.fixture
 def sections() -> list[Section]:
-    rows = [
-        Row("heldout_cell", "style accuracy", "share", 0.62, 0.55, 0.69, 1 / 6, 0.97, "the asked style is seen"),
-        Row("heldout_cell", "Lite0 Fréchet distance", "distance", 40.0, 35.0, 44.0, 90.0, 3.0, HOSTILE),
-    ]
+    share = Row("heldout_cell", "style_accuracy", "style accuracy", "share", 0.62, 0.55, 0.69, 1 / 6, 0.97, "is seen")
+    distance = Row("heldout_cell", "lite0_frechet", "Lite0 Fréchet", "distance", 40.0, 35.0, 44.0, 90.0, 3.0, HOSTILE)
+    rows = [share, distance]
     examples = [Example(HOSTILE, images(1), images(2)), Example("a red apple, blob style", images(3), images(4))]
     return [Section("heldout_cell", "Unseen cells", "Style and concept apart?", 200, rows, examples)]
 
