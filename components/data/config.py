@@ -1,6 +1,7 @@
 """Configuration of the data components: frozen, torch-free, standard library only."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -56,3 +57,11 @@ class TwoLevelSampling:
     temperature: float
     shrinkage_images: float
     max_repeats: float
+
+
+@dataclass(frozen=True)
+class FeatureExtraction:
+    """How image features are made: the side the image is brought to, and the network's precision."""
+
+    px: int
+    precision: Literal["bf16", "fp32"]

@@ -9,7 +9,7 @@ import io
 import struct
 import threading
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
@@ -84,6 +84,11 @@ def decode_rgb(data: bytes, limits: DecodeLimits) -> UInt8[np.ndarray, "h w 3"]:
 def decode_square(data: bytes, px: int, limits: DecodeLimits) -> UInt8[np.ndarray, "{px} {px} 3"]:
     """The whole image centred on a white square and averaged over areas (box filter) to `px` by `px`."""
     return square(decode_rgb(data, limits), px)
+
+
+def decode_squares(images: Iterable[bytes], px: int, limits: DecodeLimits) -> UInt8[np.ndarray, "n {px} {px} 3"]:
+    """`decode_square` of each of `images`, stacked; at least one."""
+    return np.stack([decode_square(data, px, limits) for data in images])
 
 
 def square(pixels_u8: UInt8[np.ndarray, "h w 3"], px: int) -> UInt8[np.ndarray, "{px} {px} 3"]:

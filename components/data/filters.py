@@ -40,7 +40,7 @@ class Filter:
 
 def measure_batch(batch: pa.Table, limits: DecodeLimits) -> pa.Table:
     """Measures (`MEASURED`) of the images in the column `bytes`, on a square of 32 pixels."""
-    images = np.stack([decode.decode_square(data.as_py(), HASH_PX, limits) for data in batch.column("bytes")])
+    images = decode.decode_squares((data.as_py() for data in batch.column("bytes")), HASH_PX, limits)
     columns = [
         perceptual_hash(images),
         quality_measures.blank_frac(images).astype(np.float32),

@@ -47,7 +47,7 @@ def category_log_probabilities(
     sizes = np.bincount(place).astype(np.float64)
     means = np.bincount(place, weights=aes) / (sizes + p.shrinkage_images)
     weight = p.size_exponent * np.log(sizes) + p.quality_weight * means
-    return weight - float(logsumexp(weight))
+    return weight - np.asarray(logsumexp(weight))
 
 
 def capped(log_p: Float[np.ndarray, " n"], cap: float) -> Float[np.ndarray, " n"]:

@@ -1,0 +1,75 @@
+"""Stage `score`: measures of every kept image, and a proxy for its looks.
+
+No person has voted on these images. The column `aesthetic` is therefore a PROXY: how surely a linear head tells an
+image from damaged ones (blur, JPEG, noise, posterising) of known order. It ranks cleanness of execution, not taste.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from components.data.config import DecodeLimits, FeatureExtraction
+
+
+class Params(BaseModel, frozen=True, extra="forbid"):
+    """On how many images the proxy is fitted, with which damage, and what it is tested on."""
+
+    batch_size: int
+    limits: DecodeLimits
+    features: FeatureExtraction
+    num_reference_images: int
+    strengths: tuple[float, ...]
+    heldout_concept_frac: float
+    l2: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Pair accuracies: how often the better of two versions of an image never seen scores higher (chance 0.5)."""
+
+    scored_images: int
+    reference_images: int
+    heldout_reference_images: int
+    proxy_pair_accuracy: float
+    proxy_order_accuracy: float
+    mean_sharpness: float
+    mean_entropy_bits: float
+    mean_colourfulness: float
+
+
+def score(p: Params, *, images: Path, catalogue: Path, verdicts: Path, features: Path, scores: Path) -> Metrics:
+    """Measure sharpness, entropy and colourfulness; score looks by a proxy trained on damage of known order."""
+    from components.data import feature_table, looks, quality_measures, records
+    from components.data.engine import map_batches
+    from components.models import image_features, linear_probe
+
+    kept = records.kept_ids(records.read_table(verdicts, records.VERDICTS))
+    samples = records.take_ids(records.read_table(catalogue, records.CATALOGUE), kept, catalogue)
+    pixels = records.read_images(images, kept)
+    extract = partial(image_features.extract, image_features.ImageFeatures(**vars(p.features)))
+
+    reference = looks.reference_rows(samples, p.num_reference_images, p.heldout_concept_frac)
+    versions = looks.versions(pixels.take(reference.rows), p.features.px, p.limits, p.strengths, p.seed)
+    rows = [extract(version) for version in versions]
+    seen = [row[~reference.is_heldout] for row in rows]
+    probe = linear_probe.fit_preference(seen[0], seen[1:], l2=p.l2)
+    unseen = [probe.margin(row[reference.is_heldout]) for row in rows]
+
+    measure = partial(quality_measures.measure_batch, px=p.features.px, limits=p.limits)
+    measured = map_batches(pixels, measure, quality_measures.MEASURED, batch_size=p.batch_size)
+    table = looks.score_table(kept, probe.margin(feature_table.read_features(features, kept)), measured)
+    records.write_table(table, scores, looks.PROXY_NOTE)
+    means = {name: float(table.column(name).to_numpy().mean()) for name in quality_measures.MEASURED.names}
+    return Metrics(
+        scored_images=table.num_rows,
+        reference_images=len(reference.rows),
+        heldout_reference_images=int(reference.is_heldout.sum()),
+        proxy_pair_accuracy=looks.pair_accuracy(unseen[0], unseen[1:]),
+        proxy_order_accuracy=looks.order_accuracy(unseen),
+        mean_sharpness=means["sharpness"],
+        mean_entropy_bits=means["entropy"],
+        mean_colourfulness=means["colourfulness"],
+    )
