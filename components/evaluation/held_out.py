@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -12,9 +13,10 @@ from components.data.config import DecodeLimits
 from components.data.decode import decode_square
 from components.data.errors import DataError
 from components.data.latents import LatentStore
-from components.data.records import read_images
+from components.data.records import CATALOGUE, read_images, read_table, take_ids
 from components.evaluation.prompts import Prompt
 
+CREDITS = pa.schema([CATALOGUE.field("sample_id"), CATALOGUE.field("attribution")])
 TRAIN = "train"
 HELD_OUT = ("heldout_cell", "heldout_concept")
 
@@ -60,3 +62,9 @@ def read_squares(
     """The prompts' real images as `px` by `px` squares on white, in order."""
     table = read_images(images_dir, [prompt.sample_id for prompt in prompts])
     return np.stack([decode_square(data.as_py(), px, limits) for data in table.column("bytes")])
+
+
+def read_credits(catalogue_file: Path, sample_ids: Sequence[str]) -> list[str]:
+    """The attributions of these samples, each once: whoever shows the images must name their authors (CC-BY)."""
+    table = take_ids(read_table(catalogue_file, CREDITS), list(sample_ids), catalogue_file)
+    return sorted({text for text in table.column("attribution").to_pylist() if text})

@@ -127,6 +127,9 @@ training images: every score is a proxy.</p>
 <p>The Lite0 Fréchet distance is measured on EfficientNet-Lite0 features and cannot be compared with any FID; less is
 better, and its chance level is what decoded noise scores. Retrieval uses a two-tower model of this project; its score
 on real images says how far it can be trusted. Shares have Wilson intervals, distances bootstrap intervals.</p>
+{% if credits %}
+<p>Real images: {{ credits|join("; ") }}.</p>
+{% endif %}
 </footer>
 </main>
 </body>

@@ -61,24 +61,24 @@ class Section:
     examples: Sequence[Example]
 
 
-def write_report(out: Path, sections: Sequence[Section], facts: dict[str, Any]) -> None:
-    """Make the directory `out` with `report.json`, `index.html` and `samples.png`."""
+def write_report(out: Path, sections: Sequence[Section], facts: dict[str, Any], credits: Sequence[str]) -> None:
+    """Make the directory `out` with `report.json`, `index.html` and `samples.png`; `credits` name the real images."""
     out.mkdir(parents=True)
     rows = [asdict(row) for section in sections for row in section.rows]
     splits = {section.split: section.num_prompts for section in sections}
     prompts = [example.prompt for section in sections for example in section.examples]
     content = {"facts": facts, "num_prompts": splits, "rows": rows, "prompts": prompts}
     (out / "report.json").write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    (out / "index.html").write_text(render_page(sections, facts), encoding="utf-8")
+    (out / "index.html").write_text(render_page(sections, facts, credits), encoding="utf-8")
     examples = [example for section in sections for example in section.examples]
     Image.fromarray(contact_sheet(examples[:24])).save(out / "samples.png", optimize=True)
 
 
-def render_page(sections: Sequence[Section], facts: dict[str, Any]) -> str:
+def render_page(sections: Sequence[Section], facts: dict[str, Any], credits: Sequence[str]) -> str:
     """The page as HTML."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"png": png_data_uri, "number": "{:.3g}".format, "percent": _percent, "fact": _fact}
-    page = environment.from_string(TEMPLATE).render(sections=sections, facts=facts)
+    page = environment.from_string(TEMPLATE).render(sections=sections, facts=facts, credits=credits)
     return "\n".join(line for line in page.splitlines() if line.strip()) + "\n"
 
 

@@ -1,7 +1,7 @@
 """What must be known of a trained model beside its weights: `training.json` in its directory."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 RECORD_FILE = "training.json"
@@ -9,16 +9,11 @@ RECORD_FILE = "training.json"
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """Side of the images it was trained on last, shift of its times, and images seen in all phases."""
+    """Side of the images of its last phase, shift of its sampling times, and images seen in that phase."""
 
-    resolution_px: int
+    px: int
     shift: float
     images_seen: int
-
-
-def write_training_record(directory: Path, record: TrainingRecord) -> None:
-    """Write the record into the model's directory."""
-    (directory / RECORD_FILE).write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
 
 
 def read_training_record(directory: Path) -> TrainingRecord:
@@ -32,4 +27,4 @@ def read_training_record(directory: Path) -> TrainingRecord:
     missing = [name for name in TrainingRecord.__dataclass_fields__ if name not in stored]
     if missing:
         raise ValueError(f"{file} lacks {', '.join(missing)}; run the pre-training stages again")
-    return TrainingRecord(int(stored["resolution_px"]), float(stored["shift"]), int(stored["images_seen"]))
+    return TrainingRecord(int(stored["px"]), float(stored["shift"]), int(stored["images_seen"]))

@@ -136,8 +136,8 @@ def render(card: Card) -> str:
 # {escaped(card.title)}
 
 A {card.num_parameters / 1e6:.2f} M-parameter diffusion transformer of the ERNIE-Image architecture (arXiv:2605.25347),
-trained from nothing for {card.images_seen:,} images seen at up to {card.resolution_px} px, to show that the whole way
-from images to a served model works. It is a demonstration of the pipeline, not of image quality.
+trained from nothing; its last phase saw {card.images_seen:,} images at {card.resolution_px} px. It shows that the whole
+way from images to a served model works. It is a demonstration of the pipeline, not of image quality.
 
 ![samples](samples.png)
 

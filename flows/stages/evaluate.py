@@ -49,12 +49,20 @@ class Metrics:
 
 
 def evaluate(
-    p: Params, *, model: Path, autoencoder: Path, latents: Path, images: Path, classifier: Path, report: Path
+    p: Params,
+    *,
+    model: Path,
+    autoencoder: Path,
+    latents: Path,
+    images: Path,
+    catalogue: Path,
+    classifier: Path,
+    report: Path,
 ) -> Metrics:
     """Draw held-out prompts and report style, category, retrieval and distance beside chance and real images."""
     from components.data.latents import read_latents
     from components.evaluation import suite
-    from components.evaluation.held_out import HELD_OUT, TRAIN, read_prompts, read_squares
+    from components.evaluation.held_out import HELD_OUT, TRAIN, read_credits, read_prompts, read_squares
     from components.evaluation.prompts import choose_prompts
     from components.evaluation.report import read_png, write_report
     from components.models.autoencoder import load_autoencoder
@@ -66,14 +74,14 @@ def evaluate(
     from components.tracking import current_run
 
     run, record = current_run(), read_training_record(model)
-    store = read_latents(latents, record.resolution_px)
+    store = read_latents(latents, record.px)
     candidates = read_prompts(store, p.caption_kind)
     probes = {name: load_probe(classifier, name) for name in ("style", "category")}
     seen_as: Any = probes["style"][1]  # the facts beside the probe: how the features it was fitted on were made
     features = ImageFeatures(seen_as["px"], seen_as["precision"])
 
     reference = choose_prompts(candidates[TRAIN], p.num_reference_images, p.seed)
-    reference_u8 = read_squares(images, reference, record.resolution_px, p.limits)
+    reference_u8 = read_squares(images, reference, record.px, p.limits)
     just_probes = {name: probe for name, (probe, _) in probes.items()}
     judges = suite.train_judges(store, reference, reference_u8, features, just_probes, p.retrieval, p.num_axes, p.seed)
     chosen = {split: choose_prompts(candidates[split], p.num_prompts, p.seed) for split in HELD_OUT}
@@ -82,7 +90,7 @@ def evaluate(
         judges,
         features,
         store,
-        {s: (prompts, read_squares(images, prompts, record.resolution_px, p.limits)) for s, prompts in chosen.items()},
+        {s: (prompts, read_squares(images, prompts, record.px, p.limits)) for s, prompts in chosen.items()},
         sampling=p.sampling,
         num_examples=p.num_examples,
         seed=p.seed,
@@ -90,13 +98,14 @@ def evaluate(
     )
     facts = {
         "images seen in training": record.images_seen,
-        "side": f"{record.resolution_px} px",
+        "side": f"{record.px} px",
         "sampling steps": p.sampling.num_sampling_steps,
         "guidance": p.sampling.guidance_scale,
         "reference images": len(reference),
         "seed": p.seed,
     }
-    write_report(report, sections, facts)
+    shown = [prompt.sample_id for prompts in chosen.values() for prompt in prompts[: p.num_examples]]
+    write_report(report, sections, facts, read_credits(catalogue, shown))
     run.log_artifact(report, "evaluation")
     run.log_image("samples", read_png(report / "samples.png"), step=record.images_seen)
     values = {f"{PREFIXES[row.split]}_{row.key}": row.value for section in sections for row in section.rows}

@@ -45,12 +45,12 @@ def export(
     std = check_as_stranger(
         pipeline,
         prompt=prompts[0] if prompts else "",
-        side_px=record.resolution_px,
+        side_px=record.px,
         num_sampling_steps=p.check_sampling_steps,
     )
     card = Card(
         title=p.title,
-        resolution_px=record.resolution_px,
+        resolution_px=record.px,
         num_parameters=num_parameters,
         images_seen=record.images_seen,
         shift=record.shift,

@@ -20,7 +20,6 @@ from components.models.config import AutoencoderConfig, DiTConfig
 from components.models.denoiser import Denoiser, TextCondition
 from components.models.diffusers_layout import draw, load_pipeline
 from components.models.text_encoder import TEXT_DIM, TextEncoder
-from components.models.training_record import TrainingRecord, write_training_record
 from components.models.transformer import build_transformer, load_transformer
 from components.registry.hashes import stated_digest, verified_digest
 from components.samplers.guidance import guided_velocity
@@ -51,7 +50,7 @@ def parts(root: Path) -> None:
     for weight in transformer.parameters():
         torch.nn.init.normal_(weight, std=0.1)
     transformer.save_pretrained(root / "model" / "transformer")
-    write_training_record(root / "model", TrainingRecord(resolution_px=32, shift=SHIFT, images_seen=1000))
+    (root / "model" / "training.json").write_text(json.dumps({"px": 32, "shift": SHIFT, "images_seen": 1000}))
 
 
 def tables(root: Path) -> None:
@@ -70,7 +69,7 @@ def tables(root: Path) -> None:
     image = np.full((32, 32, 3), 9, np.uint8)
     row = Row("heldout_cell", "style_accuracy", "style accuracy", "share", 0.5, 0.4, 0.6, 1 / 6, 0.9, "")
     section = Section("heldout_cell", "Cells", "", 1, [row], [Example(PROMPT, image, image)])
-    write_report(root / "report", [section], {})
+    write_report(root / "report", [section], {}, [])
 
 
 @pytest.fixture(scope="module")

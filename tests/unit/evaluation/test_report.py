@@ -44,25 +44,25 @@ def parsed(page: str) -> Collector:
 
 
 def test_prompts_stay_text_and_nothing_is_loaded(sections: list[Section]) -> None:
-    page = parsed(render_page(sections, {"images seen": 12_345, "note": HOSTILE}))
+    page = parsed(render_page(sections, {"images seen": 12_345, "note": HOSTILE}, [HOSTILE]))
     assert "script" not in {tag for tag, _ in page.tags}
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
     pictures = [attributes for tag, attributes in page.tags if tag == "img"]
     assert len(pictures) == 4
     assert all((picture["src"] or "").startswith("data:image/png;base64,") for picture in pictures)
     assert pictures[0]["alt"] == f"generated: {HOSTILE}"
-    assert page.text.count(HOSTILE) == 3
+    assert page.text.count(HOSTILE) == 4
     assert not any("link" in tag or attributes.get("href") for tag, attributes in page.tags)
 
 
 def test_values_stand_beside_interval_chance_and_real(sections: list[Section]) -> None:
-    text = " ".join(parsed(render_page(sections, {})).text.split())
+    text = " ".join(parsed(render_page(sections, {}, [])).text.split())
     assert "62.0 % 55.0 – 69.0 16.7 97.0" in text
     assert "40 35 – 44 90 3" in text
 
 
 def test_the_directory_holds_the_numbers_the_page_and_the_sheet(tmp_path: Path, sections: list[Section]) -> None:
-    write_report(tmp_path / "report", sections, {"images seen": 5})
+    write_report(tmp_path / "report", sections, {"images seen": 5}, [])
     stored = json.loads((tmp_path / "report" / "report.json").read_text())
     assert stored["rows"][0]["value"] == 0.62
     assert stored["num_prompts"] == {"heldout_cell": 200}
@@ -75,7 +75,7 @@ def test_a_report_is_never_written_with_numbers_that_json_does_not_have(
     tmp_path: Path, sections: list[Section]
 ) -> None:
     with pytest.raises(ValueError, match="Out of range"):
-        write_report(tmp_path / "report", sections, {"loss": float("nan")})
+        write_report(tmp_path / "report", sections, {"loss": float("nan")}, [])
 
 
 def test_the_sheet_holds_every_image_at_its_place(sections: list[Section]) -> None:
