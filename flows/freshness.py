@@ -109,8 +109,11 @@ def verdicts(pipeline: Pipeline, root: Path) -> dict[str, Verdict]:
     check_raw_data(root)
     with opened(root) as repo:
         status: dict[str, list[Any]] = repo.status(targets=list(pipeline.names))
-    found = dict[str, Verdict]()
+    found, committed = dict[str, Verdict](), lock_entries(root)
     for stage in pipeline:
+        if stage.name not in committed:
+            found[stage.name] = Verdict(stage.name, ("never run",))
+            continue
         changes = status.get(stage.name, [])
         own = parameter_changes(stage.name, root) if changes else []
         own += [reason for change in changes for reason in describe(change) if PARAMS_FILE not in reason or not own]

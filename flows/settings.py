@@ -52,15 +52,15 @@ class Profile:
 
 
 def find_root(start: Path) -> Path:
-    """The folder with dvc.yaml at or above `start`.
+    """The folder with flows/pipeline.py at or above `start`.
 
     Raises:
         SettingsError: there is none.
     """
     for folder in (start, *start.parents):
-        if (folder / "dvc.yaml").is_file() and (folder / "flows").is_dir():
+        if (folder / "flows" / "pipeline.py").is_file():
             return folder
-    raise SettingsError(f"{start}: not inside an Easel repository (no dvc.yaml here or above); cd into your clone")
+    raise SettingsError(f"{start}: not inside an Easel repository (no flows/pipeline.py here or above); cd into your clone")
 
 
 def home(root: Path) -> Path:
