@@ -1,0 +1,147 @@
+"""The evaluate stage on generated drawings, with tiny random networks and the real image features."""
+
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from components.data import latents as store
+from components.data.config import DecodeLimits
+from components.data.errors import DataError
+from components.data.records import CAPTIONS, CATALOGUE, IMAGES, SELECTION, part_file, write_table
+from components.evaluation.config import RetrievalConfig, SamplingConfig
+from components.evaluation.held_out import read_prompts
+from components.models.autoencoder import build_autoencoder
+from components.models.config import AutoencoderConfig, DiTConfig
+from components.models.image_features import ImageFeatures, extract
+from components.models.linear_probe import fit_probe, save_probe
+from components.models.transformer import build_transformer
+from flows.stages.evaluate import Metrics, Params, evaluate
+
+STYLES, CATEGORIES, PX, TEXT_DIM = ("outline", "filled"), ("food", "animals"), 32, 24
+SPLITS = ["train"] * 40 + ["heldout_cell"] * 12 + ["heldout_concept"] * 12
+
+
+def drawing(number: int, style: str, category: str) -> np.ndarray:
+    """A disc for food, a square for an animal, at a size and colour of its own."""
+    draw = np.random.default_rng(number)
+    image = Image.new("RGB", (48, 48), "white")
+    colour = tuple(int(level) for level in draw.integers(0, 200, 3))
+    box = [int(v) for v in (*draw.integers(2, 14, 2), *draw.integers(30, 46, 2))]
+    shape = ImageDraw.Draw(image).ellipse if category == "food" else ImageDraw.Draw(image).rectangle
+    shape(box, fill=colour if style == "filled" else None, outline=colour, width=3)
+    return np.asarray(image)
+
+
+def png(image_u8: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image_u8).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("evaluate")
+    labels = [(STYLES[i % 2], CATEGORIES[i // 2 % 2]) for i in range(len(SPLITS))]
+    pixels = [drawing(i, *label) for i, label in enumerate(labels)]
+    data = [png(image) for image in pixels]
+    ids = [hashlib.sha256(item).hexdigest() for item in data]
+    (root / "images").mkdir()
+    write_table(pa.table([ids, data], schema=IMAGES), part_file(root / "images", 0))
+    rows = [
+        {"sample_id": own, "style": style, "category": category, "concept": f"c{i}", "split": split}
+        | {"probability": 1 / 40 if split == "train" else 0.0}
+        for i, (own, (style, category), split) in enumerate(zip(ids, labels, SPLITS, strict=True))
+    ]
+    selection = pa.Table.from_pylist(rows, schema=SELECTION)
+    captions = [
+        {"sample_id": own, "kind": "sentence", "language": "en", "text": f"{category} {i}, {style} <style>"}
+        for i, (own, (style, category)) in enumerate(zip(ids, labels, strict=True))
+    ]
+    links, prompts = store.link_captions(selection, pa.Table.from_pylist(captions, schema=CAPTIONS), ["sentence"], "en")
+    draw = np.random.default_rng(0)
+    store.write_latents(root / "latents", PX, draw.normal(size=(len(rows), 16, 2, 2)).astype(np.float16))
+    states = [draw.normal(size=(3 + i % 4, TEXT_DIM)).astype(np.float16) for i in range(len(prompts))]
+    store.write_texts(root / "latents", links, prompts, store.pack_texts(states))
+    store.write_rows(root / "latents", selection)
+    credits = [dict.fromkeys(CATALOGUE.names) | {"sample_id": own, "attribution": "Made <here>"} for own in ids]
+    write_table(pa.Table.from_pylist(credits, schema=CATALOGUE), root / "catalogue.parquet")
+
+    features = extract(ImageFeatures(PX, "fp32"), np.stack([image[:32, :32] for image in pixels]))
+    for name, column in (("style", 0), ("category", 1)):
+        probe = fit_probe(features, [label[column] for label in labels], l2=0.1)
+        save_probe(probe, root / "classifier", name, {"px": PX, "precision": "fp32"})
+    torch.manual_seed(0)
+    build_autoencoder(AutoencoderConfig(4, (8, 8, 8, 8), 1, 4)).save_pretrained(root / "autoencoder")
+    network = build_transformer(DiTConfig(32, 1, 2, 48, (4, 6, 6), 256), 16, TEXT_DIM)
+    network.save_pretrained(root / "model" / "transformer")
+    (root / "model" / "training.json").write_text(json.dumps({"px": PX, "shift": 2.0, "images_seen": 640}))
+    names = ("model", "autoencoder", "latents", "images", "classifier")
+    return {name: root / name for name in names} | {"catalogue": root / "catalogue.parquet"}
+
+
+PARAMS = Params(
+    caption_kind="sentence",
+    num_prompts=10,
+    num_examples=3,
+    num_reference_images=30,
+    num_axes=8,
+    sampling=SamplingConfig(num_sampling_steps=2, guidance_scale=2.0, batch_size=4),
+    retrieval=RetrievalConfig(8, 20, 16, 1e-2, 0.0, 0.1),
+    limits=DecodeLimits(max_pixels=10_000, max_bytes=100_000, max_ratio=100.0),
+    seed=0,
+)
+
+
+@pytest.fixture(scope="module")
+def evaluated(inputs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Metrics]:
+    report = tmp_path_factory.mktemp("out") / "report"
+    return report, evaluate(PARAMS, **inputs, report=report)
+
+
+def test_metrics_are_those_of_the_report(evaluated: tuple[Path, Metrics]) -> None:
+    report, metrics = evaluated
+    rows = {(row["split"], row["key"]): row for row in json.loads((report / "report.json").read_text())["rows"]}
+    assert len(rows) == 10
+    assert metrics.evaluated_images == 20
+    assert metrics.cell_style_accuracy == rows["heldout_cell", "style_accuracy"]["value"]
+    assert metrics.concept_lite0_frechet == rows["heldout_concept", "lite0_frechet"]["value"]
+    for row in rows.values():
+        assert row["low"] <= row["value"] <= row["high"]
+
+
+def test_real_images_score_above_those_of_an_untrained_network(evaluated: tuple[Path, Metrics]) -> None:
+    rows = json.loads((evaluated[0] / "report.json").read_text())["rows"]
+    for row in rows:
+        if row["key"] == "lite0_frechet":
+            assert row["real"] < row["value"]
+        if row["key"] in ("style_accuracy", "category_accuracy"):
+            assert row["real"] > 0.8 > row["value"]
+
+
+def test_the_same_seed_gives_the_same_report(
+    inputs: dict[str, Path], evaluated: tuple[Path, Metrics], tmp_path: Path
+) -> None:
+    again = evaluate(PARAMS, **inputs, report=tmp_path / "report")
+    assert again == evaluated[1]
+    assert (tmp_path / "report" / "report.json").read_text() == (evaluated[0] / "report.json").read_text()
+
+
+def test_the_page_shows_prompts_as_text_and_credits_the_authors(evaluated: tuple[Path, Metrics]) -> None:
+    page = (evaluated[0] / "index.html").read_text()
+    assert "&lt;style&gt;" in page
+    assert "Real images: Made &lt;here&gt;." in page
+
+
+def test_what_was_not_encoded_or_held_out_is_said(inputs: dict[str, Path]) -> None:
+    encoded = store.read_latents(inputs["latents"], PX)
+    with pytest.raises(DataError, match=r"no captions of kind 'tags' were encoded \(there: sentence\)"):
+        read_prompts(encoded, "tags")
+    with pytest.raises(ValueError, match=r"training\.json is missing"):
+        evaluate(PARAMS, **(inputs | {"model": inputs["images"]}), report=Path("unused"))
