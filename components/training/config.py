@@ -1,8 +1,10 @@
 """Settings of the training loops, as plain values: reading parameters must not import torch."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from components.objectives.config import ReconstructionWeights
+from components.paths.config import TimestepDensity
 
 
 @dataclass(frozen=True)
@@ -34,3 +36,85 @@ class AutoencoderTraining:
     def __post_init__(self) -> None:
         if not self.resolutions or any(r.side_px % 16 or r.share <= 0 for r in self.resolutions):
             raise ValueError(f"resolutions need positive shares and sides in multiples of 16, got {self.resolutions}")
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """AdamW with a linear warm-up, a constant rate, and a linear decay to 0 over the last `decay_frac` of the steps.
+
+    `weight_decay` acts on matrices only.
+    """
+
+    learning_rate: float
+    betas: tuple[float, float]
+    weight_decay: float
+    gradient_clip: float
+    warmup_steps: int
+    decay_frac: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.decay_frac <= 1:
+            raise ValueError(f"decay_frac must be in [0, 1], got {self.decay_frac}")
+
+
+@dataclass(frozen=True)
+class BatchConfig:
+    """How a batch is drawn: its size, the relative weights of the kinds of caption, and the share without caption."""
+
+    batch_size: int
+    caption_weights: dict[str, float]
+    caption_dropout_frac: float
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or not 0 <= self.caption_dropout_frac <= 1:
+            raise ValueError(
+                f"batch_size must be at least 1 and caption_dropout_frac in [0, 1], got {self.batch_size} and "
+                f"{self.caption_dropout_frac}"
+            )
+        if not self.caption_weights or min(self.caption_weights.values()) <= 0:
+            raise ValueError(f"caption_weights must be positive, got {self.caption_weights}")
+
+
+@dataclass(frozen=True)
+class HeldOutConfig:
+    """When and on how many rows of each split the loss is measured; times and noise are fixed by `seed`."""
+
+    every_images: int
+    rows_per_split: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class GridConfig:
+    """When and how sample grids are drawn; the noise of each prompt is fixed by `seed`."""
+
+    every_images: int
+    prompts: tuple[str, ...]
+    num_sampling_steps: int
+    guidance_scale: float
+    shift: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Everything that decides the result of one pre-training phase but its data and its start."""
+
+    num_images: int
+    batch: BatchConfig
+    optimiser: OptimiserConfig
+    timesteps: TimestepDensity
+    ema_decay: float
+    precision: Literal["32-true", "bf16-mixed"]
+    held_out: HeldOutConfig
+    grid: GridConfig
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.num_steps < 1:
+            raise ValueError(f"num_images must be at least one batch of {self.batch.batch_size}, got {self.num_images}")
+
+    @property
+    def num_steps(self) -> int:
+        """Updates of the run: whole batches only."""
+        return self.num_images // self.batch.batch_size

@@ -1,0 +1,150 @@
+"""Pre-training of the transformer on encoded images at one resolution: from a store to weights and their average."""
+
+import json
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLFlux2
+from jaxtyping import Float, UInt8
+from lightning import Trainer
+from lightning.fabric.utilities.warnings import PossibleUserWarning
+
+from components.data.latents import LatentStore
+from components.models.config import DiTConfig
+from components.models.denoiser import Denoiser, TextCondition
+from components.models.text_encoder import TextEncoder
+from components.models.transformer import build_transformer, load_transformer
+from components.objectives.flow_matching import flow_matching_terms
+from components.paths.config import TimestepDensity
+from components.training.batches import Batch, BatchSource
+from components.training.callbacks import Every, LogSteps, report_grid, report_held_out
+from components.training.config import GridConfig, PretrainConfig
+from components.training.grids import draw_grid, draw_samples
+from components.training.held_out import fix_problems
+from components.training.module import DiffusionModule
+from components.training.reporting import Report
+
+AVERAGED = "transformer"
+RAW = "raw"
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """The trained network, its average, and what is worth keeping about how it came about."""
+
+    raw: Denoiser
+    averaged: Denoiser
+    images_seen: int
+    seconds: float
+    final_loss: float
+    held_out: dict[str, float]
+
+
+def pretrain(
+    store: LatentStore,
+    denoiser: Denoiser,
+    autoencoder: AutoencoderKLFlux2,
+    config: PretrainConfig,
+    report: Report,
+    save_grid: Callable[[UInt8[np.ndarray, "h w 3"], int], None],
+) -> Pretrained:
+    """Train `denoiser` in place on `config.num_images` draws from the store.
+
+    Times, noise, batches and captions depend on the store's content and `config.seed` only. Raises
+    NonFiniteLossError, before the update, when the loss is not finite.
+    """
+    module = DiffusionModule(
+        denoiser,
+        lambda model, batch: objective(model, batch, config.timesteps),
+        config.optimiser,
+        num_steps=config.num_steps,
+        ema_decay=config.ema_decay,
+    )
+    held_out: dict[str, float] = {}
+    kind = max(config.batch.caption_weights, key=lambda name: config.batch.caption_weights[name])
+    problems = fix_problems(store, config.held_out, kind)
+    draw = grid_drawer(autoencoder, store.latents.shape[-1], config.grid)
+    source = BatchSource(store, config.batch, seed=config.seed, num_batches=config.num_steps)
+    trainer = Trainer(
+        accelerator="cpu",
+        precision=config.precision,
+        max_steps=config.num_steps,
+        max_epochs=1,
+        gradient_clip_val=config.optimiser.gradient_clip,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[
+            LogSteps(report, config.num_images),
+            Every(config.held_out.every_images, report_held_out(report, problems, held_out)),
+            Every(config.grid.every_images, report_grid(report, draw, save_grid)),
+        ],
+    )
+    start = time.perf_counter()
+    with warnings.catch_warnings():
+        # Lightning finds it strange that a CPU trains beside an idle GPU, and that the data bring no worker processes.
+        warnings.simplefilter("ignore", category=PossibleUserWarning)
+        trainer.fit(module, train_dataloaders=source)
+    seconds = time.perf_counter() - start
+    averaged = deepcopy(denoiser)
+    module.average.copy_to(averaged)
+    return Pretrained(denoiser, averaged, module.images_seen, seconds, float(module.terms["loss"]), held_out)
+
+
+def objective(model: Denoiser, batch: Batch, density: TimestepDensity) -> dict[str, Float[torch.Tensor, ""]]:
+    """Flow matching on one batch, with the batch's own random numbers."""
+    return flow_matching_terms(model, batch.condition, batch.x_0, density, batch.generator)
+
+
+def start_network(config: DiTConfig, in_channels: int, text_in_dim: int, init: Path | None, seed: int) -> Denoiser:
+    """A new network from `seed`, or the average that an earlier phase left in `init`; ValueError if shapes differ."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        fresh = build_transformer(config, in_channels, text_in_dim)
+    if init is None:
+        return Denoiser(fresh)
+    loaded = load_transformer(init / AVERAGED)
+    different = {
+        name for name in fresh.config if not name.startswith("_") and fresh.config[name] != loaded.config[name]
+    }
+    if different:
+        raise ValueError(
+            f"{init}: its {', '.join(sorted(different))} differ from this stage's `model`; make them equal"
+        )
+    return Denoiser(loaded.train())
+
+
+def grid_drawer(
+    autoencoder: AutoencoderKLFlux2, latent_side: int, config: GridConfig
+) -> Callable[[Denoiser], UInt8[np.ndarray, "h w 3"]]:
+    """A function that draws the prompts of `config` with a network; the prompts are encoded once, here."""
+    encoder = TextEncoder.load()
+    condition = TextCondition.from_states(encoder(config.prompts))
+    uncondition = TextCondition.from_states(encoder([""]))
+
+    def draw(denoiser: Denoiser) -> UInt8[np.ndarray, "h w 3"]:
+        samples = draw_samples(denoiser, autoencoder, condition, uncondition, latent_side, config)
+        return draw_grid(samples, config.prompts)
+
+    return draw
+
+
+def save_pretrained(directory: Path, trained: Pretrained, facts: Mapping[str, object]) -> None:
+    """Write average and raw weights in diffusers' layout, safetensors only, and `training.json`."""
+    trained.averaged.transformer.save_pretrained(directory / AVERAGED, safe_serialization=True)
+    trained.raw.transformer.save_pretrained(directory / RAW, safe_serialization=True)
+    record = {
+        **facts,
+        "images_seen": trained.images_seen,
+        "seconds": round(trained.seconds, 1),
+        "final_loss": trained.final_loss,
+        "held_out_loss": trained.held_out,
+    }
+    (directory / "training.json").write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,0 +1,23 @@
+"""What training asks of whoever keeps its records. A tracking run has these methods; training knows no tracking."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import UInt8
+
+
+class Report(Protocol):
+    """Where numbers, pictures and progress go; `step` is always the number of images seen."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Record numbers by name."""
+        ...
+
+    def log_image(self, key: str, image_u8: UInt8[np.ndarray, "h w 3"], step: int) -> None:
+        """Record a picture."""
+        ...
+
+    def progress(self, done: int, total: int, **fields: Any) -> None:
+        """Show how far the stage is."""
+        ...
