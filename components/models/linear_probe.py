@@ -1,4 +1,4 @@
-"""Multinomial logistic regression on fixed features: fitted to its optimum, saved as safetensors and JSON.
+"""Multinomial logistic regression on fixed features: fitted near its optimum, saved as safetensors and JSON.
 
 The loss is convex, so the result depends on data and penalty only, not on a seed. Features are standardised for the
 fit; the saved weights take the features as they are.
@@ -65,7 +65,7 @@ def fit_probe(
     weight = torch.zeros(len(names), x.shape[1], requires_grad=True)
     bias = torch.zeros(len(names), requires_grad=True)
     optimiser = torch.optim.LBFGS(
-        [weight, bias], max_iter=300, tolerance_grad=1e-5, tolerance_change=1e-8, line_search_fn="strong_wolfe"
+        [weight, bias], max_iter=100, tolerance_grad=1e-4, tolerance_change=1e-6, line_search_fn="strong_wolfe"
     )
 
     def closure() -> torch.Tensor:
