@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, Int64
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
@@ -96,26 +96,28 @@ class Fitted:
 
 def fit_and_test(
     sharp: Float[np.ndarray, "n d"],
-    soft: Float[np.ndarray, "n d"],
+    soft: Float[np.ndarray, "m d"],
+    soft_rows: Int64[np.ndarray, " m"],
     labels: Sequence[str],
     is_heldout: Bool[np.ndarray, " n"],
     *,
     l2: float,
 ) -> Fitted:
-    """A probe fitted on the rows that are not held out, sharp and softened, and its accuracy on the others.
+    """A probe fitted on the rows that are not held out, with softened copies of some, and its accuracy on the others.
 
-    Softened copies keep it from leaning on edges so fine that no generated picture has them. Chance is one over the
-    number of classes.
+    `soft` are the softened versions of the rows `soft_rows`: they keep the probe from leaning on edges so fine that no
+    generated picture has them. Chance is one over the number of classes.
     """
     names = np.array(labels, dtype=object)
-    train, held = names[~is_heldout].tolist(), names[is_heldout].tolist()
-    probe = fit_probe(np.concatenate([sharp[~is_heldout], soft[~is_heldout]]), train * 2, l2=l2)
+    soft_names, is_soft_heldout = names[soft_rows], is_heldout[soft_rows]
+    rows = np.concatenate([sharp[~is_heldout], soft[~is_soft_heldout]])
+    probe = fit_probe(rows, [*names[~is_heldout], *soft_names[~is_soft_heldout]], l2=l2)
     scores = {
-        "accuracy": accuracy(probe, sharp[is_heldout], held),
-        "accuracy_softened": accuracy(probe, soft[is_heldout], held),
+        "accuracy": accuracy(probe, sharp[is_heldout], names[is_heldout].tolist()),
+        "accuracy_softened": accuracy(probe, soft[is_soft_heldout], soft_names[is_soft_heldout].tolist()),
         "chance": 1 / len(probe.classes),
     }
-    counts = {"num_train_images": len(train), "num_heldout_images": len(held), "l2": l2}
+    counts = {"num_train_rows": len(rows), "num_heldout_images": int(is_heldout.sum()), "l2": l2}
     return Fitted(probe, scores, {**scores, **counts})
 
 

@@ -16,6 +16,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     limits: DecodeLimits
     features: FeatureExtraction
     softened_px: int
+    softened_every: int
     heldout_concept_frac: float
     l2: float
 
@@ -40,9 +41,11 @@ def categorize(
     p: Params, *, images: Path, catalogue: Path, verdicts: Path, categories: Path, features: Path, classifier: Path
 ) -> Metrics:
     """Extract image features, fit category and style on labelled concepts, place the unlabelled images."""
+    import numpy as np
+
     from components.data import categories as tree
     from components.data import feature_table, records
-    from components.data.degradations import soften
+    from components.data.degradations import soften_then
     from components.models import image_features, linear_probe
 
     kept = records.kept_ids(records.read_table(verdicts, records.VERDICTS))
@@ -54,11 +57,15 @@ def categorize(
     feature_table.write_features(sharp, kept, features)
 
     labelled = tree.labelled(samples, p.heldout_concept_frac)
-    soft = table_of(pixels.take(labelled.rows), lambda images_u8: network(soften(images_u8, p.softened_px)))
+    soft_rows = np.arange(0, len(labelled.rows), p.softened_every)
+    softened = partial(soften_then, network, p.softened_px)
+    soft = table_of(pixels.take(labelled.rows[soft_rows]), softened)
     facts = {**vars(p.features), "network": image_features.MODEL_NAME, "softened_px": p.softened_px}
     results: dict[str, linear_probe.Fitted] = {}
     for name, labels in (("category", labelled.categories), ("style", labelled.styles)):
-        results[name] = linear_probe.fit_and_test(sharp[labelled.rows], soft, labels, labelled.is_heldout, l2=p.l2)
+        results[name] = linear_probe.fit_and_test(
+            sharp[labelled.rows], soft, soft_rows, labels, labelled.is_heldout, l2=p.l2
+        )
         linear_probe.save_probe(results[name].probe, classifier, name, {**facts, **results[name].facts})
     category = results["category"].probe
     records.write_table(tree.place(samples, labelled, category.classes, category.predict_proba(sharp)), categories)

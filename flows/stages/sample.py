@@ -61,6 +61,8 @@ def sample(
         offered_images=len(kept),
         selected_images=table.num_rows,
         not_selected_images=len(kept) - table.num_rows,
-        **{f"{split}_images": splits[split] for split in ("train", "heldout_cell", "heldout_concept")},
+        train_images=splits["train"],
+        heldout_cell_images=splits["heldout_cell"],
+        heldout_concept_images=splits["heldout_concept"],
         **chosen.selection_report(table, scored.column("aesthetic").to_numpy()),
     )
