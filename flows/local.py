@@ -67,6 +67,7 @@ class Build:
             "EASEL_SPOOL": str(self.spool),
             "EASEL_PARENT_RUN": self.parent,
             "EASEL_SUPERVISOR": str(os.getpid()),
+            **thread_limits(settings.load_profile(self.root, self.profile).threads),
             **settings.QUIET,
         }
 
@@ -74,6 +75,11 @@ class Build:
         """Append an event for whoever follows this build."""
         with (self.directory / "events.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"stage": stage, "state": state, "note": note}) + "\n")
+
+
+def thread_limits(threads: int) -> dict[str, str]:
+    """What tells the numerical libraries how many threads to use; 0 leaves it to them."""
+    return {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)} if threads else {}
 
 
 @contextmanager

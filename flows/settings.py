@@ -41,13 +41,11 @@ class Profile:
 
     Args:
         accelerator: `cpu` or `cuda`.
-        devices: processes of one training stage on this host.
         threads: CPU threads of one process; 0 leaves the choice to the libraries.
     """
 
     name: str
     accelerator: str
-    devices: int
     threads: int
 
 
@@ -60,7 +58,7 @@ def find_root(start: Path) -> Path:
     for folder in (start, *start.parents):
         if (folder / "flows" / "pipeline.py").is_file():
             return folder
-    raise SettingsError(f"{start}: not inside an Easel repository (no flows/pipeline.py here or above); cd into your clone")
+    raise SettingsError(f"{start}: no flows/pipeline.py here or above, so no Easel repository; cd into your clone")
 
 
 def home(root: Path) -> Path:

@@ -53,10 +53,11 @@ def pretrain(
     config: PretrainConfig,
     report: Report,
     save_grid: Callable[[UInt8[np.ndarray, "h w 3"], int], None],
+    accelerator: str,
 ) -> Pretrained:
     """Train `denoiser` in place on `config.num_images` draws from the store.
 
-    Times, noise, batches and captions depend on the store's content and `config.seed` only. Raises
+    `accelerator` is Lightning's name of the hardware. Times, noise, batches and captions depend on the store's content and `config.seed` only. Raises
     NonFiniteLossError, before the update, when the loss is not finite.
     """
     module = DiffusionModule(
@@ -72,7 +73,7 @@ def pretrain(
     draw = grid_drawer(autoencoder, store.latents.shape[-1], config.grid)
     source = BatchSource(store, config.batch, seed=config.seed, num_batches=config.num_steps)
     trainer = Trainer(
-        accelerator="cpu",
+        accelerator=accelerator,
         precision=config.precision,
         max_steps=config.num_steps,
         max_epochs=1,
@@ -137,13 +138,15 @@ def grid_drawer(
 
 
 def save_pretrained(directory: Path, trained: Pretrained, facts: Mapping[str, object]) -> None:
-    """Write average and raw weights in diffusers' layout, safetensors only, and `training.json`."""
+    """Write average and raw weights in diffusers' layout, safetensors only, and `training.json`.
+
+    No times are written: a model made twice from the same inputs is the same bytes.
+    """
     trained.averaged.transformer.save_pretrained(directory / AVERAGED, safe_serialization=True)
     trained.raw.transformer.save_pretrained(directory / RAW, safe_serialization=True)
     record = {
         **facts,
         "images_seen": trained.images_seen,
-        "seconds": round(trained.seconds, 1),
         "final_loss": trained.final_loss,
         "held_out_loss": trained.held_out,
     }

@@ -23,7 +23,6 @@ class Metrics:
 
     images_seen: int
     parameters: int
-    images_per_s: float
     final_loss: float
     held_out_cell_loss: float
     held_out_concept_loss: float
@@ -39,6 +38,7 @@ def pretrain(
     from components.models.autoencoder import load_autoencoder
     from components.tracking import current_run
     from components.training import pretrain as training
+    from flows.settings import current_profile
 
     store = read_latents(latents, p.px)
     denoiser = training.start_network(
@@ -52,6 +52,7 @@ def pretrain(
         p.training,
         current_run(),
         lambda grid_u8, seen: Image.fromarray(grid_u8).save(grids / f"{seen:09d}.png"),
+        current_profile().accelerator,
     )
     grid = p.training.grid
     facts = {
@@ -63,10 +64,11 @@ def pretrain(
         "training": asdict(p.training),
     }
     training.save_pretrained(model, trained, facts)
+    # The speed is no metric of the stage: those are kept by DVC, and two equal runs must leave equal files.
+    current_run().log_metrics({"images_per_s": trained.images_seen / trained.seconds}, step=trained.images_seen)
     return Metrics(
         images_seen=trained.images_seen,
         parameters=sum(weight.numel() for weight in trained.raw.parameters()),
-        images_per_s=trained.images_seen / trained.seconds,
         final_loss=trained.final_loss,
         held_out_cell_loss=trained.held_out.get("heldout_cell", float("nan")),
         held_out_concept_loss=trained.held_out.get("heldout_concept", float("nan")),

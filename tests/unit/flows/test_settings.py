@@ -10,19 +10,19 @@ def root(tmp_path, monkeypatch):
     for name in ("EASEL_HOME", "EASEL_PROFILE", "EASEL_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "infra" / "profiles").mkdir(parents=True)
-    (tmp_path / "infra" / "profiles" / "cpu.yaml").write_text("accelerator: cpu\ndevices: 1\nthreads: 2\n")
+    (tmp_path / "infra" / "profiles" / "cpu.yaml").write_text("accelerator: cpu\nthreads: 2\n")
     return tmp_path
 
 
 def test_the_default_profile_is_cpu(root):
-    assert settings.load_profile(root) == settings.Profile("cpu", "cpu", 1, 2)
+    assert settings.load_profile(root) == settings.Profile("cpu", "cpu", 2)
 
 
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
         ("gpu", None, "no profile is called 'gpu'; infra/profiles/ holds: cpu"),
-        ("odd", "accelerator: cpu\ndevices: 1\nthreads: 2\nspeed: 9\n", "infra/profiles/odd.yaml"),
+        ("odd", "accelerator: cpu\nthreads: 2\nspeed: 9\n", "infra/profiles/odd.yaml"),
         ("few", "accelerator: cpu\n", "infra/profiles/few.yaml"),
     ],
 )
@@ -40,5 +40,5 @@ def test_tracking_goes_to_this_workspace_unless_told(root, monkeypatch):
 
 
 def test_outside_a_repository_one_line_says_so(tmp_path):
-    with pytest.raises(settings.SettingsError, match="not inside an Easel repository"):
+    with pytest.raises(settings.SettingsError, match="no Easel repository"):
         settings.find_root(tmp_path)
