@@ -57,8 +57,8 @@ def pretrain(
 ) -> Pretrained:
     """Train `denoiser` in place on `config.num_images` draws from the store.
 
-    `accelerator` is Lightning's name of the hardware. Times, noise, batches and captions depend on the store's content and `config.seed` only. Raises
-    NonFiniteLossError, before the update, when the loss is not finite.
+    `accelerator` is Lightning's name of the hardware. Times, noise, batches and captions depend on the store's content
+    and `config.seed` only. Raises NonFiniteLossError, before the update, when the loss is not finite.
     """
     module = DiffusionModule(
         denoiser,
