@@ -11,6 +11,7 @@ import pytest
 from flows.settings import QUIET
 
 os.environ.update(QUIET)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors: a second thread costs more than it computes
 ROOT = Path(__file__).parents[1]
 
 STAGE = '''"""A stage for tests: repeats its input, slowly enough to be killed, or fails as told."""
