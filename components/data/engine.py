@@ -5,7 +5,7 @@ Daft runs the batches: in threads of this process (`runner="threads"`), or on a 
 tables out, nothing read or written, so every such function is tested on three rows without an engine.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import daft
@@ -31,14 +31,12 @@ def map_batches(
     _set_runner(runner)
     names = table.column_names
 
-    def on_series(*series: daft.Series) -> Any:
-        batch = pa.table({name: _arrow(column) for name, column in zip(names, series, strict=True)})
-        return _checked(function(batch), batch.num_rows, schema).to_struct_array()
-
     struct = daft.DataType.from_arrow_type(pa.struct(list(schema)))
-    mapped = daft.func.batch(
-        return_dtype=struct, batch_size=batch_size, use_process=None if runner == "ray" else False
-    )(on_series)
+    use_process = None if runner == "ray" else False
+    mapped = daft.func.batch(return_dtype=struct, batch_size=batch_size, use_process=use_process)(
+        # A lambda: Daft pickles the function, and what type-checks shapes in tests makes a nested def unpicklable.
+        lambda *series: _on_series(function, names, schema, series)
+    )
     rows = pa.array(range(table.num_rows), pa.int64())
     frame = daft.from_arrow(table.append_column(_ROW, rows)).into_batches(batch_size)
     result = frame.select(frame[_ROW], mapped(*(frame[name] for name in names)).alias("out")).to_arrow()
@@ -54,8 +52,9 @@ def _set_runner(runner: Runner) -> None:
         (daft.set_runner_native if wanted == "native" else daft.set_runner_ray)()
 
 
-def _arrow(series: daft.Series) -> pa.Array:
-    return series.to_arrow()
+def _on_series(function: BatchFunction, names: Sequence[str], schema: pa.Schema, series: Sequence[Any]) -> pa.Array:
+    batch = pa.table({name: column.to_arrow() for name, column in zip(names, series, strict=True)})
+    return _checked(function(batch), batch.num_rows, schema).to_struct_array()
 
 
 def _checked(out: pa.Table, num_rows: int, schema: pa.Schema) -> pa.RecordBatch:

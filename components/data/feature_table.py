@@ -4,6 +4,7 @@ Extraction is mapped over batches by the data engine; the network comes in as a 
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +27,7 @@ def features_of_images(
     images: pa.Table, extract: Extract, *, px: int, limits: DecodeLimits, batch_size: int
 ) -> Float16[np.ndarray, "n d"]:
     """`extract` of every image (column `bytes`) brought to a square of `px`, in the table's order."""
-
-    def on_batch(batch: pa.Table) -> pa.Table:
-        rows = extract(decode_squares((data.as_py() for data in batch.column("bytes")), px, limits))
-        return pa.table([pa.array([row.tobytes() for row in rows], pa.binary())], schema=_ROWS)
-
+    on_batch = partial(_extract_batch, extract=extract, px=px, limits=limits)
     mapped = map_batches(images.select(["bytes"]), on_batch, _ROWS, batch_size=batch_size)
     rows = b"".join(mapped.column("features").to_pylist())
     return np.frombuffer(rows, np.float16).reshape(images.num_rows, -1)
@@ -52,3 +49,8 @@ def read_features(folder: Path, sample_ids: Sequence[str]) -> Float16[np.ndarray
         raise DataError(f"{folder}: has no features of sample {absent}; run the stage categorize")
     rows = [place[sample_id] for sample_id in sample_ids]
     return load_file(folder / "features.safetensors")["features"][rows]
+
+
+def _extract_batch(batch: pa.Table, extract: Extract, px: int, limits: DecodeLimits) -> pa.Table:
+    rows = extract(decode_squares((data.as_py() for data in batch.column("bytes")), px, limits))
+    return pa.table([pa.array([row.tobytes() for row in rows], pa.binary())], schema=_ROWS)

@@ -49,11 +49,6 @@ def test_hash_survives_brightness_noise_and_reencoding_but_not_another_picture()
     assert abs(others.mean() - 32) < 4  # half the bits, as for independent ones
 
 
-def test_hash_wants_32_pixels() -> None:
-    with pytest.raises(ValueError, match="allowed"):
-        perceptual_hash(np.zeros((1, 16, 16, 3), np.uint8))
-
-
 def test_distance_counts_bits() -> None:
     a, b = np.array([0, 5, 2**64 - 1], np.uint64), np.array([0, 6, 0], np.uint64)
     assert hamming(a, b).tolist() == [0, 2, 64]
@@ -107,5 +102,5 @@ def test_no_two_kept_are_near_and_each_dropped_is_near_its_keeper() -> None:
 def test_another_group_or_another_colour_is_not_a_copy() -> None:
     same = np.zeros(3, np.uint64)
     colours = np.array([[0.0, 0, 0], [0, 0, 0], [60, 0, 0]])
-    keeper = repeats_nearly(Looks(same, colours), ["Noto", "blob", "Noto"], np.ones(3), limits(4, 10))
+    keeper = repeats_nearly(Looks(same, colours), ["Noto", "blob", "Noto"], np.ones(3), limits(4, 10.0))
     assert keeper.tolist() == [0, 1, 2]

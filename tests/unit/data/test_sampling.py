@@ -24,13 +24,13 @@ def parameters(**changes: float) -> TwoLevelSampling:
 
 def test_natural_limit_is_uniform_over_images() -> None:
     p = sampling_probabilities(
-        CATEGORIES, scores(), parameters(size_exponent=1, quality_weight=0, temperature=math.inf)
+        CATEGORIES, scores(), parameters(size_exponent=1.0, quality_weight=0.0, temperature=math.inf)
     )
     np.testing.assert_allclose(p, 0.01, rtol=1e-12)
 
 
 def test_flat_limit_is_uniform_over_categories() -> None:
-    p = sampling_probabilities(CATEGORIES, scores(), parameters(size_exponent=0, quality_weight=0))
+    p = sampling_probabilities(CATEGORIES, scores(), parameters(size_exponent=0.0, quality_weight=0.0))
     masses = [p[np.array(CATEGORIES) == name].sum() for name in ("big", "middle", "small")]
     np.testing.assert_allclose(masses, 1 / 3, rtol=1e-12)
     assert category_entropy_bits(CATEGORIES, p) == pytest.approx(math.log2(3))
@@ -38,7 +38,7 @@ def test_flat_limit_is_uniform_over_categories() -> None:
 
 def test_agrees_with_the_formula_written_out() -> None:
     aes = standardise(scores())
-    p = parameters(size_exponent=0.4, quality_weight=0.7, temperature=1.3, shrinkage_images=5)
+    p = parameters(size_exponent=0.4, quality_weight=0.7, temperature=1.3, shrinkage_images=5.0)
     weights = {}
     for name in set(CATEGORIES):
         mine = aes[np.array(CATEGORIES) == name]
@@ -61,8 +61,8 @@ def test_units_of_the_score_do_not_matter(scale: float, shift: float) -> None:
 
 def test_permuting_the_images_permutes_the_probabilities() -> None:
     order = np.random.default_rng(0).permutation(100)
-    p = sampling_probabilities(CATEGORIES, scores(), parameters(max_repeats=2))
-    shuffled = sampling_probabilities([CATEGORIES[i] for i in order], scores()[order], parameters(max_repeats=2))
+    p = sampling_probabilities(CATEGORIES, scores(), parameters(max_repeats=2.0))
+    shuffled = sampling_probabilities([CATEGORIES[i] for i in order], scores()[order], parameters(max_repeats=2.0))
     np.testing.assert_allclose(shuffled, p[order], rtol=1e-12)
 
 
@@ -81,15 +81,15 @@ def test_the_cap_leaves_the_ratios_of_the_others_alone() -> None:
 
 def test_extreme_scores_stay_finite() -> None:
     extreme = np.array([1e6] + [0.0] * 99)
-    p = sampling_probabilities(CATEGORIES, extreme, parameters(temperature=1e-3, max_repeats=5))
+    p = sampling_probabilities(CATEGORIES, extreme, parameters(temperature=1e-3, max_repeats=5.0))
     assert np.isfinite(p).all()
     assert p.sum() == pytest.approx(1)
 
 
 def test_shrinkage_takes_a_small_category_to_the_middle() -> None:
     good_and_tiny = np.array([0.0] * 90 + [9.0] * 10)
-    free = sampling_probabilities(CATEGORIES, good_and_tiny, parameters(quality_weight=1))
-    shrunk = sampling_probabilities(CATEGORIES, good_and_tiny, parameters(quality_weight=1, shrinkage_images=50))
+    free = sampling_probabilities(CATEGORIES, good_and_tiny, parameters(quality_weight=1.0))
+    shrunk = sampling_probabilities(CATEGORIES, good_and_tiny, parameters(quality_weight=1.0, shrinkage_images=50.0))
     assert shrunk[90:].sum() < free[90:].sum()
 
 
