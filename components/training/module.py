@@ -32,6 +32,7 @@ class DiffusionModule(LightningModule):
         self.average = WeightAverage(denoiser, ema_decay)
         self.images_seen = 0
         self.terms: dict[str, Tensor] = {}
+        self._images_in = 0
         self._objective = objective
         self._optimiser = optimiser
         self._num_steps = num_steps
@@ -41,17 +42,19 @@ class DiffusionModule(LightningModule):
         terms = self._objective(self.denoiser, batch)
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):
-            named = {name: float(value) for name, value in terms.items()}
+            named = {name: float(value.detach()) for name, value in terms.items()}
             raise NonFiniteLossError(
-                f"the loss is {float(loss)} after {self.images_seen} images ({named}); lower the learning rate"
+                f"the loss is {float(loss.detach())} after {self.images_seen} images ({named}); lower the learning rate"
             )
+        self._images_in = batch.start + len(batch.rows)
         self.terms = {name: value.detach() for name, value in {**terms, "loss": loss}.items()}
         return loss
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Take the updated weights into the average."""
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Update the weights, then take them into the average, before any callback looks at either."""
+        super().optimizer_step(*args, **kwargs)
         self.average.update(self.denoiser)
-        self.images_seen = batch.start + len(batch.rows)
+        self.images_seen = self._images_in
 
     def configure_optimizers(self) -> Any:
         """AdamW and its learning rate, step by step."""

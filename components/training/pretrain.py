@@ -1,9 +1,11 @@
 """Pre-training of the transformer on encoded images at one resolution: from a store to weights and their average."""
 
 import json
+import logging
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,31 +74,47 @@ def pretrain(
     problems = fix_problems(store, config.held_out, kind)
     draw = grid_drawer(autoencoder, store.latents.shape[-1], config.grid)
     source = BatchSource(store, config.batch, seed=config.seed, num_batches=config.num_steps)
-    trainer = Trainer(
-        accelerator=accelerator,
-        precision=config.precision,
-        max_steps=config.num_steps,
-        max_epochs=1,
-        gradient_clip_val=config.optimiser.gradient_clip,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[
-            LogSteps(report, config.num_images),
-            Every(config.held_out.every_images, report_held_out(report, problems, held_out)),
-            Every(config.grid.every_images, report_grid(report, draw, save_grid)),
-        ],
-    )
     start = time.perf_counter()
-    with warnings.catch_warnings():
-        # Lightning finds it strange that a CPU trains beside an idle GPU, and that the data bring no worker processes.
-        warnings.simplefilter("ignore", category=PossibleUserWarning)
+    with _quiet_lightning():
+        trainer = Trainer(
+            accelerator=accelerator,
+            precision=config.precision,
+            max_steps=config.num_steps,
+            max_epochs=1,
+            gradient_clip_val=config.optimiser.gradient_clip,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[
+                LogSteps(report, config.num_images),
+                Every(config.held_out.every_images, report_held_out(report, problems, held_out)),
+                Every(config.grid.every_images, report_grid(report, draw, save_grid)),
+            ],
+        )
         trainer.fit(module, train_dataloaders=source)
     seconds = time.perf_counter() - start
     averaged = deepcopy(denoiser)
     module.average.copy_to(averaged)
     return Pretrained(denoiser, averaged, module.images_seen, seconds, float(module.terms["loss"]), held_out)
+
+
+@contextmanager
+def _quiet_lightning() -> Generator[None]:
+    """Without Lightning's notes on hardware it did not find and products it could be used with.
+
+    It also finds it strange that the data bring no worker processes, and asks torch's trees in a way torch is leaving.
+    """
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", category=PossibleUserWarning)
+            warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def objective(model: Denoiser, batch: Batch, density: TimestepDensity) -> dict[str, Float[torch.Tensor, ""]]:
