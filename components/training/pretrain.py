@@ -130,13 +130,9 @@ def start_network(config: DiTConfig, in_channels: int, text_in_dim: int, init: P
     if init is None:
         return Denoiser(fresh)
     loaded = load_transformer(init / AVERAGED)
-    different = {
-        name for name in fresh.config if not name.startswith("_") and fresh.config[name] != loaded.config[name]
-    }
-    if different:
-        raise ValueError(
-            f"{init}: its {', '.join(sorted(different))} differ from this stage's `model`; make them equal"
-        )
+    wanted, found = (json.loads(network.to_json_string()) for network in (fresh, loaded))
+    if different := sorted(name for name in wanted if name[0] != "_" and wanted[name] != found.get(name)):
+        raise ValueError(f"{init}: its {', '.join(different)} differ from this stage's `model`; make them equal")
     return Denoiser(loaded.train())
 
 
