@@ -49,7 +49,7 @@ def score(p: Params, *, images: Path, catalogue: Path, verdicts: Path, features:
     kept = records.kept_ids(records.read_table(verdicts, records.VERDICTS))
     samples = records.take_ids(records.read_table(catalogue, records.CATALOGUE), kept, catalogue)
     pixels = records.read_images(images, kept)
-    extract = partial(image_features.extract, image_features.ImageFeatures(**vars(p.features)))
+    extract = partial(image_features.extract_on_one_core, image_features.ImageFeatures(**vars(p.features)))
 
     reference = looks.reference_rows(samples, p.num_reference_images, p.heldout_concept_frac)
     versions = looks.versions(pixels.take(reference.rows), p.features.px, p.limits, p.strengths, p.seed)

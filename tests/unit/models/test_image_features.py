@@ -18,6 +18,7 @@ def images(n: int = 2) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def exact() -> ImageFeatures:
+    torch.set_num_threads(1)  # threads that wait for each other take ten times as long on a busy machine
     return ImageFeatures(PX, "fp32")
 
 
