@@ -9,18 +9,22 @@ from jaxtyping import Bool, Float
 
 from components.data.config import SplitShares, TwoLevelSampling
 from components.data.errors import DataError
-from components.data.records import SELECTION, strings
+from components.data.records import SELECTION, strings, unit_hash
 from components.data.sampling import category_entropy_bits, sampling_probabilities
 from components.data.splits import split_samples
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What may be selected: these categories and styles; a predicted category needs this probability."""
+    """What may be selected: these categories and styles; a predicted category needs this probability.
+
+    Of each category at most `max_concepts` concepts are taken (None: all), those drawn in most styles first.
+    """
 
     categories: Sequence[str]
     styles: Sequence[str]
     min_category_probability: float
+    max_concepts: int | None = None
 
 
 def select(samples: pa.Table, tree: pa.Table, captioned: Set[str], wanted: Wanted) -> Bool[np.ndarray, " n"]:
@@ -38,9 +42,37 @@ def select(samples: pa.Table, tree: pa.Table, captioned: Set[str], wanted: Wante
         & (tree.column("probability").to_numpy() >= wanted.min_category_probability)
         & np.array([sample_id in captioned for sample_id in samples.column("sample_id").to_pylist()], bool)
     )
+    if wanted.max_concepts is not None:
+        concepts, styles = strings(samples, "concept"), strings(samples, "style")
+        rows = np.flatnonzero(is_wanted)
+        few = fewer_concepts(strings(tree, "category")[rows], concepts[rows], styles[rows], wanted.max_concepts)
+        is_wanted[rows[~few]] = False
     if not is_wanted.any():
         raise DataError(f"no image is left of {samples.num_rows}; widen sample.categories or sample.styles")
     return is_wanted
+
+
+def fewer_concepts(
+    categories: np.ndarray, concepts: np.ndarray, styles: np.ndarray, max_concepts: int
+) -> Bool[np.ndarray, " n"]:
+    """Which rows belong to the `max_concepts` concepts of their category that are drawn in most styles.
+
+    Ties are broken by a hash of the concept, so that a larger data set adds concepts and moves none. Pure; rows without
+    a concept are kept. ValueError if `max_concepts` is not positive.
+    """
+    if max_concepts < 1:
+        raise ValueError(f"max_concepts is {max_concepts}; allowed: 1 or more, or null for all")
+    drawn_in: dict[tuple[str, str], set[str]] = {}
+    for category, concept, style in zip(categories, concepts, styles, strict=True):
+        drawn_in.setdefault((category, concept), set()).add(style)
+    ranked = sorted(drawn_in, key=lambda key: (-len(drawn_in[key]), unit_hash(key[1], "selected-concept")))
+    taken: dict[str, set[str]] = {}
+    for category, concept in ranked:
+        of_category = taken.setdefault(category, set())
+        if len(of_category) < max_concepts and concept:
+            of_category.add(concept)
+    pairs = zip(categories, concepts, strict=True)
+    return np.array([not concept or concept in taken[category] for category, concept in pairs], bool)
 
 
 def selection_table(

@@ -15,6 +15,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     categories: tuple[str, ...]
     styles: tuple[str, ...]
     min_category_probability: float
+    max_concepts: int | None
     split: SplitShares
     weights: TwoLevelSampling
 
@@ -51,7 +52,7 @@ def sample(
     tree = records.take_ids(records.read_table(categories, records.CATEGORIES), kept, categories)
     scored = records.take_ids(records.read_table(scores, records.SCORES), kept, scores)
     captioned = set(records.read_table(captions, records.CAPTIONS).column("sample_id").to_pylist())
-    wanted = chosen.Wanted(p.categories, p.styles, p.min_category_probability)
+    wanted = chosen.Wanted(p.categories, p.styles, p.min_category_probability, p.max_concepts)
     is_wanted = chosen.select(samples, tree, captioned, wanted)
     scored = scored.filter(is_wanted)
     table = chosen.selection_table(samples.filter(is_wanted), tree.filter(is_wanted), scored, p.split, p.weights)

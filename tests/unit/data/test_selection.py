@@ -8,7 +8,7 @@ from components.data import categories as tree
 from components.data.config import SplitShares, TwoLevelSampling
 from components.data.errors import DataError
 from components.data.records import CATEGORIES
-from components.data.selection import Wanted, select, selection_report, selection_table
+from components.data.selection import Wanted, fewer_concepts, select, selection_report, selection_table
 
 STYLES = ("Noto", "blob", "EmojiOne", "flat Twemoji")
 WEIGHTS = TwoLevelSampling(0.5, 0.5, 1.0, 10.0, 3.0)
@@ -100,3 +100,20 @@ def test_images_that_the_judges_saw_are_not_held_out() -> None:
     table = samples()
     with pytest.raises(DataError, match="were used to fit the classifiers"):
         selection_table(table, placed(table, 0.1), scores(table), SHARES, WEIGHTS)
+
+
+def test_fewer_concepts_keeps_those_in_most_styles_and_never_moves_one():
+    rows = [(c, f"{c}{n}", s) for c in "ab" for n in range(12) for s in range(6) if s <= n % 4 + 2]
+    categories, concepts, styles = (np.array(column, object) for column in zip(*rows, strict=True))
+    few = fewer_concepts(categories, concepts, styles, 4)
+    more = fewer_concepts(categories, concepts, styles, 6)
+    for category in "ab":
+        kept = set(concepts[few & (categories == category)])
+        assert len(kept) == 4
+        assert kept <= set(concepts[more & (categories == category)])
+        # three concepts of each category have all six styles; they come first
+        assert {f"{category}{n}" for n in (3, 7, 11)} <= kept
+    assert fewer_concepts(categories, concepts, styles, 99).all()
+    assert (few == fewer_concepts(categories[::-1], concepts[::-1], styles[::-1], 4)[::-1]).all()
+    with pytest.raises(ValueError, match="max_concepts is 0"):
+        fewer_concepts(categories, concepts, styles, 0)
