@@ -133,7 +133,7 @@ def test_the_average_differs_from_the_raw_weights(store, denoiser, autoencoder):
 def test_it_overfits_eight_images(store, denoiser, autoencoder):
     batch = BatchConfig(16, {"short": 1.0}, 0.0)
     every = HeldOutConfig(every_images=10**6, rows_per_split=8, seed=0)
-    settings = config(num_images=16 * 200, learning_rate=1e-2, batch=batch, held_out=every)
+    settings = config(num_images=16 * 150, learning_rate=1e-2, batch=batch, held_out=every)
     trained, notes, _ = run(store, denoiser, autoencoder, settings)
     before, after = notes.of("held_out/train")[0], trained.held_out["train"]
     assert after < 0.35 * before

@@ -1,0 +1,94 @@
+"""The encoded selection: written, read back, and refused when something is missing."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from components.data import latents as store
+from components.data.errors import DataError
+from components.data.records import CAPTIONS, SELECTION
+
+
+def selection() -> pa.Table:
+    return pa.Table.from_pylist(
+        [
+            {
+                "sample_id": f"s{row}",
+                "category": "food",
+                "style": "Noto",
+                "concept": "c",
+                "split": "train" if row else "heldout_cell",
+                "probability": 0.5 if row else 0.0,
+            }
+            for row in range(3)
+        ],
+        schema=SELECTION,
+    )
+
+
+def captions(*rows: tuple[str, str, str, str]) -> pa.Table:
+    return pa.Table.from_pylist([dict(zip(CAPTIONS.names, row, strict=True)) for row in rows], schema=CAPTIONS)
+
+
+CAPTIONS_OF_ALL = captions(
+    ("s2", "short", "en", "an apple"),
+    ("s0", "short", "en", "a pear"),
+    ("s0", "short", "zh", "梨"),
+    ("s0", "tags", "en", "pear, fruit"),
+    ("s1", "short", "en", "an apple"),
+    ("elsewhere", "short", "en", "a dog"),
+)
+
+
+def test_every_row_gets_its_texts_and_equal_texts_are_one():
+    links, prompts = store.link_captions(selection(), CAPTIONS_OF_ALL, ["short", "tags"], "en")
+    assert prompts[store.EMPTY_TEXT] == ""
+    assert sorted(prompts[1:]) == ["a pear", "an apple", "pear, fruit"]
+    told = {(link["row"], link["kind"]): prompts[link["text"]] for link in links.to_pylist()}
+    assert told == {
+        (0, "short"): "a pear", (0, "tags"): "pear, fruit", (1, "short"): "an apple", (2, "short"): "an apple"
+    }  # fmt: skip
+
+
+def test_an_image_without_a_caption_is_named():
+    with pytest.raises(DataError, match=r"1 of 3 images .* first is s1"):
+        store.link_captions(selection(), CAPTIONS_OF_ALL.slice(0, 4), ["short"], "en")
+
+
+def test_packed_texts_come_back():
+    rng = np.random.default_rng(0)
+    states = [rng.standard_normal((n, 4)).astype(np.float16) for n in (2, 5, 1, 3)]
+    packed = store.pack_texts(states)
+    assert packed.offsets.tolist() == [0, 2, 7, 8, 11]
+    for number, text in enumerate(states):
+        np.testing.assert_array_equal(packed.of(number), text)
+
+
+def test_what_is_written_is_read(tmp_path):
+    rng = np.random.default_rng(0)
+    latents = {px: rng.standard_normal((3, 8, px // 16, px // 16)).astype(np.float16) for px in (32, 64)}
+    links, prompts = store.link_captions(selection(), CAPTIONS_OF_ALL, ["short", "tags"], "en")
+    texts = store.pack_texts([rng.standard_normal((2 + n, 4)).astype(np.float16) for n in range(len(prompts))])
+    for px, array in latents.items():
+        store.write_latents(tmp_path, px, array)
+    store.write_texts(tmp_path, links, prompts, texts)
+    store.write_rows(tmp_path, selection())
+    read = store.read_latents(tmp_path, 64)
+    np.testing.assert_array_equal(read.latents, latents[64])
+    assert read.rows.equals(selection())
+    assert read.prompts == prompts
+    np.testing.assert_array_equal(read.texts.states, texts.states)
+    assert [prompts[text] for text in read.captions["short"]] == ["a pear", "an apple", "an apple"]
+    assert read.captions["tags"].tolist()[1:] == [-1, -1]
+    assert read.probabilities.tolist() == [0.0, 0.5, 0.5]
+    assert read.rows_of("train").tolist() == [1, 2]
+    with pytest.raises(DataError, match=r"no latents at 128 px \(there: 32, 64\)"):
+        store.read_latents(tmp_path, 128)
+
+
+def test_the_manifest_hash_changes_with_samples_order_and_probability():
+    rows = selection()
+    other = rows.set_column(5, "probability", pa.array([0.0, 0.4, 0.6]))
+    hashes = {store.manifest_hash(table) for table in (rows, other, rows.take([1, 0, 2]), rows.slice(1))}
+    assert len(hashes) == 4
+    assert store.manifest_hash(rows) == store.manifest_hash(selection())
