@@ -71,7 +71,9 @@ def train(
         terms = _forward(autoencoder, images, training.latent_noise, generator)
         total = weighted_total(terms, training.weights)
         if not torch.isfinite(total):
-            raise FloatingPointError(f"autoencoder: the loss is {float(total.detach())} at step {step}; nothing was updated")
+            raise FloatingPointError(
+                f"autoencoder: the loss is {float(total.detach())} at step {step}; nothing was updated"
+            )
         optimiser.zero_grad(set_to_none=True)
         total.backward()
         torch.nn.utils.clip_grad_norm_(autoencoder.parameters(), training.gradient_clip)
