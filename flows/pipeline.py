@@ -40,7 +40,7 @@ VERDICTS = FILTER.out("verdicts")
 
 CATEGORIZE = Stage(
     categorize,
-    inputs={"images": IMAGES, "catalogue": CATALOGUE, "verdicts": VERDICTS},
+    inputs={"images": IMAGES, "catalogue": CATALOGUE, "verdicts": VERDICTS, "autoencoder": AUTOENCODER},
     outputs={
         "categories": "artifacts/tables/categories.parquet",
         "features": "artifacts/features",

@@ -6,14 +6,12 @@ All functions take and return uint8 images of one size; strength 0 is gentle, 1 
 
 import io
 from collections.abc import Callable
-from typing import TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageFilter
 
 Images = UInt8[np.ndarray, "n h w 3"]
-_T = TypeVar("_T")
 
 
 def blur(images_u8: Images, strength: float, rng: np.random.Generator) -> Images:
@@ -62,20 +60,6 @@ def degraded(images_u8: Images, strength: float, seed: int) -> Images:
         if len(out[turn]):
             out[turn] = damage(images_u8[turn], strength, rng)
     return out
-
-
-def soften(images_u8: Images, px: int) -> Images:
-    """Images without what `px` by `px` pixels cannot show, at their old size."""
-    size = (images_u8.shape[2], images_u8.shape[1])
-    return _each(
-        images_u8,
-        lambda image: image.resize((px, px), Image.Resampling.BOX).resize(size, Image.Resampling.BICUBIC),
-    )
-
-
-def soften_then(function: Callable[[Images], _T], px: int, images_u8: Images) -> _T:
-    """`function` of the softened images."""
-    return function(soften(images_u8, px))
 
 
 def _each(images_u8: Images, change: Callable[[Image.Image], Image.Image]) -> Images:

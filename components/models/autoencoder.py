@@ -6,19 +6,22 @@ the inverses of what diffusers' `ErnieImagePipeline` does before it decodes.
 Source: FLUX.2's autoencoder as reused by ERNIE-Image (arXiv:2605.25347); diffusers `pipeline_ernie_image.py`.
 """
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKLFlux2
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from components.models.config import AutoencoderConfig
 
 # The config of the released model says 1e-4, but its pipeline decodes with 1e-5, the value it was trained with.
 BATCH_NORM_EPS = 1e-5
+_T = TypeVar("_T")
 
 
 def build_autoencoder(config: AutoencoderConfig) -> AutoencoderKLFlux2:
@@ -98,6 +101,18 @@ def encode_latents(
 ) -> Float[Tensor, "b c h w"]:
     """Normalised packed latents of images in [-1, 1]: the posterior's mean; sides must be multiples of 16."""
     return normalise(autoencoder, patchify(encode_moments(autoencoder, images)[0]))
+
+
+def reconstruct_then(
+    function: Callable[[UInt8[np.ndarray, "n h w 3"]], _T],
+    autoencoder: AutoencoderKLFlux2,
+    images_u8: UInt8[np.ndarray, "n h w 3"],
+) -> _T:
+    """`function` of the images after the autoencoder took them apart and put them together again."""
+    images = rearrange(torch.from_numpy(images_u8), "n h w c -> n c h w").float() / 127.5 - 1
+    decoded = decode_latents(autoencoder, encode_latents(autoencoder, images))
+    levels = ((decoded + 1) * 127.5).round().to(torch.uint8)
+    return function(rearrange(levels, "n c h w -> n h w c").contiguous().numpy())
 
 
 @torch.no_grad()

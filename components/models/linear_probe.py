@@ -103,10 +103,10 @@ def fit_and_test(
     *,
     l2: float,
 ) -> Fitted:
-    """A probe fitted on the rows that are not held out, with softened copies of some, and its accuracy on the others.
+    """A probe fitted on the rows not held out, with autoencoded copies of some, and its accuracy on the others.
 
-    `soft` are the softened versions of the rows `soft_rows`: they keep the probe from leaning on edges so fine that no
-    generated picture has them. Chance is one over the number of classes.
+    `soft` are the autoencoded versions of the rows `soft_rows`: they keep the probe from leaning on edges so fine that
+    no generated picture has them. Chance is one over the number of classes.
     """
     names = np.array(labels, dtype=object)
     soft_names, is_soft_heldout = names[soft_rows], is_heldout[soft_rows]
@@ -114,7 +114,7 @@ def fit_and_test(
     probe = fit_probe(rows, [*names[~is_heldout], *soft_names[~is_soft_heldout]], l2=l2)
     scores = {
         "accuracy": accuracy(probe, sharp[is_heldout], names[is_heldout].tolist()),
-        "accuracy_softened": accuracy(probe, soft[is_soft_heldout], soft_names[is_soft_heldout].tolist()),
+        "accuracy_autoencoded": accuracy(probe, soft[is_soft_heldout], soft_names[is_soft_heldout].tolist()),
         "chance": 1 / len(probe.classes),
     }
     counts = {"num_train_rows": len(rows), "num_heldout_images": int(is_heldout.sum()), "l2": l2}

@@ -72,7 +72,7 @@ def train(
         total = weighted_total(terms, training.weights)
         if not torch.isfinite(total):
             raise FloatingPointError(
-                f"autoencoder: the loss is {float(total.detach())} at step {step}; nothing was updated"
+                f"the autoencoder's loss is {float(total.detach())} at step {step}; nothing was updated"
             )
         optimiser.zero_grad(set_to_none=True)
         total.backward()

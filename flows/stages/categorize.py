@@ -15,8 +15,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     batch_size: int
     limits: DecodeLimits
     features: FeatureExtraction
-    softened_px: int
-    softened_every: int
+    autoencoded_every: int
     heldout_concept_frac: float
     l2: float
 
@@ -29,24 +28,32 @@ class Metrics:
     labelled_images: int
     predicted_images: int
     category_accuracy: float
-    category_accuracy_softened: float
+    category_accuracy_autoencoded: float
     category_chance: float
     style_accuracy: float
-    style_accuracy_softened: float
+    style_accuracy_autoencoded: float
     style_chance: float
     heldout_images: int
 
 
 def categorize(
-    p: Params, *, images: Path, catalogue: Path, verdicts: Path, categories: Path, features: Path, classifier: Path
+    p: Params,
+    *,
+    images: Path,
+    catalogue: Path,
+    verdicts: Path,
+    autoencoder: Path,
+    categories: Path,
+    features: Path,
+    classifier: Path,
 ) -> Metrics:
     """Extract image features, fit category and style on labelled concepts, place the unlabelled images."""
     import numpy as np
 
     from components.data import categories as tree
     from components.data import feature_table, records
-    from components.data.degradations import soften_then
     from components.models import image_features, linear_probe
+    from components.models.autoencoder import load_autoencoder, reconstruct_then
 
     kept = records.kept_ids(records.read_table(verdicts, records.VERDICTS))
     samples = records.take_ids(records.read_table(catalogue, records.CATALOGUE), kept, catalogue)
@@ -57,10 +64,11 @@ def categorize(
     feature_table.write_features(sharp, kept, features)
 
     labelled = tree.labelled(samples, p.heldout_concept_frac)
-    soft_rows = np.arange(0, len(labelled.rows), p.softened_every)
-    softened = partial(soften_then, network, p.softened_px)
-    soft = table_of(pixels.take(labelled.rows[soft_rows]), softened)
-    facts = {**vars(p.features), "network": image_features.MODEL_NAME, "softened_px": p.softened_px}
+    soft_rows = np.arange(0, len(labelled.rows), p.autoencoded_every)
+    # The judges will see drawings out of the autoencoder: they must not lean on edges that it cannot draw.
+    through = partial(reconstruct_then, network, load_autoencoder(autoencoder))
+    soft = table_of(pixels.take(labelled.rows[soft_rows]), through)
+    facts = {**vars(p.features), "network": image_features.MODEL_NAME}
     results: dict[str, linear_probe.Fitted] = {}
     for name, labels in (("category", labelled.categories), ("style", labelled.styles)):
         results[name] = linear_probe.fit_and_test(

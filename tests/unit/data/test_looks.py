@@ -9,7 +9,7 @@ from PIL import Image
 
 from components.data import looks, quality_measures
 from components.data.config import DecodeLimits
-from components.data.degradations import DEGRADATIONS, degraded, soften
+from components.data.degradations import DEGRADATIONS, degraded
 from components.data.errors import DataError
 from components.data.splits import concept_hash
 
@@ -51,13 +51,6 @@ def test_every_image_is_damaged_once_and_all_kinds_are_used() -> None:
     out = degraded(real, 1.0, seed=1)
     assert (np.abs(out.astype(int) - real).reshape(6, -1).max(1) > 0).all()
     np.testing.assert_array_equal(out[2::4], DEGRADATIONS["noise"](real[2::4], 1.0, np.random.default_rng(1)))
-
-
-def test_softening_keeps_size_and_what_the_small_size_can_show() -> None:
-    flat_blocks = np.repeat(np.repeat(pictures(2)[:, ::32, ::32], 32, 1), 32, 2)
-    assert soften(flat_blocks, 32).shape == flat_blocks.shape
-    inside = (slice(None), slice(8, 24), slice(8, 24))
-    np.testing.assert_array_equal(soften(flat_blocks, 32)[inside], flat_blocks[inside])
 
 
 def test_accuracies_count_the_pairs_in_order() -> None:
