@@ -1,4 +1,4 @@
-"""The whole pipeline with the smoke recipe, as a person runs it: built, built again, one parameter touched."""
+"""The whole pipeline with the smoke recipe, as a person runs it: built, built again, one parameter touched.
 
 One long story in one module: its steps share one workspace, since a build takes minutes.
 """
