@@ -79,7 +79,7 @@ def test_a_second_run_runs_nothing(clone):
 
 def test_every_sample_is_kept_or_dropped_for_a_reason(clone):
     metrics = {n: json.loads((clone.root / PIPELINE[n].metrics_path).read_text()) for n in PIPELINE.names}
-        taken = metrics["ingest"]
+    taken = metrics["ingest"]
     assert taken["offered_images"] > 0
     refused = taken["repeated_images"] + taken["damaged_images"]
     assert taken["catalogued_images"] + refused == taken["offered_images"]
@@ -91,7 +91,8 @@ def test_every_sample_is_kept_or_dropped_for_a_reason(clone):
 
 def test_training_lowers_the_held_out_loss(clone):
     client = MlflowClient(f"sqlite:///{clone.root}/.easel/mlflow/mlflow.db")
-    [run] = client.search_runs(["1"], "attributes.run_name = 'pretrain_64'")
+    experiment = client.get_experiment_by_name("easel").experiment_id
+    [run] = client.search_runs([experiment], "attributes.run_name = 'pretrain_64'")
     held_out = "held_out/heldout_cell"
     history = client.get_metric_history(run.info.run_id, held_out)
     assert history[-1].value < history[0].value
