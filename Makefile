@@ -2,10 +2,14 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+COMMA := ,
 READY := $(VENV)/.ready-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
 TORCH := torch==2.13.0
 # pip takes the CPU build where its own configuration offers one (a wheel labelled +cpu sorts first), else the CUDA build.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# Where shapes stand in signatures: checked at run time in the unit tests.
+SHAPED := $(subst $() ,$(COMMA),$(addprefix components.,paths samplers objectives models data training evaluation))
 
 .PHONY: setup run test check unit contract integration e2e bench sync up clean
 
@@ -38,7 +42,7 @@ check: setup
 	$(BIN)/pyright
 
 unit: setup
-	$(BIN)/pytest tests/unit --quiet --jaxtyping-packages=components,beartype.beartype
+	$(BIN)/pytest tests/unit --quiet --jaxtyping-packages=$(SHAPED),beartype.beartype
 
 contract: setup
 	$(BIN)/pytest tests/contract --quiet

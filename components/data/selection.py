@@ -18,7 +18,8 @@ from components.data.splits import split_samples
 class Wanted:
     """What may be selected: these categories and styles; a predicted category needs this probability.
 
-    Of each category at most `max_concepts` concepts are taken (None: all), those drawn in most styles first.
+    Of each category at most `max_concepts` concepts are taken (None: all): those drawn in most styles, and of these the
+    ones with the shortest names, which are the commonest things.
     """
 
     categories: Sequence[str]
@@ -43,9 +44,9 @@ def select(samples: pa.Table, tree: pa.Table, captioned: Set[str], wanted: Wante
         & np.array([sample_id in captioned for sample_id in samples.column("sample_id").to_pylist()], bool)
     )
     if wanted.max_concepts is not None:
-        concepts, styles = strings(samples, "concept"), strings(samples, "style")
         rows = np.flatnonzero(is_wanted)
-        few = fewer_concepts(strings(tree, "category")[rows], concepts[rows], styles[rows], wanted.max_concepts)
+        concepts, styles, titles = (strings(samples, name)[rows] for name in ("concept", "style", "title_en"))
+        few = fewer_concepts(strings(tree, "category")[rows], concepts, styles, titles, wanted.max_concepts)
         is_wanted[rows[~few]] = False
     if not is_wanted.any():
         raise DataError(f"no image is left of {samples.num_rows}; widen sample.categories or sample.styles")
@@ -53,19 +54,25 @@ def select(samples: pa.Table, tree: pa.Table, captioned: Set[str], wanted: Wante
 
 
 def fewer_concepts(
-    categories: np.ndarray, concepts: np.ndarray, styles: np.ndarray, max_concepts: int
+    categories: np.ndarray, concepts: np.ndarray, styles: np.ndarray, titles: np.ndarray, max_concepts: int
 ) -> Bool[np.ndarray, " n"]:
-    """Which rows belong to the `max_concepts` concepts of their category that are drawn in most styles.
+    """Which rows belong to the `max_concepts` commonest concepts of their category.
 
-    Ties are broken by a hash of the concept, so that a larger data set adds concepts and moves none. Pure; rows without
-    a concept are kept. ValueError if `max_concepts` is not positive.
+    Those drawn in most styles come first, then those with the shortest title: frequent words are short. What still ties
+    is ordered by a hash of the concept. Rows without a concept are kept. ValueError if `max_concepts` is not positive.
+    Source: Zipf 1949, Human Behavior and the Principle of Least Effort (the law of abbreviation).
     """
     if max_concepts < 1:
         raise ValueError(f"max_concepts is {max_concepts}; allowed: 1 or more, or null for all")
     drawn_in: dict[tuple[str, str], set[str]] = {}
+    name_of = dict(zip(concepts, titles, strict=True))
     for category, concept, style in zip(categories, concepts, styles, strict=True):
         drawn_in.setdefault((category, concept), set()).add(style)
-    ranked = sorted(drawn_in, key=lambda key: (-len(drawn_in[key]), unit_hash(key[1], "selected-concept")))
+
+    def rank(key: tuple[str, str]) -> tuple[int, int, float]:
+        return -len(drawn_in[key]), len(name_of[key[1]]), unit_hash(key[1], "selected-concept")
+
+    ranked = sorted(drawn_in, key=rank)
     taken: dict[str, set[str]] = {}
     for category, concept in ranked:
         of_category = taken.setdefault(category, set())

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from components.evaluation.config import SamplingConfig
 from components.models.autoencoder import decode_latents
-from components.models.denoiser import TextCondition
+from components.models.denoiser import TextCondition, pad_states, repeated
 from components.samplers.guidance import guided_velocity
 from components.samplers.solvers import euler
 from components.samplers.time_grid import shifted_time_grid
@@ -37,8 +37,8 @@ def draw_images(
     images: list[UInt8[np.ndarray, "b height width 3"]] = []
     for start in range(0, len(texts), config.batch_size):
         part = texts[start : start + config.batch_size]
-        condition = TextCondition.from_states(part)
-        uncondition = TextCondition.from_states([empty_text]).repeat(len(part))
+        condition = pad_states(part)
+        uncondition = repeated(pad_states([empty_text]), len(part))
         velocity = guided_velocity(denoiser, condition, uncondition, config.guidance_scale)
         latents = euler(velocity, noise[start : start + len(part)], grid)
         images.append(to_uint8(decode_latents(autoencoder, latents)))

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from diffusers import ErnieImageTransformer2DModel
@@ -19,15 +18,16 @@ class TextCondition:
     states: Float[Tensor, "b l d"]
     lengths: Int[Tensor, " b"]
 
-    @classmethod
-    def from_states(cls, states: Sequence[Float[Tensor, "tokens d"]]) -> Self:
-        """Pad a list of texts, each with its own number of tokens, into one batch, in float32."""
-        padded = nn.utils.rnn.pad_sequence([s.float() for s in states], batch_first=True)
-        return cls(padded, torch.tensor([len(s) for s in states]))
 
-    def repeat(self, count: int) -> Self:
-        """The whole batch `count` times in a row."""
-        return type(self)(self.states.repeat(count, 1, 1), self.lengths.repeat(count))
+def pad_states(states: Sequence[Float[Tensor, "_ d"]]) -> TextCondition:
+    """A list of texts, each with its own number of tokens, as one batch, in float32."""
+    padded = nn.utils.rnn.pad_sequence([s.float() for s in states], batch_first=True)
+    return TextCondition(padded, torch.tensor([len(s) for s in states]))
+
+
+def repeated(condition: TextCondition, count: int) -> TextCondition:
+    """The whole batch `count` times in a row."""
+    return TextCondition(condition.states.repeat(count, 1, 1), condition.lengths.repeat(count))
 
 
 class Denoiser(nn.Module):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from components.data.latents import EMPTY_TEXT, LatentStore
 from components.data.order import draw, order_key, uniforms
-from components.models.denoiser import TextCondition
+from components.models.denoiser import TextCondition, pad_states
 from components.training.config import BatchConfig
 
 
@@ -86,7 +86,7 @@ def choose_texts(
 
 def condition_of(store: LatentStore, texts: NDArray[np.int64]) -> TextCondition:
     """The token states of texts, padded to the longest."""
-    return TextCondition.from_states([torch.from_numpy(store.texts.of(int(text))) for text in texts])
+    return pad_states([torch.from_numpy(store.texts.of(int(text))) for text in texts])
 
 
 def generator_at(key: int, images_seen: int) -> torch.Generator:

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from components.models.autoencoder import decode_latents
-from components.models.denoiser import Denoiser, TextCondition
+from components.models.denoiser import Denoiser, TextCondition, repeated
 from components.samplers.guidance import guided_velocity
 from components.samplers.solvers import euler
 from components.samplers.time_grid import shifted_time_grid
@@ -35,7 +35,7 @@ def draw_samples(
     generator = torch.Generator().manual_seed(config.seed)
     channels = denoiser.transformer.config["in_channels"]
     noise = torch.randn(len(condition.lengths), channels, latent_side, latent_side, generator=generator)
-    velocity = guided_velocity(denoiser, condition, uncondition.repeat(len(noise)), config.guidance_scale)
+    velocity = guided_velocity(denoiser, condition, repeated(uncondition, len(noise)), config.guidance_scale)
     latents = euler(velocity, noise, shifted_time_grid(config.num_sampling_steps, config.shift))
     return to_bytes(decode_latents(autoencoder, latents))
 

@@ -19,7 +19,7 @@ from lightning.fabric.utilities.warnings import PossibleUserWarning
 
 from components.data.latents import LatentStore
 from components.models.config import DiTConfig
-from components.models.denoiser import Denoiser, TextCondition
+from components.models.denoiser import Denoiser, pad_states
 from components.models.text_encoder import TextEncoder
 from components.models.transformer import build_transformer, load_transformer
 from components.objectives.flow_matching import flow_matching_terms
@@ -141,8 +141,8 @@ def grid_drawer(
 ) -> Callable[[Denoiser], UInt8[np.ndarray, "h w 3"]]:
     """A function that draws the prompts of `config` with a network; the prompts are encoded once, here."""
     encoder = TextEncoder.load()
-    condition = TextCondition.from_states(encoder(config.prompts))
-    uncondition = TextCondition.from_states(encoder([""]))
+    condition = pad_states(encoder(config.prompts))
+    uncondition = pad_states(encoder([""]))
 
     def draw(denoiser: Denoiser) -> UInt8[np.ndarray, "h w 3"]:
         samples = draw_samples(denoiser, autoencoder, condition, uncondition, latent_side, config)

@@ -1,12 +1,13 @@
 """What training asks of whoever keeps its records. A tracking run has these methods; training knows no tracking."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
 
 
+@runtime_checkable
 class Report(Protocol):
     """Where numbers, pictures and progress go; `step` is always the number of images seen."""
 

@@ -17,7 +17,7 @@ from components.evaluation.report import Example, Row, Section, write_report
 from components.models import diffusers_layout
 from components.models.autoencoder import build_autoencoder, decode_latents, load_autoencoder
 from components.models.config import AutoencoderConfig, DiTConfig
-from components.models.denoiser import Denoiser, TextCondition
+from components.models.denoiser import Denoiser, pad_states
 from components.models.diffusers_layout import draw, load_pipeline
 from components.models.text_encoder import TEXT_DIM, TextEncoder
 from components.models.transformer import build_transformer, load_transformer
@@ -118,7 +118,7 @@ def test_the_pipeline_draws_what_our_own_sampler_draws(exported: tuple[Path, Met
     options = {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE, "height": 32, "width": 32}
     theirs = pipeline(PROMPT, latents=noise, **options).images[0]
 
-    texts = [TextCondition.from_states([states]) for states in TextEncoder.load()([PROMPT, ""])]
+    texts = [pad_states([states]) for states in TextEncoder.load()([PROMPT, ""])]
     denoiser = Denoiser(load_transformer(directory / "transformer"))
     with torch.no_grad():
         velocity = guided_velocity(denoiser, texts[0], texts[1], GUIDANCE)

@@ -102,18 +102,17 @@ def test_images_that_the_judges_saw_are_not_held_out() -> None:
         selection_table(table, placed(table, 0.1), scores(table), SHARES, WEIGHTS)
 
 
-def test_fewer_concepts_keeps_those_in_most_styles_and_never_moves_one():
-    rows = [(c, f"{c}{n}", s) for c in "ab" for n in range(12) for s in range(6) if s <= n % 4 + 2]
-    categories, concepts, styles = (np.array(column, object) for column in zip(*rows, strict=True))
-    few = fewer_concepts(categories, concepts, styles, 4)
-    more = fewer_concepts(categories, concepts, styles, 6)
+def test_fewer_concepts_takes_those_in_most_styles_then_the_shortest_names():
+    # Concept n of a category is drawn in n % 4 + 3 styles and has a name of n + 1 letters.
+    rows = [(c, f"{c}{n}", s, "x" * (n + 1)) for c in "ab" for n in range(12) for s in range(6) if s <= n % 4 + 2]
+    categories, concepts, styles, titles = (np.array(column, object) for column in zip(*rows, strict=True))
+    few = fewer_concepts(categories, concepts, styles, titles, 5)
     for category in "ab":
-        kept = set(concepts[few & (categories == category)])
-        assert len(kept) == 4
-        assert kept <= set(concepts[more & (categories == category)])
-        # three concepts of each category have all six styles; they come first
-        assert {f"{category}{n}" for n in (3, 7, 11)} <= kept
-    assert fewer_concepts(categories, concepts, styles, 99).all()
-    assert (few == fewer_concepts(categories[::-1], concepts[::-1], styles[::-1], 4)[::-1]).all()
+        in_six = {f"{category}{n}" for n in (3, 7, 11)}
+        shortest_in_five = {f"{category}{n}" for n in (2, 6)}
+        assert set(concepts[few & (categories == category)]) == in_six | shortest_in_five
+    assert fewer_concepts(categories, concepts, styles, titles, 99).all()
+    backwards = fewer_concepts(categories[::-1], concepts[::-1], styles[::-1], titles[::-1], 5)
+    assert (few == backwards[::-1]).all()
     with pytest.raises(ValueError, match="max_concepts is 0"):
-        fewer_concepts(categories, concepts, styles, 0)
+        fewer_concepts(categories, concepts, styles, titles, 0)

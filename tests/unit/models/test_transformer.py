@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from components.models.config import DiTConfig
-from components.models.denoiser import Denoiser, TextCondition
+from components.models.denoiser import Denoiser, TextCondition, pad_states
 from components.models.transformer import build_transformer, load_transformer, parameter_count
 
 TINY = DiTConfig(
@@ -35,7 +35,7 @@ def trained(fresh) -> Denoiser:
 
 @pytest.fixture
 def condition() -> TextCondition:
-    return TextCondition.from_states([noise(n, TEXT_DIM, seed=n) for n in (3, 5, 2, 5)])
+    return pad_states([noise(n, TEXT_DIM, seed=n) for n in (3, 5, 2, 5)])
 
 
 def test_a_new_network_says_zero(fresh, condition):
@@ -67,7 +67,7 @@ def test_a_sample_does_not_depend_on_its_company(trained, condition):
     x, t = noise(4, CHANNELS, 4, 4), torch.tensor([0.1, 0.4, 0.6, 0.9])
     together = trained(x, t, condition)
     for row, length in enumerate(condition.lengths):
-        alone = TextCondition.from_states([condition.states[row, :length]])
+        alone = pad_states([condition.states[row, :length]])
         one = trained(x[row : row + 1], t[row : row + 1], alone)
         torch.testing.assert_close(one, together[row : row + 1], rtol=1e-4, atol=1e-5)
 

@@ -52,6 +52,6 @@ def test_the_same_generator_state_draws_the_same():
 
 def test_a_shift_that_is_not_positive_is_refused():
     with pytest.raises(ValueError, match="got 0"):
-        shift_time(torch.tensor(0.5), 0)
+        shift_time(torch.tensor(0.5), 0.0)
     with pytest.raises(ValueError, match="got -1"):
         TimestepDensity(kind="uniform", mean=0.0, std=1.0, shift=-1.0)
