@@ -112,7 +112,7 @@ def learning_rate_factor(step: int, training: AutoencoderTraining) -> float:
 
 def draw_batch(
     pixels_u8: Pixels, resolutions: tuple[ResolutionShare, ...], generator: torch.Generator
-) -> Float[Tensor, "b 3 side side"]:
+) -> Float[Tensor, "b 3 small small"]:
     """A random batch at a random resolution, half of it mirrored, in [-1, 1]."""
     shares = torch.tensor([r.share for r in resolutions])
     chosen = resolutions[int(torch.multinomial(shares, 1, generator=generator))]
@@ -122,7 +122,7 @@ def draw_batch(
     return torch.where(is_mirrored, images.flip(-1), images)
 
 
-def shrink(pixels_u8: Pixels, side_px: int) -> Float[Tensor, "n 3 side side"]:
+def shrink(pixels_u8: Pixels, side_px: int) -> Float[Tensor, "n 3 small small"]:
     """Images in [-1, 1] at `side_px`, each pixel the mean of the area it covers; never enlarges."""
     if side_px > pixels_u8.shape[1]:
         raise ValueError(f"cannot shrink images of {pixels_u8.shape[1]} px to {side_px} px")

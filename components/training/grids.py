@@ -1,6 +1,7 @@
 """Sample grids: one image per prompt, always from the same noise, with the prompt written below it."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -45,9 +46,7 @@ def to_bytes(images: Float[Tensor, "n 3 h w"]) -> UInt8[np.ndarray, "n h w 3"]:
     return rearrange(((images + 1) * 127.5).round().clamp(0, 255).byte(), "n c h w -> n h w c").numpy()
 
 
-def draw_grid(
-    images_u8: UInt8[np.ndarray, "n h w 3"], captions: tuple[str, ...]
-) -> UInt8[np.ndarray, "height width 3"]:
+def draw_grid(images_u8: UInt8[np.ndarray, "n h w 3"], captions: Sequence[str]) -> UInt8[np.ndarray, "height width 3"]:
     """All images on one sheet, enlarged without smoothing, each with its caption below."""
     columns = min(COLUMNS, len(images_u8))
     rows = math.ceil(len(images_u8) / columns)

@@ -53,8 +53,8 @@ def test_every_parameter_is_required():
         (lambda b: b["ingest"].update(widht=3), "ingest.widht"),
         (lambda b: b.pop("sample"), "'sample' is missing"),
         (lambda b: b.update(sampel={}), "no stage is called 'sampel'"),
-        (lambda b: b["pretrain_64"].update(seed="many"), "pretrain_64.seed"),
-        (lambda b: b["pretrain_64"].pop("seed"), "pretrain_64.seed: Field required"),
+        (lambda b: b["pretrain_64"]["training"].update(seed="many"), "pretrain_64.training.seed"),
+        (lambda b: b["pretrain_64"].pop("px"), "pretrain_64.px: Field required"),
     ],
 )
 def test_a_mistake_in_params_is_one_line_that_names_the_key(tmp_path, change, said):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from components.models.autoencoder import encode_latents, encode_moments, patchify
+from components.models.autoencoder import build_autoencoder, encode_latents, encode_moments, patchify
 from components.models.config import AutoencoderConfig
 from components.objectives.config import ReconstructionWeights
 from components.training import autoencoder as training
@@ -91,10 +91,11 @@ def test_the_rate_rises_and_falls_to_nothing():
 
 
 def test_psnr_of_a_known_error(pixels_u8, monkeypatch):
+    autoencoder = build_autoencoder(TINY)
     monkeypatch.setattr(training, "encode_latents", lambda _, images: images)
     monkeypatch.setattr(training, "decode_latents", lambda _, images: images + 0.02)
     # 10 log10(2^2 / 0.02^2) = 40 dB.
-    assert training.reconstruction_psnr_db(None, pixels_u8, 32) == pytest.approx(40.0, abs=1e-3)
+    assert training.reconstruction_psnr_db(autoencoder, pixels_u8, 32) == pytest.approx(40.0, abs=1e-3)
 
 
 def test_a_loss_that_is_not_finite_stops(pixels_u8):

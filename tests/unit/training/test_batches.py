@@ -88,7 +88,8 @@ def test_a_kind_that_was_not_encoded_is_named(store):
 
 
 @pytest.mark.parametrize(
-    "change", [{"batch_size": 0}, {"caption_dropout_frac": 1.5}, {"caption_weights": {}}, {"caption_weights": {"a": 0}}]
+    "change",
+    [{"batch_size": 0}, {"caption_dropout_frac": 1.5}, {"caption_weights": {}}, {"caption_weights": {"a": 0.0}}],
 )
 def test_settings_that_make_no_sense_are_refused(change):
     with pytest.raises(ValueError, match="got"):

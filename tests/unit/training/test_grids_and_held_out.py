@@ -30,7 +30,7 @@ def test_a_split_s_loss_is_the_mean_error_of_its_rows(store, denoiser):
     problems = fix_problems(store, HELD_OUT, "short")
     losses = held_out_losses(denoiser, problems)
     cell = problems[0]
-    by_hand = velocity_error(denoiser, cell.condition, cell.x_0, cell.eps, cell.t).mean()
+    by_hand = velocity_error(denoiser, cell.condition, cell.x_0, cell.eps, cell.t).mean().detach()
     assert losses["heldout_cell"] == pytest.approx(float(by_hand), rel=1e-6)
     # A new network says zero: the loss is the mean square of eps - x_0.
     assert losses["heldout_cell"] == pytest.approx(float((cell.eps - cell.x_0).square().mean()), rel=1e-5)
