@@ -128,6 +128,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         for name in ("catalogue", "quarantine", "verdicts", "categories", "captions", "scores", "selection")
     }
     at |= {name: home / name for name in ("images", "features", "classifier")}
+    at["autoencoder"] = ROOT / "data" / "autoencoder"
     given = params()
 
     def run(module, name: str, *roles: str, **extra: Path):
@@ -138,7 +139,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         "ingest": run(ingest, "ingest", "images", "catalogue", "quarantine", raw=raw),
         "filter_images": run(filter_images, "filter_images", "images", "catalogue", "verdicts"),
         "categorize": run(
-            categorize, "categorize", "images", "catalogue", "verdicts", "categories", "features", "classifier"
+            categorize,
+            "categorize",
+            *("images", "catalogue", "verdicts", "autoencoder", "categories", "features", "classifier"),
         ),
         "caption": run(caption, "caption", "catalogue", "verdicts", "categories", "captions"),
         "score": run(score, "score", "images", "catalogue", "verdicts", "features", "scores"),

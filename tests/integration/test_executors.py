@@ -22,8 +22,8 @@ def events(workspace, state):
 
 def runs_by_name(workspace):
     client = MlflowClient(f"sqlite:///{workspace.root}/.easel/mlflow/mlflow.db")
-    found = client.search_runs([e.experiment_id for e in client.search_experiments()])
-    return {run.info.run_name: run for run in found}
+    newest_first = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    return {run.info.run_name: run for run in reversed(newest_first)}
 
 
 def test_local_run_makes_everything_then_nothing_then_only_descendants(workspace):

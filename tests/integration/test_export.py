@@ -147,8 +147,8 @@ def test_what_a_stranger_cannot_use_is_said_in_one_line(
 @pytest.fixture
 def workspace(exported: tuple[Path, Metrics], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository's root whose last export is the tiny pipeline."""
-    (tmp_path / "dvc.yaml").touch()
     (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "pipeline.py").touch()
     (tmp_path / "artifacts").mkdir()
     (tmp_path / "artifacts" / "export").symlink_to(exported[0])
     monkeypatch.chdir(tmp_path)
