@@ -77,9 +77,14 @@ def write_report(out: Path, sections: Sequence[Section], facts: dict[str, Any], 
 def render_page(sections: Sequence[Section], facts: dict[str, Any], credits: Sequence[str]) -> str:
     """The page as HTML."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"png": png_data_uri, "number": "{:.3g}".format, "percent": _percent, "fact": _fact}
+    environment.filters |= {"png": png_data_uri, "number": _number, "percent": _percent, "fact": _fact}
     page = environment.from_string(TEMPLATE).render(sections=sections, facts=facts, credits=credits)
     return "\n".join(line for line in page.splitlines() if line.strip()) + "\n"
+
+
+def _number(value: float) -> str:
+    """Three significant digits, never in powers of ten."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _percent(share: float) -> str:
@@ -89,7 +94,7 @@ def _percent(share: float) -> str:
 def _fact(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return _number(value) if isinstance(value, float) else str(value)
 
 
 def png_data_uri(image_u8: UInt8[np.ndarray, "h w 3"]) -> str:

@@ -80,8 +80,10 @@ def escaped(text: str) -> str:
 
 
 def number(value: float | None) -> str:
-    """`value` with three significant digits, a dash for none."""
-    return "–" if value is None else f"{value:.3g}"
+    """`value` with three significant digits and never in powers of ten, a dash for none."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
