@@ -20,32 +20,11 @@ import pyarrow.parquet as pq
 import resvg_py
 from PIL import features
 
+from components.data.records import RAW
 from components.data.sources import card, clipart, emoji, render
 from components.data.sources.packages import PACKAGES, Package, fetch_packages
 
 LONGER_SIDE_PX = 128
-
-SCHEMA = pa.schema(
-    [
-        ("source_id", pa.string()),
-        ("source", pa.string()),
-        ("image", pa.binary()),
-        ("title_en", pa.string()),
-        ("title_zh", pa.string()),
-        ("tags_en", pa.list_(pa.string())),
-        ("tags_zh", pa.list_(pa.string())),
-        ("description_en", pa.string()),
-        ("category", pa.string()),
-        ("subcategory", pa.string()),
-        ("folder", pa.string()),
-        ("concept", pa.string()),
-        ("style", pa.string()),
-        ("licence", pa.string()),
-        ("creator", pa.string()),
-        ("attribution", pa.string()),
-    ]
-)
-
 _MANIFEST = "MANIFEST.json"
 _NUM_PROCESSES = 2
 _ROW_GROUP_ROWS = 512
@@ -171,7 +150,7 @@ def _parts(folders: dict[str, Path]) -> Iterator[tuple[Package, _Part]]:
 
 
 def _write_part(rows: list[dict[str, Any]], path: Path) -> None:
-    table = pa.Table.from_pylist(rows, schema=SCHEMA)
+    table = pa.Table.from_pylist(rows, schema=RAW)
     pq.write_table(
         table,
         path,

@@ -7,8 +7,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from components.data.records import RAW
 from components.data.sources import bake as bake_module
-from components.data.sources.bake import SCHEMA, bake, verify_manifest
+from components.data.sources.bake import bake, verify_manifest
 from components.data.sources.packages import PACKAGES, PackageUnavailableError
 
 CLIPART = """<svg xmlns="http://www.w3.org/2000/svg" xmlns:cc="http://web.resource.org/cc/" width="10" height="20"
@@ -85,7 +86,7 @@ def test_rows_agree_with_the_manifest(baked: tuple[Path, dict[str, Any], dict[st
     assert manifest["counts"]["licence"] == {"Apache-2.0": 2, "CC-BY-4.0": 2, "CC-PDDC": 1, "MIT": 2}
     for part in manifest["parts"]:
         table = pq.read_table(data_dir / part["name"])
-        assert table.schema.equals(SCHEMA)
+        assert table.schema.equals(RAW)
         assert table.num_rows == part["rows"]
         assert set(table["source"].to_pylist()) == {part["source"]}
     assert manifest["parts"][0]["left_out"] == {"blank or not renderable": 1}
