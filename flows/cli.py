@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import sys
 import time
 from enum import StrEnum
@@ -282,7 +283,11 @@ def data_autoencoder(target: Annotated[Path, typer.Argument(help="A new folder f
 
 
 def main() -> None:
-    """Run the command line; a person's mistake becomes one line and exit code 1."""
+    """Run the command line; a person's mistake becomes one line and exit code 1.
+
+    SIGTERM is taken like Ctrl-C, so that the servers of `ui` and `up` end with this process.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except (ValueError, OSError, KeyError, RuntimeError) as error:
