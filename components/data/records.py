@@ -177,12 +177,6 @@ def kept_ids(verdicts: pa.Table) -> list[str]:
     return verdicts.filter(verdicts.column("kept")).column("sample_id").to_pylist()
 
 
-def check_same_samples(first: pa.Table, second: pa.Table, name: Path | str) -> None:
-    """DataError unless both tables have the same samples in the same order."""
-    if not first.column("sample_id").equals(second.column("sample_id")):
-        raise DataError(f"{name}: its samples are not those of the table before it; run the stages before this one")
-
-
 def strings(table: pa.Table, column: str) -> np.ndarray:
     """A text column as a numpy array of str, nulls as ""."""
     return np.array([value or "" for value in table.column(column).to_pylist()], dtype=object)

@@ -78,8 +78,3 @@ def retrieval_ranks(images: Float[Tensor, "n width"], texts: Float[Tensor, "n wi
     own = similarity.diagonal().unsqueeze(1)
     better_or_equal = (similarity >= own).sum(dim=1)
     return better_or_equal - 1
-
-
-def recall_at(ranks: Int[Tensor, " n"], k: int) -> float:
-    """Share of images whose own text is among the best `k`; chance is k / n."""
-    return float((ranks < k).float().mean()) if len(ranks) else 0.0

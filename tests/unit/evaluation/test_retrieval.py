@@ -4,11 +4,16 @@ import pytest
 import torch
 
 from components.evaluation.config import RetrievalConfig
-from components.evaluation.retrieval import contrastive_loss, recall_at, retrieval_ranks, train_two_tower
+from components.evaluation.retrieval import contrastive_loss, retrieval_ranks, train_two_tower
 
 CONFIG = RetrievalConfig(
     width=8, num_steps=80, batch_size=64, learning_rate=1e-2, weight_decay=0.0, feature_dropout=0.0
 )
+
+
+def recall_at(ranks, k):
+    """Share of images whose own text is among the best `k`, as the report counts it."""
+    return float((ranks < k).float().mean())
 
 
 @pytest.fixture
