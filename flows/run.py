@@ -7,6 +7,7 @@ written below a temporary folder on the same file system and renamed when comple
 
 import errno
 import fcntl
+import hashlib
 import json
 import math
 import os
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import yaml
 from pydantic import BaseModel
 
 from flows import settings
@@ -166,9 +168,17 @@ def explain(error: BaseException) -> tuple[str, bool]:
     return f"{type(error).__name__}: {' '.join(str(error).split())}", False
 
 
+def code_digest(stage: Stage, root: Path) -> str:
+    """SHA-256 over the code files (and the lock) that dvc.yaml lists for the stage."""
+    stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    files = [root / path for path in stages[stage.name]["deps"] if path.endswith((".py", ".lock"))]
+    return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()
+
+
 def run_tracked(stage: Stage, params: BaseModel, root: Path) -> dict[str, Any]:
     """Call the stage inside its MLflow run; returns the fields of the report that only a finished call knows."""
     from components import tracking
+    from components.data.part_store import open_store
     from components.registry.hashes import path_sha256
 
     with tracking.open_run(
@@ -184,7 +194,8 @@ def run_tracked(stage: Stage, params: BaseModel, root: Path) -> dict[str, Any]:
         for role, artifact in stage.inputs.items():
             run.log_input(role, artifact.path, path_sha256(root / artifact.path))
         started = time.monotonic()
-        metrics = call(stage, params, root)
+        with open_store(settings.part_store(root), code_digest(stage, root)):
+            metrics = call(stage, params, root)
         work_seconds = time.monotonic() - started
         run.log_metrics({f"stage/{name}": value for name, value in metrics.items()}, step=0)
         run.flush()

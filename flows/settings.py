@@ -84,6 +84,11 @@ def tracking_store(root: Path) -> dict[str, Any]:
     return {"uri": tracking_uri(root), "artifact_root": artifacts, "experiment": EXPERIMENT}
 
 
+def part_store(root: Path) -> Path:
+    """Where stages keep finished parts of their work, to find them again; may be deleted at any time."""
+    return home(root) / "parts"
+
+
 def load_profile(root: Path, name: str | None = None) -> Profile:
     """The execution profile `name`, or the one that the environment names.
 
