@@ -7,14 +7,15 @@ import sys
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from flows import settings
+from flows.console import EXIT_MISTAKE, JSON, complain, fail, here, out
+from flows.data_commands import data_app
 
 app = typer.Typer(
     name="easel",
@@ -23,11 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-data_app = typer.Typer(help="The embedded data set: rebuild it, train its autoencoder, check it.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
-out = Console(highlight=False)
-
-EXIT_MISTAKE = 1
 
 
 class Executor(StrEnum):
@@ -35,20 +32,6 @@ class Executor(StrEnum):
 
     prefect = "prefect"
     local = "local"
-
-
-JSON = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-
-
-def fail(message: str) -> NoReturn:
-    """Print one line for a person and leave with code 1."""
-    Console(stderr=True, highlight=False).print(f"[bold red]error[/]: {escape(message)}", soft_wrap=True)
-    raise typer.Exit(EXIT_MISTAKE)
-
-
-def here() -> Path:
-    """The repository's root."""
-    return settings.find_root(Path.cwd())
 
 
 def use_recipe(root: Path, recipe: str) -> None:
@@ -241,47 +224,6 @@ def wait_for_interrupt() -> None:
         pass
 
 
-@data_app.command("pull")
-def data_pull() -> None:
-    """Bring data/ from the DVC remote inside this repository; needs no network."""
-    from flows.freshness import pull
-
-    pull(here())
-    out.print("data/ is in place")
-
-
-@data_app.command("bake")
-def data_bake(
-    target: Annotated[Path, typer.Argument(help="Folder to write (data/ to replace the pinned set).")],
-    work: Annotated[Path, typer.Option(help="Folder for downloaded packages.")] = Path(".easel/packages"),
-) -> None:
-    """Rebuild the embedded data set from its packages, through npm and apt-get."""
-    from components.data.sources.bake import bake
-
-    manifest = bake(target, work)
-    sys.stdout.write(json.dumps(manifest, indent=2) + "\n")
-
-
-@data_app.command("verify")
-def data_verify() -> None:
-    """Compare the shards in data/ with the SHA-256 sums in their manifest."""
-    from components.data.sources.bake import verify_manifest
-
-    differing = verify_manifest(here() / "data")
-    if differing:
-        fail(f"data/: {', '.join(differing)} are not the pinned bytes; run `easel data pull`")
-    out.print("data/ holds the pinned bytes")
-
-
-@data_app.command("autoencoder")
-def data_autoencoder(target: Annotated[Path, typer.Argument(help="A new folder for the model.")]) -> None:
-    """Train the autoencoder again with infra/autoencoder.yaml (most of an hour on 2 cores)."""
-    from flows.autoencoder import train_pinned
-
-    record = train_pinned(here(), target)
-    sys.stdout.write(json.dumps(record["heldout_psnr_db"]) + "\n")
-
-
 def main() -> None:
     """Run the command line; a person's mistake becomes one line and exit code 1.
 
@@ -292,7 +234,5 @@ def main() -> None:
         app()
     except (ValueError, OSError, KeyError, RuntimeError) as error:
         is_key = isinstance(error, KeyError)
-        Console(stderr=True, highlight=False).print(
-            f"[bold red]error[/]: {escape(str(error.args[0] if is_key else error))}", soft_wrap=True
-        )
+        complain(str(error.args[0] if is_key else error))
         sys.exit(EXIT_MISTAKE)
