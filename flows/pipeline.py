@@ -17,7 +17,7 @@ from flows.stages.register import register
 from flows.stages.sample import sample
 from flows.stages.score import score
 
-RAW = Artifact("data/images")
+RAW = Artifact("data")
 AUTOENCODER = Artifact("data/autoencoder")
 
 INGEST = Stage(

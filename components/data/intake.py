@@ -57,9 +57,12 @@ def choose_rows(table: pa.Table, max_images: int | None) -> pa.Table:
     return table.filter(pa.array(taken))
 
 
-def inspect_batch(batch: pa.Table, limits: DecodeLimits) -> pa.Table:
-    """Facts of every row (`INSPECTED`), with a `reason` where the row must be refused ("" where it is sound)."""
-    bad_text = _text_faults(batch)
+def inspect_batch(batch: pa.Table, limits: DecodeLimits, *, require_words: bool = True) -> pa.Table:
+    """Facts of every row (`INSPECTED`), with a `reason` where the row must be refused ("" where it is sound).
+
+    Without `require_words` an image that nobody described is sound.
+    """
+    bad_text = _text_faults(batch, require_words=require_words)
     facts = [
         _inspect_image(data.as_py() or b"", name, limits)
         for data, name in zip(batch.column("image"), batch.column("source_id").to_pylist(), strict=True)
@@ -182,10 +185,10 @@ def _inspect_image(data: bytes, source_id: bytes | None, limits: DecodeLimits) -
     }
 
 
-def _text_faults(batch: pa.Table) -> dict[int, tuple[TextReason, str]]:
-    """Rows whose text is not UTF-8, or that have no words at all."""
+def _text_faults(batch: pa.Table, *, require_words: bool) -> dict[int, tuple[TextReason, str]]:
+    """Rows whose text is not UTF-8, or that have no words at all though they must."""
     faults: dict[int, tuple[TextReason, str]] = {}
-    has_words = np.zeros(batch.num_rows, bool)
+    has_words = np.full(batch.num_rows, not require_words)
     for name in TEXT_COLUMNS:
         column = batch.column(name).combine_chunks()
         for row, value in enumerate(column.to_pylist()):

@@ -4,15 +4,20 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, StringConstraints
 
 from components.data.config import DecodeLimits
 
+PoolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
 
 class Params(BaseModel, frozen=True, extra="forbid"):
-    """What is taken and what is refused."""
+    """What is taken and what is refused. `pools` are folders below data/; `easel data land` adds one."""
 
+    pools: tuple[PoolName, ...] = Field(min_length=1)
+    require_words: bool
     max_images: int | None
     max_quarantine_frac: float
     batch_size: int
@@ -40,8 +45,8 @@ def ingest(p: Params, *, raw: Path, images: Path, catalogue: Path, quarantine: P
     from components.data.engine import map_batches
     from components.tracking import current_run
 
-    inspect = partial(intake.inspect_batch, limits=p.limits)
-    parts = records.raw_parts(raw)
+    inspect = partial(intake.inspect_batch, limits=p.limits, require_words=p.require_words)
+    parts = [part for pool in p.pools for part in records.raw_parts(raw / pool)]
     tables: list[pa.Table] = []
     for shard, part in enumerate(parts):
         chosen = intake.choose_rows(intake.read_raw_part(part), p.max_images)

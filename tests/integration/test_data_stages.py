@@ -122,7 +122,7 @@ def params() -> dict[str, dict]:
 def built(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """Every stage run once, with its paths and metrics."""
     home = tmp_path_factory.mktemp("chain")
-    raw = write_raw(home / "raw", [*(emoji_rows(style) for style in range(len(STYLES))), clip_art_rows()])
+    raw = write_raw(home / "raw" / "images", [*(emoji_rows(style) for style in range(len(STYLES))), clip_art_rows()])
     at = {
         name: home / f"{name}.parquet"
         for name in ("catalogue", "quarantine", "verdicts", "categories", "captions", "scores", "selection")
@@ -136,7 +136,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         return getattr(module, name)(values, **{role: at[role] for role in roles}, **extra)
 
     metrics = {
-        "ingest": run(ingest, "ingest", "images", "catalogue", "quarantine", raw=raw),
+        "ingest": run(ingest, "ingest", "images", "catalogue", "quarantine", raw=raw.parent),
         "filter_images": run(filter_images, "filter_images", "images", "catalogue", "verdicts"),
         "categorize": run(
             categorize,
@@ -246,7 +246,7 @@ def test_too_many_damaged_images_stop_ingest_with_one_line_and_nothing_written(
     with pytest.raises(
         DataError, match=r"3 of \d+ samples cannot be used, more than ingest.max_quarantine_frac"
     ) as error:
-        ingest.ingest(values, raw=built.raw, **out)
+        ingest.ingest(values, raw=built.raw.parent, **out)
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -254,7 +254,7 @@ def test_too_many_damaged_images_stop_ingest_with_one_line_and_nothing_written(
 def test_a_part_of_each_source_takes_the_same_concepts(built: SimpleNamespace, tmp_path: Path) -> None:
     values = ingest.Params.model_validate(params()["ingest"] | {"max_images": 8})
     out = {name: tmp_path / name for name in ("images", "catalogue", "quarantine")}
-    m = ingest.ingest(values, raw=built.raw, **out)
+    m = ingest.ingest(values, raw=built.raw.parent, **out)
     assert m.offered_images == (len(STYLES) + 1) * 8
     catalogue = records.read_table(out["catalogue"], records.CATALOGUE).to_pylist()
     taken = [{e["concept"] for e in catalogue if e["style"] == style} for style in STYLES]
