@@ -6,15 +6,16 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class DecodeLimits:
-    """What an image may cost before it is decoded.
+    """What an image may cost before it is decoded, and what lies behind its clear parts.
 
     `max_ratio` is decoded bytes over stored bytes; it is asked only of images that decode to more than 1 MiB, because
-    a small blank picture compresses a thousandfold and harms nobody.
+    a small blank picture compresses a thousandfold and harms nobody. `background` is sRGB in [0, 255].
     """
 
     max_pixels: int
     max_bytes: int
     max_ratio: float
+    background: tuple[int, int, int] = (255, 255, 255)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,14 @@
 """Bytes to RGB pixels, with every reason to refuse an image named.
 
 The header is read first and the cheap refusals (format, size, animation, compression bombs) come before any pixel is
-decoded. What is accepted always becomes uint8 sRGB on white: EXIF orientation applied, colour profiles converted,
-CMYK, 16-bit, grey and palette images converted. A warning of the decoder counts as damage.
+decoded. What is accepted always becomes uint8 sRGB: EXIF orientation applied, colour profiles converted, CMYK, 16-bit,
+grey and palette images converted, what is clear laid over the limits' background. A warning of the decoder counts as
+damage.
+
+Where a small copy suffices, a JPEG is decoded at 1/2, 1/4 or 1/8: every coefficient is still read, so a file cut short
+is still refused, but only the low frequencies become pixels.
+
+Source: Wallace 1991, doi:10.1145/103085.103089 (JPEG); scaled decoding as libjpeg does it.
 """
 
 import io
@@ -12,6 +18,7 @@ import warnings
 from collections.abc import Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
@@ -36,6 +43,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 RATIO_FREE_BYTES = 1 << 20
 _MAGIC = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF", b"RIFF": "WEBP"}
 _OPAQUE_MODE = {"RGBA": "RGB", "RGBa": "RGB", "PA": "RGB", "LA": "L", "La": "L", "1": "L"}
+_ORIENTATION = 0x0112
 _TRUNCATION_WORDS = ("truncated", "unexpected end", "eof", "incomplete")
 
 
@@ -50,34 +58,44 @@ class ImageRejectedError(ValueError):
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """Pixels in sRGB on white, and what the file said it was."""
+    """Pixels in sRGB, what the file said it was, and its full size upright (the pixels may be at a reduced scale)."""
 
     pixels_u8: UInt8[np.ndarray, "h w 3"]
     format: str
     mode: str
+    width: int
+    height: int
 
 
-def decode_image(data: bytes, limits: DecodeLimits) -> DecodedImage:
-    """Decode `data` to sRGB on white, first frame upright; raises `ImageRejectedError` with the reason."""
+def decode_image(data: bytes, limits: DecodeLimits, at_least_px: int | None = None) -> DecodedImage:
+    """Decode `data` to sRGB, first frame upright; raises `ImageRejectedError` with the reason.
+
+    With `at_least_px`, a JPEG is decoded at the smallest scale whose longer side has at least so many pixels, and other
+    formats at full size. The scale depends on the size alone: equal pictures stay equal.
+    """
     named = _sniff(data, limits)
     with _pillow_warnings_are_errors():
         try:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check_header(image, len(data), limits)
-                mode = image.mode
+                mode, (width, height) = image.mode, image.size
+                if at_least_px is not None and max(width, height) > at_least_px:
+                    image.draft(None, _within(width, height, at_least_px))
+                if image.getexif().get(_ORIENTATION) in (5, 6, 7, 8):
+                    width, height = height, width
                 upright = ImageOps.exif_transpose(image)
-                pixels = np.asarray(_to_rgb_on_white(upright))
+                pixels = np.asarray(_to_rgb(upright, limits.background))
         except ImageRejectedError:
             raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise ImageRejectedError("too_many_pixels", str(error)) from error
         except Exception as error:  # hostile bytes make decoders raise anything, from struct.error to MemoryError
             raise _damage(error, data, named) from error
-    return DecodedImage(pixels, named, mode)
+    return DecodedImage(pixels, named, mode, width, height)
 
 
 def decode_rgb(data: bytes, limits: DecodeLimits) -> UInt8[np.ndarray, "h w 3"]:
-    """Pixels of `data` in sRGB on white, upright; raises `ImageRejectedError` with the reason."""
+    """Pixels of `data` in sRGB at full size, upright; raises `ImageRejectedError` with the reason."""
     return decode_image(data, limits).pixels_u8
 
 
@@ -103,6 +121,21 @@ def square(pixels_u8: UInt8[np.ndarray, "h w 3"], px: int) -> UInt8[np.ndarray, 
         canvas[top : top + height, left : left + width] = pixels_u8
         pixels_u8 = canvas
     if side == px:
+        return pixels_u8
+    return np.asarray(Image.fromarray(pixels_u8).resize((px, px), Image.Resampling.BOX))
+
+
+def at_most(pixels_u8: UInt8[np.ndarray, "h w 3"], px: int) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """`pixels_u8` averaged over areas until the longer side has at most `px`; never enlarged."""
+    height, width = pixels_u8.shape[:2]
+    if max(height, width) <= px:
+        return pixels_u8
+    return np.asarray(Image.fromarray(pixels_u8).resize(_within(width, height, px), Image.Resampling.BOX))
+
+
+def stretched(pixels_u8: UInt8[np.ndarray, "h w 3"], px: int) -> UInt8[np.ndarray, "{px} {px} 3"]:
+    """The whole picture brought to `px` by `px` whatever its aspect, averaged over areas: no border is invented."""
+    if pixels_u8.shape[:2] == (px, px):
         return pixels_u8
     return np.asarray(Image.fromarray(pixels_u8).resize((px, px), Image.Resampling.BOX))
 
@@ -140,6 +173,12 @@ def _check_header(image: Image.Image, num_bytes: int, limits: DecodeLimits) -> N
         )
 
 
+def _within(width: int, height: int, px: int) -> tuple[int, int]:
+    """Width and height in the same aspect with `px` as the longer side."""
+    longer = max(width, height)
+    return max(1, width * px // longer), max(1, height * px // longer)
+
+
 def _damage(error: Exception, data: bytes, named: str) -> ImageRejectedError:
     """The refusal for an exception of the decoder: cut short, or damaged in another way."""
     detail = f"{named}: {type(error).__name__}: {' '.join(str(error).split())[:120]}"
@@ -160,7 +199,7 @@ def _declares_more(data: bytes, named: str) -> bool:
             return not data.endswith(b";")
 
 
-def _to_rgb_on_white(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
     if image.mode.startswith("I"):
         image = _sixteen_bit_to_grey(image)
     elif image.mode == "P":
@@ -169,9 +208,9 @@ def _to_rgb_on_white(image: Image.Image) -> Image.Image:
     colour = _to_srgb(image)
     if alpha is None:
         return colour
-    white = Image.new("RGB", colour.size, (255, 255, 255))
-    white.paste(colour, mask=alpha)
-    return white
+    ground = Image.new("RGB", colour.size, background)
+    ground.paste(colour, mask=alpha)
+    return ground
 
 
 def _sixteen_bit_to_grey(image: Image.Image) -> Image.Image:
@@ -193,18 +232,20 @@ def _alpha(image: Image.Image) -> Image.Image | None:
 def _to_srgb(image: Image.Image) -> Image.Image:
     """Colours in sRGB; an embedded profile is applied, none means sRGB already."""
     profile = cast(bytes | None, image.info.get("icc_profile"))
-    opaque = image.convert(
-        {"RGBA": "RGB", "LA": "L", "1": "L", "PA": "RGB", "La": "L", "RGBa": "RGB"}.get(image.mode, image.mode)
-    )
+    opaque = image.convert(_OPAQUE_MODE.get(image.mode, image.mode))
     if not profile:
         return opaque.convert("RGB")
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        srgb = ImageCms.ImageCmsProfile(cast(Any, ImageCms).createProfile("sRGB"))
-        converted = ImageCms.profileToProfile(opaque, source, srgb, outputMode="RGB")
+        converted = ImageCms.applyTransform(opaque, _transform(profile, opaque.mode))
     except (ImageCms.PyCMSError, OSError) as error:
         raise ImageRejectedError("colour_profile", f"{image.mode} image: {str(error)[:120]}") from error
     return cast(Image.Image, converted)
+
+
+@lru_cache(maxsize=64)  # cameras share few profiles, and to compute a transform costs more than to apply it
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
+    srgb = ImageCms.ImageCmsProfile(cast(Any, ImageCms).createProfile("sRGB"))
+    return ImageCms.buildTransform(ImageCms.ImageCmsProfile(io.BytesIO(profile)), srgb, mode, "RGB")
 
 
 _warnings_lock = threading.Lock()

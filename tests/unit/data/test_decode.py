@@ -5,6 +5,7 @@ import struct
 import threading
 import warnings
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ from components.data.config import DecodeLimits
 from components.data.decode import (
     REASONS,
     ImageRejectedError,
+    at_most,
     decode_image,
     decode_rgb,
     decode_square,
     named_format,
+    stretched,
 )
 
 LIMITS = DecodeLimits(max_pixels=4_000_000, max_bytes=200_000, max_ratio=200.0)
@@ -203,3 +206,69 @@ def test_decoding_in_threads_leaves_the_warning_filters_as_they_were() -> None:
     for thread in threads:
         thread.join()
     assert list(warnings.filters) == before
+
+
+def photo(height: int = 600, width: int = 800) -> Image.Image:
+    coarse = np.random.default_rng(3).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+PHOTO = {
+    "baseline": encoded(photo(), "JPEG", quality=90),
+    "progressive": encoded(photo(), "JPEG", quality=90, progressive=True),
+    "grey": encoded(photo().convert("L"), "JPEG", quality=90),
+    "CMYK": encoded(photo().convert("CMYK"), "JPEG", quality=90),
+}
+
+
+@pytest.mark.parametrize("kind", PHOTO)
+@pytest.mark.parametrize(("px", "scale"), [(100, 8), (101, 4), (200, 4), (400, 2), (401, 1), (800, 1), (10_000, 1)])
+def test_a_reduced_scale_shows_the_same_picture_with_its_full_size(kind: str, px: int, scale: int) -> None:
+    reduced, full = decode_image(PHOTO[kind], LIMITS, px), decode_rgb(PHOTO[kind], LIMITS)
+    assert reduced.pixels_u8.shape == (600 // scale, 800 // scale, 3)
+    assert (reduced.width, reduced.height) == (800, 600)
+    small = np.asarray(Image.fromarray(full).resize(reduced.pixels_u8.shape[1::-1], Image.Resampling.BOX))
+    assert np.abs(small.astype(int) - reduced.pixels_u8).mean() < 1.5
+
+
+@pytest.mark.parametrize("kind", PHOTO)
+@pytest.mark.parametrize("frac", [0.3, 0.6, 0.9, 0.99])
+def test_a_reduced_scale_still_sees_that_the_file_is_cut_short(kind: str, frac: float) -> None:
+    data = PHOTO[kind]
+    with pytest.raises(ImageRejectedError, match="truncated"):
+        decode_image(data[: int(len(data) * frac)], LIMITS, 64)
+
+
+@pytest.mark.parametrize("name", ["PNG", "WEBP", "GIF"])
+def test_only_jpegs_have_a_reduced_scale(name: str) -> None:
+    assert decode_image(encoded(photo(150, 200), name), LIMITS, 64).pixels_u8.shape == (150, 200, 3)
+
+
+def test_a_turned_photograph_is_upright_at_a_reduced_scale_too() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = encoded(photo().rotate(90, expand=True), "JPEG", quality=95, exif=exif)
+    got = decode_image(turned, LIMITS, 200)
+    assert (got.width, got.height, got.pixels_u8.shape) == (800, 600, (150, 200, 3))
+    expected = np.asarray(photo().resize((200, 150), Image.Resampling.BOX)).astype(int)
+    assert np.abs(got.pixels_u8 - expected).mean() < 2
+
+
+def test_the_first_frame_of_a_camera_pair_is_reduced() -> None:
+    pair = encoded(photo(), "MPO", save_all=True, append_images=[photo(300, 400)])
+    assert decode_image(pair, LIMITS, 100).pixels_u8.shape == (75, 100, 3)
+
+
+def test_clear_parts_lie_on_the_stated_background() -> None:
+    clear = encoded(Image.new("RGBA", (3, 2), (9, 9, 9, 0)), "PNG")
+    got = decode_rgb(clear, replace(LIMITS, background=(10, 200, 30)))
+    assert (got == [10, 200, 30]).all()
+
+
+def test_views_keep_the_aspect_and_stretching_does_not() -> None:
+    pixels = np.asarray(photo(60, 80))
+    assert at_most(pixels, 40).shape == (30, 40, 3)
+    assert at_most(pixels, 80) is pixels
+    assert np.abs(at_most(pixels, 40) - pixels.reshape(30, 2, 40, 2, 3).mean(axis=(1, 3))).max() <= 1
+    assert np.abs(stretched(pixels, 20) - pixels.reshape(20, 3, 20, 4, 3).mean(axis=(1, 3))).max() <= 1
+    assert at_most(np.zeros((1, 3000, 3), np.uint8), 100).shape == (1, 100, 3)
