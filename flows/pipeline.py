@@ -7,6 +7,8 @@ only adds the paths. `easel sync` writes dvc.yaml from it.
 from flows.declaration import Artifact, Pipeline, Stage
 from flows.stages.caption import caption
 from flows.stages.categorize import categorize
+from flows.stages.check_selection import check_selection
+from flows.stages.check_tables import check_tables
 from flows.stages.encode import encode
 from flows.stages.evaluate import evaluate
 from flows.stages.export import export
@@ -19,6 +21,7 @@ from flows.stages.score import score
 
 RAW = Artifact("data")
 AUTOENCODER = Artifact("data/autoencoder")
+REFERENCE = Artifact("infra/data-reference.json")
 
 INGEST = Stage(
     ingest,
@@ -63,9 +66,25 @@ SCORE = Stage(
     needs_libraries=True,
 )
 
+CHECK_TABLES = Stage(
+    check_tables,
+    inputs={
+        "catalogue": CATALOGUE,
+        "quarantine": INGEST.out("quarantine"),
+        "verdicts": VERDICTS,
+        "categories": CATEGORIES,
+        "captions": CAPTION.out("captions"),
+        "scores": SCORE.out("scores"),
+        "reference": REFERENCE,
+    },
+    outputs={"receipt": "artifacts/quality/tables.json"},
+    needs_libraries=True,
+)
+
 SAMPLE = Stage(
     sample,
     inputs={
+        "checked": CHECK_TABLES.out("receipt"),
         "catalogue": CATALOGUE,
         "verdicts": VERDICTS,
         "categories": CATEGORIES,
@@ -76,9 +95,17 @@ SAMPLE = Stage(
 )
 SELECTION = SAMPLE.out("selection")
 
+CHECK_SELECTION = Stage(
+    check_selection,
+    inputs={"verdicts": VERDICTS, "selection": SELECTION, "reference": REFERENCE},
+    outputs={"receipt": "artifacts/quality/selection.json"},
+    needs_libraries=True,
+)
+
 ENCODE = Stage(
     encode,
     inputs={
+        "checked": CHECK_SELECTION.out("receipt"),
         "images": IMAGES,
         "selection": SELECTION,
         "captions": CAPTION.out("captions"),
@@ -145,7 +172,9 @@ PIPELINE = Pipeline(
     CATEGORIZE,
     CAPTION,
     SCORE,
+    CHECK_TABLES,
     SAMPLE,
+    CHECK_SELECTION,
     ENCODE,
     PRETRAIN_32,
     PRETRAIN_64,

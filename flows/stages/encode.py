@@ -29,8 +29,13 @@ class Metrics:
     latent_std: float
 
 
-def encode(p: Params, *, images: Path, selection: Path, captions: Path, autoencoder: Path, latents: Path) -> Metrics:
-    """Encode the selected images at each resolution and all their captions."""
+def encode(
+    p: Params, *, checked: Path, images: Path, selection: Path, captions: Path, autoencoder: Path, latents: Path
+) -> Metrics:
+    """Encode the selected images at each resolution and all their captions.
+
+    `checked` is the receipt of a selection that passed: it is not read, but nothing is encoded without it.
+    """
     import numpy as np
 
     from components.data import latents as store

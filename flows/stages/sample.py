@@ -40,9 +40,20 @@ class Metrics:
 
 
 def sample(
-    p: Params, *, catalogue: Path, verdicts: Path, categories: Path, captions: Path, scores: Path, selection: Path
+    p: Params,
+    *,
+    checked: Path,
+    catalogue: Path,
+    verdicts: Path,
+    categories: Path,
+    captions: Path,
+    scores: Path,
+    selection: Path,
 ) -> Metrics:
-    """Hold out concepts and cells; weight the rest between and within categories."""
+    """Hold out concepts and cells; weight the rest between and within categories.
+
+    `checked` is the receipt of tables that passed: it is not read, but nothing is sampled without it.
+    """
     from components.data import records
     from components.data import selection as chosen
     from components.data.records import strings

@@ -1,6 +1,7 @@
 """The six data stages, one after the other, on generated images of every style: counts add up, planted faults found."""
 
 import io
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from PIL import Image, ImageDraw
 from components.data import records
 from components.data.errors import DataError
 from components.models.linear_probe import load_probe
-from flows.stages import caption, categorize, filter_images, ingest, sample, score
+from flows.stages import caption, categorize, check_selection, check_tables, filter_images, ingest, sample, score
 
 ROOT = Path(__file__).resolve().parents[2]
 STYLES = ("Noto", "blob", "flat Twemoji", "Fluent 3D", "Fluent flat", "EmojiOne")
@@ -115,6 +116,9 @@ def params() -> dict[str, dict]:
     given["sample"]["split"].update(heldout_concept_frac=0.12, heldout_cell_frac=0.2)
     given["categorize"]["heldout_concept_frac"] = given["score"]["heldout_concept_frac"] = 0.35
     given["score"]["num_reference_images"] = 48
+    for check in ("check_tables", "check_selection"):
+        given[check]["categories"]["min_images"] = 1
+        given[check]["drift"] = None
     return given
 
 
@@ -129,6 +133,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     }
     at |= {name: home / name for name in ("images", "features", "classifier")}
     at["autoencoder"] = ROOT / "data" / "autoencoder"
+    at["reference"] = ROOT / "infra" / "data-reference.json"
+    at |= {"checked": home / "tables.json", "checked_selection": home / "selection.json"}
     given = params()
 
     def run(module, name: str, *roles: str, **extra: Path):
@@ -145,7 +151,23 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         ),
         "caption": run(caption, "caption", "catalogue", "verdicts", "categories", "captions"),
         "score": run(score, "score", "images", "catalogue", "verdicts", "features", "scores"),
-        "sample": run(sample, "sample", "catalogue", "verdicts", "categories", "captions", "scores", "selection"),
+        "check_tables": run(
+            check_tables,
+            "check_tables",
+            *("catalogue", "quarantine", "verdicts", "categories", "captions", "scores", "reference"),
+            receipt=at["checked"],
+        ),
+        "sample": run(
+            sample,
+            "sample",
+            *("checked", "catalogue", "verdicts", "categories", "captions", "scores", "selection"),
+        ),
+        "check_selection": run(
+            check_selection,
+            "check_selection",
+            *("verdicts", "selection", "reference"),
+            receipt=at["checked_selection"],
+        ),
     }
     return SimpleNamespace(at=at, raw=raw, **metrics)
 
@@ -236,6 +258,13 @@ def test_selection_counts_add_up_and_probability_is_on_training_images(built: Si
     assert (probability[splits == "train"] > 0).all()
     assert (probability[splits != "train"] == 0).all()
     assert m.expected_repeats_max <= 3 + 1e-9
+
+
+def test_what_the_stages_made_passes_what_is_expected_of_it(built: SimpleNamespace) -> None:
+    assert built.check_tables.checked_tables == 6
+    assert built.check_selection.checked_rows == built.sample.selected_images
+    for name in ("checked", "checked_selection"):
+        assert json.loads(built.at[name].read_text())["verdict"] == "passed"
 
 
 def test_too_many_damaged_images_stop_ingest_with_one_line_and_nothing_written(
