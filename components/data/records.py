@@ -110,6 +110,50 @@ SELECTION = pa.schema(
         ("probability", pa.float64()),
     ]
 )
+RENDERED = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("layout", pa.string()),
+        ("lines", _WORDS),
+        ("languages", _WORDS),
+        ("fonts", _WORDS),
+        ("ink", pa.string()),
+        ("paper", pa.string()),
+    ]
+)
+SFT_SELECTION = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("pool", pa.string()),
+        ("domain", pa.string()),
+        ("found_by", pa.string()),
+        ("relevance", pa.float32()),
+        ("weight", pa.float64()),
+        ("category", pa.string()),
+        ("style", pa.string()),
+        ("concept", pa.string()),
+    ]
+)
+SFT_PROMPTS = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("style", pa.string()),
+        ("language", pa.string()),
+        ("text", pa.string()),
+        ("maker", pa.string()),
+    ]
+)
+SFT_GAPS = pa.schema(
+    [
+        ("domain", pa.string()),
+        ("pool", pa.string()),
+        ("wanted", pa.int32()),
+        ("found", pa.int32()),
+        ("missing", pa.int32()),
+        ("steps", pa.list_(pa.struct([("condition", pa.string()), ("left", pa.int32())]))),
+        ("why", pa.string()),
+    ]
+)
 
 
 def write_table(table: pa.Table, file: Path, metadata: Mapping[str, str] | None = None) -> None:
