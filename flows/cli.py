@@ -1,11 +1,9 @@
 """The command line. Heavy libraries are imported inside the commands, so that `--help` answers at once."""
 
 import json
-import shutil
 import signal
 import sys
 import time
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +14,7 @@ from rich.table import Table
 from flows import settings
 from flows.console import EXIT_MISTAKE, JSON, complain, fail, here, out
 from flows.data_commands import data_app
+from flows.start import Executor, start_build, use_recipe
 
 app = typer.Typer(
     name="easel",
@@ -25,32 +24,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.add_typer(data_app, name="data")
-
-
-class Executor(StrEnum):
-    """What runs the stages."""
-
-    prefect = "prefect"
-    local = "local"
-
-
-def use_recipe(root: Path, recipe: str) -> None:
-    """Copy a recipe over params.yaml, unless that would lose a person's edits.
-
-    Raises:
-        SettingsError: no such recipe, or params.yaml holds uncommitted values that are no recipe's.
-    """
-    from flows.workspace import git
-
-    recipes = {file.stem: file for file in sorted((root / "infra" / "recipes").glob("*.yaml"))}
-    if recipe not in recipes:
-        raise settings.SettingsError(f"no recipe is called {recipe!r}; infra/recipes/ holds: {', '.join(recipes)}")
-    current, params = (root / "params.yaml").read_bytes(), root / "params.yaml"
-    is_edited = bool(git(root, "status", "--porcelain", "--", "params.yaml"))
-    if is_edited and current not in [file.read_bytes() for file in recipes.values()]:
-        raise settings.SettingsError("params.yaml holds edits that a recipe would overwrite; commit or undo them first")
-    shutil.copyfile(recipes[recipe], params)
-    out.print(f"params.yaml is now the recipe {recipe} (`git checkout params.yaml` brings the committed one back)")
 
 
 @app.command()
@@ -83,46 +56,6 @@ def run(
         out.print(f"Nothing to do: {len(chosen)} of {len(chosen)} stages are fresh.")
         return
     start_build(root, chosen, place.name, executor, force=force)
-
-
-def start_build(root: Path, chosen: tuple[str, ...], profile: str, executor: Executor, *, force: bool) -> None:
-    """Open a build, run it under `executor` while its display follows, and print how it ended."""
-    from flows.display import Display
-    from flows.local import open_build, run_local
-    from flows.server import prefect_api, prefect_environment
-
-    started = time.monotonic()
-    settings.go_quiet()
-    with open_build(root, chosen, profile) as build:
-        if executor is Executor.local:
-            with Display(chosen, build.directory, out):
-                run_local(build, force=force)
-        else:
-            with prefect_api(root) as api:
-                out.print(f"Prefect: {api.removesuffix('/api')}")
-                settings.go_quiet(prefect_environment(settings.home(root) / "prefect") | {"PREFECT_API_URL": api})
-                from flows.build import run_flow
-
-                with Display(chosen, build.directory, out):
-                    run_flow(root, build.name, force=force)
-    print_ending(root, build.name, time.monotonic() - started)
-
-
-def print_ending(root: Path, build: str, seconds: float) -> None:
-    """The last lines of a run: where the results lie, and what to type next."""
-    from flows.pipeline import PIPELINE
-    from flows.run import read_report
-
-    folder = settings.home(root) / "runs" / build
-    reports = [report for stage in PIPELINE.names if (report := read_report(folder, stage))]
-    work = sum(report.work_seconds for report in reports) / seconds
-    out.print(f"Done in {seconds:.0f} s: {len(reports)} stages ran, {work:.0%} of the time in their own work.")
-    page = root / "artifacts" / "report" / "index.html"
-    if page.exists():
-        out.print(f"Report     {page.relative_to(root)}")
-        out.print("Model      artifacts/export (stock diffusers loads it)")
-    out.print("Look       easel ui")
-    out.print('Try        easel generate "a red apple, blob style" -o apple.png')
 
 
 @app.command()

@@ -144,6 +144,17 @@ def pull(root: Path) -> None:
         repo.pull(targets=["data.dvc"])
 
 
+def pin(root: Path) -> None:
+    """Record what data/ holds in data.dvc, and keep its files in DVC's cache; unchanged files cost a look each.
+
+    Raises:
+        FreshnessError: DVC cannot act.
+    """
+    with opened(root) as repo:
+        add = cast(Callable[..., Any], repo.add)  # its decorators hide its signature
+        add(["data"])
+
+
 def lock_entries(root: Path) -> dict[str, Any]:
     """What dvc.lock records of each stage that was committed."""
     file = root / "dvc.lock"
