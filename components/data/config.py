@@ -19,18 +19,49 @@ class DecodeLimits:
 
 
 @dataclass(frozen=True)
-class FilterLimits:
-    """Which filters are asked, by name, and where each draws its line.
+class Intake:
+    """How raw rows are inspected: whether words are required, and whether faint marks that repeat are looked for.
 
-    Near duplicates differ in at most `max_hamming_bits` of 64 and `max_colour_distance` levels of mean RGB (Euclidean).
+    Parts of about `part_images` are kept once finished; inside one, batches of `batch_size` run side by side.
+    """
+
+    require_words: bool
+    with_repetition: bool
+    part_images: int
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class PinnedFile:
+    """A file that decides what is dropped, with the SHA-256 of its bytes: another content is another run."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class FilterLimits:
+    """Which filters are asked, by name, and where each draws its line; the measures are those of the catalogue.
+
+    Near duplicates differ in at most `max_hamming_bits` of 64, `max_colour_distance` levels of mean RGB (Euclidean) and
+    a factor `max_aspect_change` of aspect, and where `min_feature_cosine` is given their image features agree as much.
+    The unsafe-image network is asked only of images with at least `min_skin_frac` of skin colours.
     """
 
     enabled: tuple[str, ...]
     min_longer_side_px: int
+    max_aspect: float
     max_blank_frac: float
     min_entropy_bits: float
+    min_view_sharpness: float
+    max_lettering: float
+    max_repetition: float
+    min_skin_frac: float
+    max_unsafe: float
     max_hamming_bits: int
     max_colour_distance: float
+    max_aspect_change: float
+    min_feature_cosine: float | None
 
 
 @dataclass(frozen=True)
@@ -66,3 +97,13 @@ class FeatureExtraction:
 
     px: int
     precision: Literal["bf16", "fp32"]
+
+
+@dataclass(frozen=True)
+class ReportExamples:
+    """How much the data report pictures: examples for each reason, clusters of repeats, images of each, their side."""
+
+    per_reason: int
+    num_clusters: int
+    per_cluster: int
+    thumbnail_px: int
