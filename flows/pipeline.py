@@ -9,6 +9,7 @@ from flows.stages.caption import caption
 from flows.stages.categorize import categorize
 from flows.stages.check_selection import check_selection
 from flows.stages.check_tables import check_tables
+from flows.stages.data_report import data_report
 from flows.stages.encode import encode
 from flows.stages.evaluate import evaluate
 from flows.stages.export import export
@@ -102,6 +103,22 @@ CHECK_SELECTION = Stage(
     needs_libraries=True,
 )
 
+DATA_REPORT = Stage(
+    data_report,
+    inputs={
+        "images": IMAGES,
+        "catalogue": CATALOGUE,
+        "quarantine": INGEST.out("quarantine"),
+        "verdicts": VERDICTS,
+        "categories": CATEGORIES,
+        "captions": CAPTION.out("captions"),
+        "scores": SCORE.out("scores"),
+        "selection": SELECTION,
+    },
+    outputs={"report": "artifacts/data_report"},
+    needs_libraries=True,
+)
+
 ENCODE = Stage(
     encode,
     inputs={
@@ -175,6 +192,7 @@ PIPELINE = Pipeline(
     CHECK_TABLES,
     SAMPLE,
     CHECK_SELECTION,
+    DATA_REPORT,
     ENCODE,
     PRETRAIN_32,
     PRETRAIN_64,
