@@ -120,6 +120,22 @@ def data_build(
         out.print(f"{number:>12,}  {label}")
 
 
+@data_app.command("accept")
+def data_accept() -> None:
+    """Make the present tables the version that later ones may not drift from; commit the file that this writes.
+
+    `check_tables` and `check_selection` compare with it, within the limits of params.yaml.
+    """
+    from components.quality.measures import summaries
+    from components.quality.receipt import write_reference
+    from flows.declaration import MADE_DIR
+    from flows.pipeline import REFERENCE
+
+    root = here()
+    write_reference(root / REFERENCE.path, summaries(root / MADE_DIR / "tables"))
+    out.print(f"{REFERENCE.path} holds the present version; commit it")
+
+
 def _landed(source: str, name: str, kind: str, private: list[str], *, force: bool) -> "Landing":
     """Land with a line that counts while it goes."""
     from components.data.readers import KINDS

@@ -4,12 +4,14 @@ All by arrow, column at a time: nothing here loops over rows.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
+from components.data import records
 from components.data.arrow import pc
 
 Facts = dict[str, float]
@@ -102,6 +104,15 @@ def tables_drift(now: Summary, before: Summary) -> Facts:
         "score_shift": shift / spread if spread else relative_change(now["score_mean"], before["score_mean"]),
         "score_spread_change": relative_change(now["score_std"], spread),
     }
+
+
+def summaries(tables_dir: Path) -> dict[str, dict[str, Any]]:
+    """The summaries of the tables in `tables_dir`; of the selection only if there is one."""
+    schemas = {"categories": records.CATEGORIES, "captions": records.CAPTIONS, "scores": records.SCORES}
+    tables = {name: records.read_table(tables_dir / f"{name}.parquet", schema) for name, schema in schemas.items()}
+    selection = tables_dir / "selection.parquet"
+    chosen = records.read_table(selection, records.SELECTION) if selection.exists() else None
+    return {"tables": tables_summary(**tables)} | ({"selection": selection_summary(chosen)} if chosen is not None else {})
 
 
 def selection_summary(selection: pa.Table) -> dict[str, Any]:

@@ -18,8 +18,9 @@ th, td { text-align: left; vertical-align: top; padding: .35rem .75rem .35rem 0;
 .text-success { color: #2f6f6a; } .text-danger { color: #b4562b; } .badge { font-weight: 600; }
 .modal, .d-none, nav, .ge-walkthrough-modal { display: none; }
 </style>"""
-_REMOTE = re.compile(r"<(link|script|img|iframe|form)\b[^>]*>(?:.*?</(?:script|iframe|form)>)?", re.DOTALL)
-_STYLE = re.compile(r"<style\b.*?</style>", re.DOTALL)
+_WITH_CONTENT = re.compile(r"<(script|style|iframe|form)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
+_ALONE = re.compile(r"<(?:link|img|script|iframe|form)\b[^>]*>", re.IGNORECASE)
+_ADDRESS = re.compile(r"""\b(href|src)=(["'])(?:https?:)?//.*?\2""", re.IGNORECASE)
 
 
 def make_pages_safe(folder: Path) -> None:
@@ -31,4 +32,5 @@ def make_pages_safe(folder: Path) -> None:
 
 def safe_page(page: str) -> str:
     """One page without scripts, links to style sheets, pictures and frames, and with a policy that forbids them."""
-    return _REMOTE.sub("", _STYLE.sub("", page)).replace("<head>", _HEAD, 1)
+    bare = _ADDRESS.sub("", _ALONE.sub("", _WITH_CONTENT.sub("", page)))
+    return bare.replace("<head>", _HEAD, 1)

@@ -13,13 +13,13 @@ from components.data.errors import DataError
 from components.quality.outcome import Outcome
 
 
-def write_receipt(file: Path, outcomes: Sequence[Outcome], summary: Mapping[str, Any]) -> None:
-    """Write the verdict, every expectation with what was observed, and the `summary` that a later version may meet."""
+def write_receipt(file: Path, outcomes: Sequence[Outcome]) -> None:
+    """Write the verdict, and every expectation with what was observed."""
     suites: dict[str, list[dict[str, str]]] = {}
     for one in outcomes:
         entry = {"expectation": one.expectation, "observed": one.observed, "allowed": one.allowed}
         suites.setdefault(one.suite, []).append(entry)
-    content = {"verdict": "passed", "suites": suites, "summary": _rounded(summary)}
+    content = {"verdict": "passed", "suites": suites}
     file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -34,14 +34,9 @@ def read_reference(file: Path, part: str) -> Mapping[str, Any] | None:
     return content.get(part)
 
 
-def accept(receipts: Mapping[str, Path], file: Path) -> None:
-    """Make the summaries of these receipts (part to file) the reference; DataError if a check has not passed."""
-    summaries: dict[str, Any] = {}
-    for part, receipt in receipts.items():
-        if not receipt.is_file():
-            raise DataError(f"{receipt}: no receipt there; run `easel run --until check_{part}` first")
-        summaries[part] = json.loads(receipt.read_text(encoding="utf-8"))["summary"]
-    file.write_text(json.dumps(summaries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def write_reference(file: Path, summaries: Mapping[str, Any]) -> None:
+    """Make these summaries (part to summary) what later versions are compared with."""
+    file.write_text(json.dumps(_rounded(summaries), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _rounded(value: Any) -> Any:

@@ -43,5 +43,5 @@ def check_selection(p: Params, *, verdicts: Path, selection: Path, reference: Pa
     if p.drift and before:
         checks.append(suites.drift_check("selection_drift", measures.selection_drift(summary, before), p.drift))
     outcomes = pass_or_stop(checks, attach)
-    write_receipt(receipt, outcomes, summary)
+    write_receipt(receipt, outcomes)
     return Metrics(checked_rows=table.num_rows, passed_expectations=len(outcomes))

@@ -75,7 +75,7 @@ def check_tables(
     if p.drift and before:
         checks.append(suites.drift_check("tables_drift", measures.tables_drift(summary, before), p.drift))
     outcomes = pass_or_stop(checks, attach)
-    write_receipt(receipt, outcomes, summary)
+    write_receipt(receipt, outcomes)
     return Metrics(
         checked_tables=len(tables),
         checked_rows=sum(table.num_rows for table in tables.values()),
