@@ -188,7 +188,10 @@ def _left(deadline: float) -> float:
 
 
 def _check_address(url: str, at: str) -> None:
-    parts = urlsplit(at)
+    try:
+        parts = urlsplit(at)
+    except ValueError as error:
+        raise RefusedError(url, "bad_address", str(error)) from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise RefusedError(url, "bad_address", f"{at[:80]}: must begin with http:// or https:// and a host")
     if parts.username or parts.password:

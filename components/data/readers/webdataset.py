@@ -125,6 +125,10 @@ def _members(shard: str, stream: IO[bytes], limits: ReadLimits) -> Iterator[tupl
                     if error.refusal.status == "failed":
                         raise
                     yield "", error.refusal
+            # tarfile takes a header that is cut off or garbled for the end; the end is a block of zeros.
+            stream.seek(tar.offset)
+            if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise RefusedError(shard, "damaged_archive", f"no member and no end mark at byte {tar.offset}")
     except (tarfile.TarError, UnicodeError, ValueError, EOFError) as error:
         raise RefusedError(shard, "damaged_archive", str(error)) from None
 

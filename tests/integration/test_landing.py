@@ -1,0 +1,390 @@
+"""Landing against what it meets outside: a real S3 server, hostile archives, damaged tables, and kill -9."""
+
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from components.data.errors import DataError
+from components.data.landing import PartLimits, land, read_refusals
+from components.data.readers import READERS, open_reader, open_store
+from components.data.readers.interface import Item, Outcome, ReadLimits
+from components.data.readers.s3 import S3Store
+from components.data.records import raw_parts
+
+LIMITS = ReadLimits(max_image_bytes=200_000, max_text_bytes=1000)
+
+
+def picture(seed: int, side: int = 8) -> bytes:
+    out = io.BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 255, (side, side, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(out, "PNG")
+    return out.getvalue()
+
+
+def rows_of(pool: Path) -> list[dict[str, Any]]:
+    return [row for part in raw_parts(pool) for row in pq.read_table(part).to_pylist()]
+
+
+def landed(pool: Path) -> dict[str, bytes]:
+    rows = [(row["source_id"], bytes(row["image"])) for row in rows_of(pool)]
+    assert len(rows) == len(dict(rows))
+    return dict(rows)
+
+
+def reasons(pool: Path) -> dict[str, str]:
+    return {row["name"]: row["reason"] for row in read_refusals(pool).to_pylist()}
+
+
+def files(pool: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(pool)): file.read_bytes() for file in sorted(pool.rglob("*")) if file.is_file()}
+
+
+def member(tar: tarfile.TarFile, name: str, data: bytes = b"", **fields: Any) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    for key, value in fields.items():
+        setattr(info, key, value)
+    tar.addfile(info, io.BytesIO(data))
+
+
+def zipped(name: str, data: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(name, data)
+    return out.getvalue()
+
+
+# ---- folders and archives
+
+
+def test_a_folder_that_nobody_prepared_lands_what_is_an_image_and_names_the_rest(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    (place / "holiday" / "sea").mkdir(parents=True)
+    for name in ("a.jpg", "holiday/b.JPG", "holiday/sea/c d.jpeg", "holiday/a.png"):
+        (place / name).write_bytes(picture(len(name)))
+    (place / "a.txt").write_text("a red <b>apple</b>", encoding="utf-8")
+    (place / "holiday/b.JPG.json").write_text('{"caption": "苹果", "tags": ["x", "苹"], "license": "CC0"}')
+    for name, data in {
+        "holiday/latin.jpg": picture(1),
+        "holiday/latin.txt": "caf\u00e9".encode("latin-1"),
+        "holiday/odd.jpg": picture(2),
+        "holiday/odd.json": b"[1, 2",
+        "holiday/deep.jpg": picture(3),
+        "holiday/deep.json": b"[" * 900,
+        "holiday/lone.jpg": picture(4),
+        "holiday/lone.json": b'{"title": "\\ud800"}',
+        "holiday/long.jpg": picture(5),
+        "holiday/long.txt": b"x" * 2000,
+        "empty.png": b"",
+        "large.png": bytes(300_000),
+        "all.zip": zipped("a.jpg", picture(1)),
+        "hidden.jpg": zipped("a.jpg", picture(1)),
+        "notes.docx": b"x",
+        ".DS_Store": b"x",
+        "left over.txt": b"x",
+    }.items():
+        (place / name).write_bytes(data)
+    (place / "link.jpg").symlink_to("/etc/passwd")
+    (place / "out").symlink_to("/etc")
+    os.mkfifo(place / "pipe.jpg")
+    (place / os.fsdecode(b"caf\xe9.jpg")).write_bytes(picture(6))
+
+    land(READERS["folder"](open_store(str(place)), LIMITS, ()), tmp_path / "pool", origin="x")
+    rows = {row["source_id"]: row for row in rows_of(tmp_path / "pool")}
+    assert sorted(rows) == ["a.jpg", "holiday/a.png", "holiday/b.JPG", "holiday/sea/c d.jpeg"]
+    assert rows["a.jpg"]["title_en"] == "a red <b>apple</b>"
+    assert rows["holiday/a.png"]["title_en"] is None
+    assert (rows["holiday/b.JPG"]["title_zh"], rows["holiday/b.JPG"]["tags_zh"]) == ("苹果", ["苹"])
+    assert [row["folder"] for row in rows.values()] == [None, "holiday", "holiday", "holiday/sea"]
+    assert {row["category"] for row in rows.values()} == {None}
+    assert reasons(tmp_path / "pool") == {
+        "holiday/latin.txt": "words_not_utf8",
+        "holiday/odd.json": "words_not_json",
+        "holiday/deep.json": "words_not_json",
+        "holiday/lone.jpg": "words_not_utf8",
+        "holiday/long.txt": "too_large",
+        "empty.png": "empty",
+        "large.png": "too_large",
+        "all.zip": "archive_inside",
+        "hidden.jpg": "archive_inside",
+        "notes.docx": "unknown_ending",
+        "link.jpg": "link",
+        "out": "link",
+        "pipe.jpg": "not_a_file",
+        "caf\\udce9.jpg": "unsafe_name",
+    }
+
+
+def test_a_hostile_tar_gives_its_sound_samples_and_a_reason_for_each_other(tmp_path: Path) -> None:
+    (tmp_path / "place").mkdir()
+    with tarfile.open(tmp_path / "place" / "0.tar", "w") as tar:
+        member(tar, "a.png", picture(0))
+        member(tar, "a.txt", b"first")
+        member(tar, "../../etc/cron.d/evil.png", picture(1))
+        member(tar, "/etc/evil.png", picture(1))
+        member(tar, "soft.png", type=tarfile.SYMTYPE, linkname="/etc/passwd")
+        member(tar, "hard.png", type=tarfile.LNKTYPE, linkname="a.png")
+        member(tar, "device.png", type=tarfile.CHRTYPE)
+        member(tar, "pipe.png", type=tarfile.FIFOTYPE)
+        member(tar, "inner.zip", zipped("a.png", picture(1)))
+        member(tar, "disguised.png", zipped("a.png", picture(1)))
+        member(tar, "large.png", bytes(300_000))
+        member(tar, "sub/b.png", picture(2))
+        member(tar, "sub/b.cls", b"7")
+        member(tar, "words only.txt", b"nothing to see")
+        member(tar, "a.png", picture(3))
+        member(tar, "c.png", picture(4))
+        member(tar, "c.png", picture(5))
+    whole = (tmp_path / "place" / "0.tar").read_bytes()
+    (tmp_path / "place" / "1.tar").write_bytes(whole[:1200])
+    (tmp_path / "place" / "2.tar").write_bytes(b"no tar at all" * 100)
+    (tmp_path / "place" / "3.tar.gz").write_bytes(b"\x1f\x8b")
+    land(READERS["webdataset"](open_store(str(tmp_path / "place")), LIMITS, ()), tmp_path / "pool", origin="x")
+    assert landed(tmp_path / "pool") == {
+        f"0.tar/{name}.png": picture(k) for name, k in (("a", 0), ("sub/b", 2), ("c", 4))
+    }
+    assert reasons(tmp_path / "pool") == {
+        "0.tar/../../etc/cron.d/evil.png": "unsafe_name",
+        "0.tar//etc/evil.png": "unsafe_name",
+        "0.tar/soft.png": "link",
+        "0.tar/hard.png": "link",
+        "0.tar/device.png": "not_a_file",
+        "0.tar/pipe.png": "not_a_file",
+        "0.tar/inner.zip": "archive_inside",
+        "0.tar/disguised.png": "archive_inside",
+        "0.tar/large.png": "too_large",
+        "0.tar/words only": "no_image",
+        "0.tar/a.png": "listed_twice",
+        "0.tar/c.png": "listed_twice",
+        "1.tar": "damaged_archive",
+        "2.tar": "damaged_archive",
+        "3.tar.gz": "compressed_archive",
+    }
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["place", "pool"], "nothing was extracted"
+
+
+def test_a_tar_header_of_absurd_length_is_not_put_into_memory(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("x")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 1 << 34
+    place = tmp_path / "0.tar"
+    place.write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(2048))
+    with pytest.raises(DataError, match=r"damaged_archive 1; first: 0\.tar: a header of"):
+        land(open_reader(str(place)), tmp_path / "pool", origin="x")
+
+
+# ---- Parquet
+
+
+def test_a_corrupt_row_group_costs_its_rows_and_a_wrong_schema_its_file(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    rows = [{"image": picture(k, 40), "caption": f"number {k}"} for k in range(12)]
+    rows[1]["image"], rows[2]["image"] = None, bytes(300_000)
+    pq.write_table(pa.Table.from_pylist(rows), place / "a.parquet", row_group_size=4, compression="snappy")
+    metadata = pq.ParquetFile(place / "a.parquet").metadata
+    data = bytearray((place / "a.parquet").read_bytes())
+    start = metadata.row_group(1).column(0).data_page_offset
+    data[start : start + 60] = b"\xff" * 60
+    (place / "a.parquet").write_bytes(data)
+    pq.write_table(pa.table({"name": ["x"], "image": [1]}), place / "b.parquet")
+    (place / "c.parquet").write_bytes(b"PAR1 not really PAR1")
+    words = pa.array([b"caf\xe9"], pa.binary())
+    odd = pa.table({"image": [picture(99)], "caption": pa.Array.from_buffers(pa.string(), 1, words.buffers())})
+    pq.write_table(odd, place / "d.parquet")
+    land(READERS["parquet"](open_store(str(place)), LIMITS, ()), tmp_path / "pool", origin="x")
+    kept = (0, 3, 8, 9, 10, 11)
+    assert landed(tmp_path / "pool") == {f"a.parquet#{k}": picture(k, 40) for k in kept}
+    assert reasons(tmp_path / "pool") == {
+        "a.parquet#1": "empty",
+        "a.parquet#2": "too_large",
+        "a.parquet, row group 1": "corrupt_row_group",
+        "b.parquet": "wrong_schema",
+        "c.parquet": "not_parquet",
+        "d.parquet#0": "words_not_utf8",
+    }
+
+
+# ---- a bucket
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A server process that speaks S3, and a client that fills it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = (tmp_path_factory.mktemp("s3") / "log").open("wb")
+    command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
+    with pytest.MonkeyPatch.context() as patch, log:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        for name, value in {"ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x", "DEFAULT_REGION": "us-east-1"}.items():
+            patch.setenv(f"AWS_{name}", value)
+        server = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            for _ in range(300):
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.1)
+            client = boto3.client("s3")
+            client.create_bucket(Bucket="pool")
+            yield client
+        finally:
+            server.terminate()
+            server.wait(10)
+
+
+def put(client: Any, key: str, data: bytes) -> None:
+    client.put_object(Bucket="pool", Key=key, Body=data)
+
+
+def test_a_bucket_lands_page_by_page_and_only_what_is_new(bucket: Any, tmp_path: Path) -> None:
+    for number in range(12):
+        put(bucket, f"many/{number % 3}/{number:02d}.png", picture(number))
+        put(bucket, f"many/{number % 3}/{number:02d}.txt", f"number {number}".encode())
+    put(bucket, "many2/other.png", picture(99))
+    put(bucket, "many/.hidden.png", picture(99))
+    store = S3Store("s3://pool/many", page_size=5)
+    assert len(list(store.listing())) == 24
+    land(READERS["folder"](store, LIMITS, ()), tmp_path / "p", origin="x")
+    assert landed(tmp_path / "p") == {f"{k % 3}/{k:02d}.png": picture(k) for k in range(12)}
+    assert {row["title_en"] for row in rows_of(tmp_path / "p")} == {f"number {k}" for k in range(12)}
+    put(bucket, "many/new.png", picture(50))
+    before = files(tmp_path / "p")
+    again = land(open_reader("s3://pool/many/", "folder"), tmp_path / "p", origin="x")
+    assert (again.num_landed, again.num_known) == (1, 12)
+    assert before.items() <= files(tmp_path / "p").items()
+
+
+@pytest.mark.parametrize("kind", ["webdataset", "parquet"])
+def test_a_shard_in_a_bucket_is_read_in_ranges(
+    bucket: Any, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = tmp_path / ("a.tar" if kind == "webdataset" else "a.parquet")
+    pictures = [picture(k, 100) for k in range(20)]
+    if kind == "webdataset":
+        with tarfile.open(local, "w") as tar:
+            for number, data in enumerate(pictures):
+                member(tar, f"{number:02d}.png", data)
+    else:
+        pq.write_table(pa.table({"image": pictures}), local, row_group_size=4, compression="none")
+    put(bucket, f"{kind}/{local.name}", local.read_bytes())
+    monkeypatch.setattr("components.data.readers.s3._RANGE_BYTES", 1 << 15)
+    spans: list[int] = []
+    fetch = S3Store._range
+    monkeypatch.setattr(S3Store, "_range", lambda *a: (spans.append(a[3] - a[2]), fetch(*a))[1])
+    land(open_reader(f"s3://pool/{kind}"), tmp_path / "from s3", origin="x")
+    land(open_reader(str(local)), tmp_path / "from disk", origin="x")
+    assert list(landed(tmp_path / "from s3").values()) == list(landed(tmp_path / "from disk").values()) == pictures
+    assert len(spans) > 10
+    assert max(spans) < local.stat().st_size / 4
+
+
+def test_an_object_that_changes_or_vanishes_midway_is_refused_and_asked_again(bucket: Any, tmp_path: Path) -> None:
+    for number in range(3):
+        put(bucket, f"moving/{number}.png", picture(number))
+
+    class Moving:
+        """The reader, with something happening between the listing and the reading."""
+
+        num_at_once = 1
+
+        def __init__(self, happens: Callable[[], None]) -> None:
+            self.reader, self.happens = open_reader("s3://pool/moving", "folder"), happens
+
+        def listing(self) -> Iterator[Item]:
+            yield from list(self.reader.listing())
+
+        def rows(self, item: Item) -> Iterator[Outcome]:
+            self.happens()
+            return self.reader.rows(item)
+
+    def changes() -> None:
+        put(bucket, "moving/1.png", picture(11))
+        bucket.delete_object(Bucket="pool", Key="moving/2.png")
+
+    land(Moving(changes), tmp_path / "p", origin="x")
+    assert landed(tmp_path / "p") == {"0.png": picture(0)}
+    assert reasons(tmp_path / "p") == {"1.png": "changed_midway", "2.png": "vanished"}
+    land(open_reader("s3://pool/moving", "folder"), tmp_path / "p", origin="x")
+    assert landed(tmp_path / "p") == {"0.png": picture(0), "1.png": picture(11)}
+
+
+def test_a_large_object_that_changes_between_two_ranges_is_never_put_together(
+    bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.data.readers.s3._RANGE_BYTES", 1 << 12)
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for number in range(9):
+            member(tar, f"{number}.png", picture(number, 30))
+    put(bucket, "large/a.tar", out.getvalue())
+    reader = open_reader("s3://pool/large")
+    (item,) = reader.listing()
+    rows = reader.rows(item)
+    first = next(rows)
+    put(bucket, "large/a.tar", out.getvalue()[::-1])
+    with pytest.raises(Exception, match="changed_midway"):
+        list(rows)
+    assert first.image == picture(0, 30)
+
+
+def test_a_bucket_that_is_not_there_is_one_line(bucket: Any, tmp_path: Path) -> None:
+    for place, wanted in (
+        ("s3://absent/x", "s3://absent/x: cannot be listed .*check name, credentials and endpoint"),
+        ("s3:///x", "names no bucket"),
+        ("s3://pool/nothing-here", "holds no known files"),
+    ):
+        with pytest.raises(DataError, match=wanted) as error:
+            land(open_reader(place), tmp_path / "p", origin=place)
+        assert "\n" not in str(error.value)
+
+
+# ---- kill -9
+
+LANDER = """
+import sys, time
+from pathlib import Path
+from components.data.landing import PartLimits, land
+from components.data.readers import open_reader
+land(open_reader(sys.argv[1], "folder"), Path(sys.argv[2]), origin="x", limits=PartLimits(max_rows=8),
+     progress=lambda landing: (print(landing.num_landed, flush=True), time.sleep(0.01)))
+"""
+
+
+@pytest.mark.parametrize("killed_after", [1, 20, 37])
+def test_a_killed_landing_loses_nothing_and_ends_as_if_it_had_not_been(killed_after: int, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    for number in range(60):
+        (place / f"{number:02d}.png").write_bytes(picture(number))
+    limits = PartLimits(max_rows=8)
+    land(open_reader(str(place)), tmp_path / "whole" / "pool", origin="x", limits=limits)
+    command = [sys.executable, "-c", LANDER, str(place), str(tmp_path / "pool")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+    assert process.stdout is not None
+    while int(process.stdout.readline()) < killed_after:
+        pass
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    committed = files(tmp_path / "pool")
+    assert len([name for name in committed if name.startswith("part-")]) == killed_after // 8
+    done = land(open_reader(str(place)), tmp_path / "pool", origin="x", limits=limits)
+    assert files(tmp_path / "pool") == files(tmp_path / "whole" / "pool")
+    assert done.num_landed == 60 - 8 * (killed_after // 8)
