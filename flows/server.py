@@ -131,7 +131,8 @@ def start_mlflow(root: Path, port: int | None = None) -> Server:
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", settings.tracking_uri(root)]
     command += ["--default-artifact-root", settings.tracking_artifacts(root).as_uri()]
-    return start("MLflow", command, port, "/health", home, settings.QUIET)
+    environment = {**settings.QUIET, "MLFLOW_ENABLE_AI_GATEWAY": "false"}  # pages that have nothing to do with Easel
+    return start("MLflow", command, port, "/health", home, environment)
 
 
 def standing_file(root: Path) -> Path:

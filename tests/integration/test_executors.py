@@ -119,7 +119,7 @@ def test_a_missing_dvc_object_is_named(workspace):
 
 
 def test_an_unwritable_artifacts_folder_is_one_line(workspace):
-    # A file in the folder's place: root may write into read-only folders, so permissions cannot be tested as root.
+    # A file in the folder's place: works for root too, and where nothing may be mounted (see test_real_disks.py).
     (workspace.root / "artifacts").write_text("in the way")
     done = workspace.easel("run", "--executor", "local", check=False)
     assert done.returncode == 1
