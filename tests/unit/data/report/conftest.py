@@ -34,6 +34,10 @@ def table(schema: pa.Schema, rows: list[dict[str, object]]) -> pa.Table:
     )
 
 
+def replaced(rows: pa.Table, column: str, values: list[str]) -> pa.Table:
+    return rows.set_column(rows.column_names.index(column), column, pa.array(values, pa.string()))
+
+
 def planted() -> Tables:
     """20 catalogued of 23: 0-2 are dropped by filters, 3 has no words, 4-9 are not selected, 10 is never drawn.
 

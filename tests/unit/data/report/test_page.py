@@ -17,7 +17,7 @@ from components.data.report.summary import summarise
 from components.data.report.tables import Tables
 from components.data.report.thumbnails import read_bytes
 
-from .conftest import HOSTILE, LIMITS, SHOW, picture, sample_id
+from .conftest import HOSTILE, LIMITS, SHOW, picture, replaced, sample_id
 
 
 class Collector(html.parser.HTMLParser):
@@ -109,7 +109,7 @@ def test_the_size_map_keeps_every_image_in_at_most_twenty_steps(cells: list[list
 def test_bytes_are_read_by_shard_and_a_missing_one_is_named(tables: Tables, images: Path) -> None:
     ids = [sample_id(3), sample_id(4)]
     assert read_bytes(images, tables.catalogue, ids) == {ids[0]: picture(3), ids[1]: picture(4)}
-    stranger = tables.catalogue.slice(0, 1).set_column(0, "sample_id", [["f" * 64]])
+    stranger = replaced(tables.catalogue.slice(0, 1), "sample_id", ["f" * 64])
     with pytest.raises(DataError, match=r"has no sample f{64}"):
         read_bytes(images, stranger, ["f" * 64])
 

@@ -12,7 +12,7 @@ from components.data.errors import DataError
 from components.data.report.summary import parse_summary, summarise, write_summary
 from components.data.report.tables import Tables, fates
 
-from .conftest import HOSTILE, NUM, sample_id
+from .conftest import HOSTILE, NUM, replaced, sample_id
 
 
 def test_every_gate_counts_what_was_planted(tables: Tables) -> None:
@@ -101,7 +101,7 @@ def test_what_is_written_is_read_again_and_anything_else_is_refused_in_one_line(
 def test_tables_of_different_runs_are_refused(tables: Tables) -> None:
     dropped = tables.verdicts.column("sample_id")[0].as_py()
     assert dropped == sample_id(0)
-    row = tables.selection.slice(0, 1).set_column(0, "sample_id", pa.array([dropped]))
+    row = replaced(tables.selection.slice(0, 1), "sample_id", [dropped])
     with pytest.raises(DataError, match=f"selection: 1 rows are of images that .*{dropped}"):
         fates(replace(tables, selection=pa.concat_tables([tables.selection, row])))
 
