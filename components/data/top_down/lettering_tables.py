@@ -14,6 +14,7 @@ from components.data.captions import with_article
 from components.data.records import CAPTIONS, CATALOGUE, IMAGES, RENDERED
 from components.data.top_down.fonts import Font
 from components.data.top_down.lettering import Specification
+from components.data.top_down.vocabulary import COLOURS_ZH
 
 MAKER = "render_text"
 LAYOUTS_ZH = {
@@ -24,19 +25,6 @@ LAYOUTS_ZH = {
     "badge": "徽章",
     "notice": "告示",
     "bilingual sign": "双语标牌",
-}
-COLOURS_ZH = {
-    "red": "红色",
-    "orange": "橙色",
-    "yellow": "黄色",
-    "green": "绿色",
-    "blue": "蓝色",
-    "purple": "紫色",
-    "pink": "粉色",
-    "brown": "棕色",
-    "black": "黑色",
-    "white": "白色",
-    "grey": "灰色",
 }
 
 
