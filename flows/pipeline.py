@@ -56,8 +56,9 @@ CATEGORIES, FEATURES = CATEGORIZE.out("categories"), CATEGORIZE.out("features")
 
 CAPTION = Stage(
     caption,
-    inputs={"catalogue": CATALOGUE, "verdicts": VERDICTS, "categories": CATEGORIES},
-    outputs={"captions": "artifacts/tables/captions.parquet"},
+    inputs={"images": IMAGES, "catalogue": CATALOGUE, "verdicts": VERDICTS, "categories": CATEGORIES},
+    outputs={"captions": "artifacts/tables/captions.parquet", "ocr": "artifacts/tables/ocr.parquet"},
+    needs_libraries=True,
 )
 
 SCORE = Stage(
@@ -92,7 +93,10 @@ SAMPLE = Stage(
         "captions": CAPTION.out("captions"),
         "scores": SCORE.out("scores"),
     },
-    outputs={"selection": "artifacts/tables/selection.parquet"},
+    outputs={
+        "selection": "artifacts/tables/selection.parquet",
+        "balance": "artifacts/tables/balance.parquet",
+    },
 )
 SELECTION = SAMPLE.out("selection")
 

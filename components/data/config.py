@@ -40,11 +40,23 @@ class PinnedFile:
 
 
 @dataclass(frozen=True)
+class Likeness:
+    """When two images are one picture: how far their hashes, colours, aspects and image features may differ.
+
+    At most `max_hamming_bits` of 64, `max_colour_distance` levels of mean RGB (Euclidean), a factor `max_aspect_change`;
+    where `min_feature_cosine` is given, the features of pairs that pass must agree at least so much.
+    """
+
+    max_hamming_bits: int
+    max_colour_distance: float
+    max_aspect_change: float
+    min_feature_cosine: float | None
+
+
+@dataclass(frozen=True)
 class FilterLimits:
     """Which filters are asked, by name, and where each draws its line; the measures are those of the catalogue.
 
-    Near duplicates differ in at most `max_hamming_bits` of 64, `max_colour_distance` levels of mean RGB (Euclidean) and
-    a factor `max_aspect_change` of aspect, and where `min_feature_cosine` is given their image features agree as much.
     The unsafe-image network is asked only of images with at least `min_skin_frac` of skin colours.
     """
 
@@ -58,21 +70,20 @@ class FilterLimits:
     max_repetition: float
     min_skin_frac: float
     max_unsafe: float
-    max_hamming_bits: int
-    max_colour_distance: float
-    max_aspect_change: float
-    min_feature_cosine: float | None
+    near: Likeness
 
 
 @dataclass(frozen=True)
 class SplitShares:
     """Shares of concepts in [0, 1): `heldout_concept_frac` in no style, the next `heldout_cell_frac` not in one style.
 
-    Styles that are variants of one drawing are listed in `style_families` and held out together.
+    Styles that are variants of one drawing are listed in `style_families` and held out together. Of the samples without
+    a concept, `heldout_image_frac` are held out one by one.
     """
 
     heldout_concept_frac: float
     heldout_cell_frac: float
+    heldout_image_frac: float
     style_families: tuple[tuple[str, ...], ...]
 
 
@@ -81,6 +92,7 @@ class TwoLevelSampling:
     """p(c) in proportion to n_c^a exp(b mean_aes_c), p(i|c) to exp(aes_i / T), with aes standardised over the corpus.
 
     `shrinkage_images`: a category's mean aes counts as if it had this many images of the global mean besides.
+    `min_category_frac`: the least share of a category, as far as `max_repeats` of its images reach it.
     `max_repeats`: how often one image may be expected per epoch. `temperature` may be infinite (`.inf` in YAML).
     """
 
@@ -88,6 +100,7 @@ class TwoLevelSampling:
     quality_weight: float
     temperature: float
     shrinkage_images: float
+    min_category_frac: float
     max_repeats: float
 
 
@@ -107,3 +120,47 @@ class ReportExamples:
     num_clusters: int
     per_cluster: int
     thumbnail_px: int
+
+
+@dataclass(frozen=True)
+class TextReading:
+    """Which images are read for text, and what is believed: shares in [0, 1]; `max_images` null sets no bound.
+
+    The reader sees an image with its shorter side at least `min_side_px`, a multiple of 32.
+    """
+
+    enabled: bool
+    max_images: int | None
+    min_text_likeness: float
+    min_confidence: float
+    min_side_px: int
+
+
+@dataclass(frozen=True)
+class VisionEndpoint:
+    """An OpenAI-compatible endpoint (`url` ends in /v1) and how much is asked of it.
+
+    A request may take `timeout_s`, and is tried `max_attempts` times with pauses that double from `backoff_s`.
+    `usd_per_million_tokens`: prices of prompt and completion. Above `max_failed_frac` of the images the stage stops.
+    """
+
+    url: str
+    model: str
+    max_px: int
+    max_tokens: int
+    timeout_s: float
+    max_attempts: int
+    backoff_s: float
+    requests_per_s: float
+    concurrency: int
+    max_failed_frac: float
+    usd_per_million_tokens: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class LocalVisionModel:
+    """A vision language model by its name or folder, and what it may write."""
+
+    model: str
+    max_new_tokens: int
+    batch_size: int

@@ -6,7 +6,8 @@ are equal files on one version of the writer.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,23 @@ TEXT_COLUMNS = tuple(field.name for field in RAW if field.name != "image")
 CAPTION_COLUMNS = ("title_en", "title_zh", "tags_en", "tags_zh", "description_en")
 
 IMAGES = pa.schema([("sample_id", pa.string()), ("bytes", pa.binary())])
+MEASURES = pa.schema(
+    [
+        ("phash", pa.uint64()),
+        ("mean_red", pa.float32()),
+        ("mean_green", pa.float32()),
+        ("mean_blue", pa.float32()),
+        ("sharpness", pa.float32()),
+        ("entropy", pa.float32()),
+        ("colourfulness", pa.float32()),
+        ("blank_frac", pa.float32()),
+        ("border_frac", pa.float32()),
+        ("skin_frac", pa.float32()),
+        ("view_sharpness", pa.float32()),
+        ("lettering", pa.float32()),
+        ("repetition", pa.float32()),
+    ]
+)
 FACTS = pa.schema(
     [
         ("sample_id", pa.string()),
@@ -53,6 +71,7 @@ FACTS = pa.schema(
         ("mode", pa.string()),
         ("pixel_sha256", pa.string()),
         ("num_bytes", pa.int64()),
+        *MEASURES,
     ]
 )
 PLACE = pa.schema([("shard", pa.int32()), ("row", pa.int32())])
@@ -72,10 +91,14 @@ VERDICTS = pa.schema(
         ("sample_id", pa.string()),
         ("kept", pa.bool_()),
         ("reason", pa.string()),
+        ("rule_version", pa.int32()),
+        ("measure", pa.float32()),
         ("duplicate_of", pa.string()),
+        ("cluster", pa.string()),
         ("phash", pa.uint64()),
         ("blank_frac", pa.float32()),
         ("grey_entropy", pa.float32()),
+        ("unsafe", pa.float32()),
     ]
 )
 CATEGORIES = pa.schema(
@@ -88,9 +111,29 @@ CATEGORIES = pa.schema(
         ("is_probe_heldout", pa.bool_()),
     ]
 )
-CAPTIONS = pa.schema(
-    [("sample_id", pa.string()), ("kind", pa.string()), ("language", pa.string()), ("text", pa.string())]
+CATEGORY_REPORT = pa.schema(
+    [
+        ("category", pa.string()),
+        ("labelled_images", pa.int64()),
+        ("heldout_images", pa.int64()),
+        ("heldout_right", pa.int64()),
+        ("heldout_recall", pa.float32()),
+        ("heldout_precision", pa.float32()),
+        ("assigned_images", pa.int64()),
+        ("mean_probability", pa.float32()),
+    ]
 )
+CATEGORY_CONFUSION = pa.schema([("category", pa.string()), ("seen_as", pa.string()), ("images", pa.int64())])
+CAPTIONS = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("kind", pa.string()),
+        ("language", pa.string()),
+        ("text", pa.string()),
+        ("maker", pa.string()),
+    ]
+)
+OCR = pa.schema([("sample_id", pa.string()), ("ocr_text", pa.string()), ("confidence", pa.float32())])
 SCORES = pa.schema(
     [
         ("sample_id", pa.string()),
@@ -154,6 +197,24 @@ SFT_GAPS = pa.schema(
         ("why", pa.string()),
     ]
 )
+BALANCE = pa.schema(
+    [
+        ("category", pa.string()),
+        ("images", pa.int64()),
+        ("natural_frac", pa.float64()),
+        ("sampled_frac", pa.float64()),
+        ("expected_images", pa.float64()),
+        ("mean_aesthetic", pa.float64()),
+    ]
+)
+
+
+@contextmanager
+def open_table(file: Path, schema: pa.Schema) -> Generator[Callable[[pa.Table], None]]:
+    """A function that appends rows to a table too large for memory, written with the options of `write_table`."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with pq.ParquetWriter(file, schema, compression="zstd", compression_level=3) as writer:
+        yield lambda table: writer.write_table(table, row_group_size=_ROW_GROUP_ROWS)
 
 
 def write_table(table: pa.Table, file: Path, metadata: Mapping[str, str] | None = None) -> None:

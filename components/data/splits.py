@@ -1,20 +1,23 @@
-"""Which samples are never trained on: whole concepts, and cells (one style of a concept that other styles show).
+"""Which samples are never trained on: whole concepts, cells (one style of a concept that others show), single images.
 
 Decided by a hash of the concept, so every style of a concept and every repeat goes the same way, and a larger data set
 does not move what was held out. The concepts with the smallest hashes are held out entirely, the next give one cell
-each. So a classifier that leaves out all concepts below both shares has seen none of the held-out images.
+each. A sample without a concept is held out, or not, by a hash of its own id. So a classifier that leaves out all below
+the larger of the two shares has seen none of the held-out images.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+from jaxtyping import Int8, Int64
 
 from components.data.config import SplitShares
 from components.data.records import unit_hash
 
-Split = Literal["train", "heldout_cell", "heldout_concept"]
+SPLITS = ("train", "heldout_cell", "heldout_concept", "heldout_image")
+TRAIN, CELL, CONCEPT, IMAGE = range(len(SPLITS))
 _MIN_OTHER_FAMILIES = 2
+_NONE, _ALL = -1, -2
 
 
 def concept_hash(concept: str) -> float:
@@ -22,48 +25,71 @@ def concept_hash(concept: str) -> float:
     return unit_hash(concept, "heldout-concept")
 
 
-def split_samples(styles: Sequence[str], concepts: Sequence[str], shares: SplitShares) -> np.ndarray:
-    """The split of every sample; samples without a concept ("") are for training.
+class Splitter:
+    """The split of samples in any number of batches, once it is known which styles show which concept.
 
-    A cell is held out only if the concept is there in at least two more style families. ValueError if the shares do not
-    leave room for training.
+    `shown` gives (style number, concept number) of every sample, batch by batch. ValueError if the shares do not leave
+    room for training.
     """
-    concept_frac, both_frac = shares.heldout_concept_frac, shares.heldout_concept_frac + shares.heldout_cell_frac
-    if not 0 <= concept_frac <= both_frac < 1:
-        raise ValueError(f"held-out shares are {shares}; allowed: 0 or more, together below 1")
-    family_of = _families(shares, styles)
-    there: dict[str, set[str]] = {}
-    for style, concept in zip(styles, concepts, strict=True):
-        there.setdefault(concept, set()).add(family_of[style])
-    hidden = {
-        concept: _hidden_family(concept, families, concept_frac, both_frac) for concept, families in there.items()
-    }
-    return np.array(
-        [_split(family_of[style], hidden[concept]) for style, concept in zip(styles, concepts, strict=True)],
-        dtype=object,
-    )
+
+    def __init__(
+        self,
+        styles: Sequence[str],
+        concepts: Sequence[str],
+        shares: SplitShares,
+        shown: Callable[[], Iterable[tuple[Int64[np.ndarray, " m"], Int64[np.ndarray, " m"]]]],
+    ) -> None:
+        _check(shares)
+        self._image_frac = shares.heldout_image_frac
+        names, self._family = _families(styles, shares)
+        pairs = np.empty(0, np.int64)
+        for style, concept in shown():
+            pairs = np.union1d(pairs, concept * len(names) + self._family[style])
+        self._hidden = np.full(len(concepts), _NONE)
+        self._has_concept = np.array([concept != "" for concept in concepts], bool)
+        of_concept, family = np.divmod(pairs, max(len(names), 1))
+        bounds = np.searchsorted(of_concept, np.arange(len(concepts) + 1))
+        for number, concept in enumerate(concepts):
+            mine = family[bounds[number] : bounds[number + 1]]
+            self._hidden[number] = _hidden_family(concept, mine, names, shares)
+
+    def split(
+        self, style: Int64[np.ndarray, " m"], concept: Int64[np.ndarray, " m"], sample_ids: Sequence[str]
+    ) -> Int8[np.ndarray, " m"]:
+        """The number in `SPLITS` of each sample."""
+        hidden = self._hidden[concept]
+        split = np.where(hidden == self._family[style], CELL, np.where(hidden == _ALL, CONCEPT, TRAIN))
+        alone = np.flatnonzero(~self._has_concept[concept])
+        if self._image_frac and len(alone):
+            places = np.fromiter((concept_hash(sample_ids[row]) for row in alone.tolist()), np.float64, len(alone))
+            split[alone[places < self._image_frac]] = IMAGE
+        return split.astype(np.int8)
 
 
-def _hidden_family(concept: str, families: set[str], concept_frac: float, both_frac: float) -> str | None:
-    """The style family not trained on: None for none of them, "" for all of them."""
+def _hidden_family(concept: str, families: Int64[np.ndarray, " f"], names: Sequence[str], shares: SplitShares) -> int:
+    """The number of the style family not trained on, or `_NONE`, or `_ALL`; `families` are those that show it.
+
+    A cell is held out only if the concept is there in at least two more style families.
+    """
     place = concept_hash(concept)
-    if not concept or place >= both_frac:
-        return None
-    if place < concept_frac:
-        return ""
+    if not concept or place >= shares.heldout_concept_frac + shares.heldout_cell_frac:
+        return _NONE
+    if place < shares.heldout_concept_frac:
+        return _ALL
     if len(families) <= _MIN_OTHER_FAMILIES:
-        return None
-    return min(families, key=lambda family: unit_hash(f"{concept}\n{family}", "heldout-cell"))
+        return _NONE
+    return min(families.tolist(), key=lambda family: unit_hash(f"{concept}\n{names[family]}", "heldout-cell"))
 
 
-def _split(family: str, hidden: str | None) -> Split:
-    if hidden is None:
-        return "train"
-    if hidden == "":
-        return "heldout_concept"
-    return "heldout_cell" if family == hidden else "train"
-
-
-def _families(shares: SplitShares, styles: Sequence[str]) -> Mapping[str, str]:
+def _families(styles: Sequence[str], shares: SplitShares) -> tuple[list[str], Int64[np.ndarray, " s"]]:
+    """The families' names, and the number of each style's family."""
     named = {style: family[0] for family in shares.style_families for style in family}
-    return {style: named.get(style, style) for style in styles}
+    of_style = [named.get(style, style) for style in styles]
+    names = sorted(set(of_style))
+    return names, np.array([names.index(family) for family in of_style], np.int64)
+
+
+def _check(shares: SplitShares) -> None:
+    concept_frac, both_frac = shares.heldout_concept_frac, shares.heldout_concept_frac + shares.heldout_cell_frac
+    if not (0 <= concept_frac <= both_frac < 1 and 0 <= shares.heldout_image_frac < 1):
+        raise ValueError(f"held-out shares are {shares}; allowed: 0 or more, together below 1")

@@ -112,7 +112,6 @@ def params() -> dict[str, dict]:
     given = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     given["ingest"]["max_quarantine_frac"] = 0.1
     given["sample"]["styles"] = [*STYLES, "clip art"]
-    given["sample"]["min_category_probability"] = 0.0
     given["sample"]["split"].update(heldout_concept_frac=0.12, heldout_cell_frac=0.2)
     given["categorize"]["heldout_concept_frac"] = given["score"]["heldout_concept_frac"] = 0.35
     given["score"]["num_reference_images"] = 48
@@ -129,7 +128,17 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     raw = write_raw(home / "raw" / "images", [*(emoji_rows(style) for style in range(len(STYLES))), clip_art_rows()])
     at = {
         name: home / f"{name}.parquet"
-        for name in ("catalogue", "quarantine", "verdicts", "categories", "captions", "scores", "selection")
+        for name in (
+            "catalogue",
+            "quarantine",
+            "verdicts",
+            "categories",
+            "captions",
+            "ocr",
+            "scores",
+            "selection",
+            "balance",
+        )
     }
     at |= {name: home / name for name in ("images", "features", "classifier")}
     at["autoencoder"] = ROOT / "data" / "autoencoder"
@@ -149,7 +158,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
             "categorize",
             *("images", "catalogue", "verdicts", "autoencoder", "categories", "features", "classifier"),
         ),
-        "caption": run(caption, "caption", "catalogue", "verdicts", "categories", "captions"),
+        "caption": run(caption, "caption", "images", "catalogue", "verdicts", "categories", "captions", "ocr"),
         "score": run(score, "score", "images", "catalogue", "verdicts", "features", "scores"),
         "check_tables": run(
             check_tables,
@@ -160,7 +169,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         "sample": run(
             sample,
             "sample",
-            *("checked", "catalogue", "verdicts", "categories", "captions", "scores", "selection"),
+            *("checked", "catalogue", "verdicts", "categories", "captions", "scores", "selection", "balance"),
         ),
         "check_selection": run(
             check_selection,
@@ -230,15 +239,30 @@ def test_categories_keep_labels_and_the_classifiers_learnt_something(built: Simp
     assert {entry["label_source"] for entry in table if entry["probability"] == 1.0} >= {"tree"}
 
 
-def test_captions_count_what_has_no_words(built: SimpleNamespace) -> None:
+def test_captions_count_what_has_no_words_and_name_their_maker(built: SimpleNamespace) -> None:
     m = built.caption
     assert m.offered_images == m.captioned_images + m.uncaptioned_images
-    assert (m.uncaptioned_images, m.no_letters_words) == (1, 1)
+    assert m.refused_texts == 2  # a title and a tag of numbers only
     table = records.read_table(built.at["captions"], records.CAPTIONS).to_pylist()
     assert {(entry["kind"], entry["language"]) for entry in table} == {
-        (kind, language) for kind in ("tags", "short", "sentence") for language in ("en", "zh")
+        (kind, language) for kind in ("tags", "short", "sentence", "long", "structured") for language in ("en", "zh")
     }
+    assert {entry["maker"] for entry in table} == {"metadata/1"}
     assert all(entry["text"] and "\n" not in entry["text"] for entry in table)
+    # Without words an image is captioned by its category, and only where that is sure enough.
+    catalogue = records.read_table(built.at["catalogue"], records.CATALOGUE).to_pylist()
+    wordless = next(entry["sample_id"] for entry in catalogue if entry["source_id"] == "numbers only")
+    categories = records.read_table(built.at["categories"], records.CATEGORIES).to_pylist()
+    is_sure = next(bool(e["category"]) for e in categories if e["sample_id"] == wordless)
+    kinds = {entry["kind"] for entry in table if entry["sample_id"] == wordless}
+    assert kinds == ({"short", "structured"} if is_sure else set())
+    assert m.uncaptioned_images == (not is_sure)
+
+
+def test_no_text_is_read_in_pictures_whose_words_speak_of_none(built: SimpleNamespace) -> None:
+    readings = records.read_table(built.at["ocr"], records.OCR).to_pylist()
+    assert len(readings) == built.caption.read_images
+    assert sum(reading["ocr_text"] != "" for reading in readings) == built.caption.images_with_text
 
 
 def test_the_looks_proxy_ranks_damage_it_never_saw_and_says_what_it_is(built: SimpleNamespace) -> None:
@@ -250,7 +274,9 @@ def test_the_looks_proxy_ranks_damage_it_never_saw_and_says_what_it_is(built: Si
 def test_selection_counts_add_up_and_probability_is_on_training_images(built: SimpleNamespace) -> None:
     m = built.sample
     assert m.offered_images == m.selected_images + m.not_selected_images
-    assert m.selected_images == m.train_images + m.heldout_cell_images + m.heldout_concept_images
+    assert m.selected_images == sum(
+        (m.train_images, m.heldout_cell_images, m.heldout_concept_images, m.heldout_image_images)
+    )
     assert min(m.train_images, m.heldout_cell_images, m.heldout_concept_images) > 0
     table = records.read_table(built.at["selection"], records.SELECTION)
     probability, splits = table["probability"].to_numpy(), np.array(table["split"].to_pylist())

@@ -4,11 +4,22 @@ import numpy as np
 import pytest
 
 from components.data.config import SplitShares
-from components.data.splits import concept_hash, split_samples
+from components.data.splits import SPLITS, Splitter, concept_hash
 
 STYLES = ("Noto", "blob", "flat Twemoji", "Fluent 3D", "Fluent flat", "EmojiOne")
-SHARES = SplitShares(0.1, 0.2, (("Fluent 3D", "Fluent flat"),))
+SHARES = SplitShares(0.1, 0.2, 0.15, (("Fluent 3D", "Fluent flat"),))
 CONCEPTS = [f"{0x1F300 + i:x}" for i in range(2000)]
+
+
+def split_samples(styles: list[str], concepts: list[str], shares: SplitShares, batch_size: int = 999) -> np.ndarray:
+    style_names, style = np.unique(np.array(styles), return_inverse=True)
+    concept_names, concept = np.unique(np.array(concepts), return_inverse=True)
+    batches = [slice(start, start + batch_size) for start in range(0, len(styles), batch_size)]
+    ids = [f"image {row}" for row in range(len(styles))]
+    splitter = Splitter(
+        style_names.tolist(), concept_names.tolist(), shares, lambda: ((style[b], concept[b]) for b in batches)
+    )
+    return np.array(SPLITS)[np.concatenate([splitter.split(style[b], concept[b], ids[b]) for b in batches])]
 
 
 def grid(concepts: list[str], styles: tuple[str, ...] = STYLES) -> tuple[list[str], list[str], np.ndarray]:
@@ -65,11 +76,22 @@ def test_everything_held_out_lies_below_the_two_shares() -> None:
     assert all(concept_hash(c) < 0.3 for c, split in zip(concepts, splits, strict=True) if split != "train")
 
 
-def test_samples_without_a_concept_are_for_training() -> None:
-    assert set(split_samples(["clip art"] * 50, [""] * 50, SHARES)) == {"train"}
+def test_of_samples_without_a_concept_a_share_is_held_out_one_by_one() -> None:
+    splits = split_samples(["clip art"] * 4000, [""] * 4000, SHARES)
+    assert set(splits) == {"train", "heldout_image"}
+    assert abs((splits == "heldout_image").mean() - 0.15) < 4 * np.sqrt(0.15 * 0.85 / 4000)
+    held = np.flatnonzero(splits == "heldout_image")
+    assert all(concept_hash(f"image {row}") < 0.15 for row in held)
+    none = SplitShares(0.1, 0.2, 0.0, ())
+    assert set(split_samples(["clip art"] * 50, [""] * 50, none)) == {"train"}
 
 
-@pytest.mark.parametrize("shares", [(0.5, 0.5), (-0.1, 0.2), (0.1, -0.2)])
-def test_shares_that_leave_nothing_are_refused(shares: tuple[float, float]) -> None:
+def test_the_size_of_the_batches_does_not_matter() -> None:
+    styles, concepts, splits = grid(CONCEPTS[:100])
+    assert (split_samples(styles, concepts, SHARES, 7) == splits).all()
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.5, 0.0), (-0.1, 0.2, 0.0), (0.1, -0.2, 0.0), (0.1, 0.1, 1.0)])
+def test_shares_that_leave_nothing_are_refused(shares: tuple[float, float, float]) -> None:
     with pytest.raises(ValueError, match="held-out shares"):
         split_samples(["Noto"], ["1f34e"], SplitShares(*shares, ()))
