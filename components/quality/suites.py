@@ -189,7 +189,7 @@ def selection_checks(selection: pa.Table, kept_ids: pa.ChunkedArray, balance: Ca
         Fact("training_images_of_held_out_concepts", leaks, "they test what was trained; see sample.split", most=0),
         *_balance(train["category"], measures.shares(train["category"], train["probability"]), balance),
     ]
-    splits = ["train", "heldout_cell", "heldout_concept"]
+    splits = ["train", "heldout_cell", "heldout_concept", "heldout_image"]
     rows = [*_identity("sample_id"), _in_set("split", splits, "run sample again"), _between("probability", 0, 1)]
     columns = ["sample_id", "split", "probability"]
     return [Check("selection", selection.select(columns), rows), facts_check("selection_facts", facts)]
