@@ -1,12 +1,16 @@
 """Landing against what it meets outside: a real S3 server, hostile archives, damaged tables, and kill -9."""
 
+import contextlib
 import io
 import os
+import shutil
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -26,6 +30,9 @@ from components.data.readers import READERS, open_reader, open_store
 from components.data.readers.interface import Item, Outcome, ReadLimits
 from components.data.readers.s3 import S3Store
 from components.data.records import raw_parts
+from flows.freshness import opened
+from flows.landing import land_and_pin
+from tests.conftest import Workspace
 
 LIMITS = ReadLimits(max_image_bytes=200_000, max_text_bytes=1000)
 
@@ -259,16 +266,19 @@ def test_a_bucket_lands_page_by_page_and_only_what_is_new(bucket: Any, tmp_path:
         put(bucket, f"many/{number % 3}/{number:02d}.png", picture(number))
         put(bucket, f"many/{number % 3}/{number:02d}.txt", f"number {number}".encode())
     put(bucket, "many2/other.png", picture(99))
+    put(bucket, "many/odd name+%20 红.png", picture(12))
     put(bucket, "many/.hidden.png", picture(99))
     store = S3Store("s3://pool/many", page_size=5)
-    assert len(list(store.listing())) == 24
+    assert len(list(store.listing())) == 25
     land(READERS["folder"](store, LIMITS, ()), tmp_path / "p", origin="x")
-    assert landed(tmp_path / "p") == {f"{k % 3}/{k:02d}.png": picture(k) for k in range(12)}
-    assert {row["title_en"] for row in rows_of(tmp_path / "p")} == {f"number {k}" for k in range(12)}
+    assert landed(tmp_path / "p") == {f"{k % 3}/{k:02d}.png": picture(k) for k in range(12)} | {
+        "odd name+%20 红.png": picture(12)
+    }
+    assert {row["title_en"] for row in rows_of(tmp_path / "p")} == {f"number {k}" for k in range(12)} | {None}
     put(bucket, "many/new.png", picture(50))
     before = files(tmp_path / "p")
     again = land(open_reader("s3://pool/many/", "folder"), tmp_path / "p", origin="x")
-    assert (again.num_landed, again.num_known) == (1, 12)
+    assert (again.num_landed, again.num_known) == (1, 13)
     assert before.items() <= files(tmp_path / "p").items()
 
 
@@ -345,6 +355,41 @@ def test_a_large_object_that_changes_between_two_ranges_is_never_put_together(
     assert first.image == picture(0, 30)
 
 
+def test_a_connection_that_breaks_off_midway_is_tried_again(
+    bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between us and the server stands a relay that cuts its first connections after some bytes."""
+    upstream = bucket.meta.endpoint_url.rpartition(":")[2]
+    cuts = [True] * 2
+
+    class Relay(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection(("127.0.0.1", int(upstream))) as server:
+                threading.Thread(target=self.forward, args=(server,), daemon=True).start()
+                num_bytes = 0
+                while data := server.recv(1000):
+                    num_bytes += len(data)
+                    if num_bytes > 20_000 and cuts:
+                        cuts.pop()
+                        return
+                    self.request.sendall(data)
+
+        def forward(self, server: socket.socket) -> None:
+            with contextlib.suppress(OSError):
+                while data := self.request.recv(65536):
+                    server.sendall(data)
+
+    put(bucket, "breaking/a.png", picture(1, 120))
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Relay) as relay:
+        relay.daemon_threads = True
+        threading.Thread(target=relay.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{relay.server_address[1]}")
+        land(open_reader("s3://pool/breaking"), tmp_path / "p", origin="x")
+        relay.shutdown()
+    assert not cuts
+    assert landed(tmp_path / "p") == {"a.png": picture(1, 120)}
+
+
 def test_a_bucket_that_is_not_there_is_one_line(bucket: Any, tmp_path: Path) -> None:
     for place, wanted in (
         ("s3://absent/x", "s3://absent/x: cannot be listed .*check name, credentials and endpoint"),
@@ -354,6 +399,47 @@ def test_a_bucket_that_is_not_there_is_one_line(bucket: Any, tmp_path: Path) -> 
         with pytest.raises(DataError, match=wanted) as error:
             land(open_reader(place), tmp_path / "p", origin=place)
         assert "\n" not in str(error.value)
+
+
+# ---- data/
+
+
+@pytest.mark.filterwarnings("ignore:_NoneStep.value")  # DVC's own use of pygtrie
+def test_what_lands_is_pinned_and_a_second_landing_changes_nothing(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workspace.root)  # DVC works in the current folder
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "a.png").write_bytes(picture(1))
+    pins = []
+    for number in (1, 1, 2):
+        if not (place / f"{number}.png").exists():
+            (place / f"{number}.png").write_bytes(picture(number))
+        done = land_and_pin(workspace.root, str(place), "photos", None, force=False)
+        pins.append((workspace.root / "data.dvc").read_text())
+        assert not opened_status(workspace.root)
+        done_names = sorted(landed(workspace.root / "data" / "photos"))
+    assert pins[0] == pins[1] != pins[2]
+    assert (done.num_landed, done_names) == (1, ["1.png", "2.png", "a.png"])
+    shutil.rmtree(workspace.root / "data")
+    workspace.run(sys.executable, "-m", "dvc", "checkout", "--quiet")
+    assert sorted(landed(workspace.root / "data" / "photos")) == ["1.png", "2.png", "a.png"]
+
+
+def test_landing_without_the_pinned_data_is_refused_so_that_nothing_is_unpinned(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    shutil.rmtree(workspace.root / "data")
+    with pytest.raises(ValueError, match="data/ is missing: run `dvc pull`"):
+        land_and_pin(workspace.root, str(tmp_path), "photos", "folder", force=False)
+    with pytest.raises(ValueError, match=r"--name '\.\./x'"):
+        land_and_pin(workspace.root, str(tmp_path), "../x", "folder", force=False)
+
+
+def opened_status(root: Path) -> dict[str, Any]:
+    with opened(root) as repo:
+        return repo.status(targets=["data.dvc"])
 
 
 # ---- kill -9

@@ -160,6 +160,19 @@ def test_a_changed_item_lands_beside_its_old_version_and_force_starts_anew(tmp_p
     assert names(tmp_path / "p") == ["s0/0", "s1/0"]
 
 
+def test_a_file_that_was_only_touched_does_not_land_again(tmp_path: Path) -> None:
+    source = Planned(shards(3, 1), at_once=2)
+    land(source, tmp_path / "p", origin="here")
+    touched = [Item(key, "another time", 0) for key in source.items]
+    source.listing = lambda: iter(touched)  # type: ignore[method-assign]
+    again = land(source, tmp_path / "p", origin="here")
+    assert (again.num_landed, again.num_known, again.num_changed) == (0, 3, 0)
+    source.read.clear()
+    land(source, tmp_path / "p", origin="here")
+    assert source.read == [], "its new time stamp is known now"
+    assert names(tmp_path / "p") == ["s0/0", "s1/0", "s2/0"]
+
+
 def test_mistakes_are_one_line_and_leave_everything_as_it_was(tmp_path: Path) -> None:
     source = Planned(shards(1, 1))
     land(source, tmp_path / "p", origin="here")
