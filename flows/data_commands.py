@@ -3,11 +3,11 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from flows.console import fail, here, out
+from flows.console import JSON, fail, here, out
 from flows.settings import load_profile
 from flows.start import Executor, recipe_file, start_build, use_recipe
 
@@ -81,7 +81,9 @@ def data_land(
 
     from flows.landing import summary
 
-    out.print(escape("\n".join(summary(_landed(source, name, kind, allow_private_host, force=force), name))))
+    out.print(
+        escape("\n".join(summary(_landed(source, name, kind, allow_private_host, force=force), name))), soft_wrap=True
+    )
     out.print(f"data.dvc pins it; name it in params.yaml: ingest.pools: [images, {name}]", markup=False)
 
 
@@ -110,7 +112,7 @@ def data_build(
     place = load_profile(root, profile or None)
     recipe_file(root, recipe)  # refuse before the work of landing
     landing = _landed(source, name, kind, [], force=force)
-    out.print(escape("\n".join(summary(landing, name))))
+    out.print(escape("\n".join(summary(landing, name))), soft_wrap=True)
     use_recipe(root, recipe, name)
     check_file(PIPELINE, root / PARAMS_FILE)
     chosen, stale = data_stages(), verdicts(PIPELINE, root)
@@ -136,6 +138,44 @@ def data_accept() -> None:
     out.print(f"{REFERENCE.path} holds the present version; commit it")
 
 
+@data_app.command("export")
+def data_export(
+    output: Annotated[Path, typer.Option(help="A folder that is not there yet, or empty.")],
+    layout: Annotated[Literal["webdataset", "parquet"], typer.Option("--format", help="The layout.")] = "parquet",
+    selection: Annotated[
+        Literal["train", "all"], typer.Option(help="The training images, or all that were kept.")
+    ] = "train",
+    caption_kind: Annotated[str, typer.Option(help="Which caption is the text of a sample.")] = "short",
+    language: Annotated[str, typer.Option(help="In which language, where there is one.")] = "en",
+    shard_size: Annotated[int, typer.Option(min=1, help="Samples in one file.")] = 1000,
+    name: Annotated[str, typer.Option(help="What the data set is called.")] = "easel",
+    version: Annotated[str, typer.Option(help="MAJOR.MINOR.PATCH.")] = "1.0.0",
+) -> None:
+    """Write the data set for other trainers: tar shards or Parquet, with card, attributions and a Croissant file.
+
+    Example: `easel data export --format webdataset --output ~/easel-shards`
+    """
+    from datetime import UTC, datetime
+
+    from components.data.exports.export import Request, write_export
+    from components.data.exports.samples import MainCaption
+    from flows.declaration import MADE_DIR
+    from flows.pipeline import IMAGES
+
+    root = here()
+    request = Request(
+        layout=layout,
+        choice=selection,
+        main=MainCaption(caption_kind, language),
+        shard_rows=shard_size,
+        name=name,
+        version=version,
+        published=datetime.now(UTC).date().isoformat(),
+    )
+    written = write_export(root / MADE_DIR / "tables", root / IMAGES.path, output, request)
+    out.print(f"{written.num_samples:,} samples in {written.num_files} files, {written.num_bytes:,} bytes: {output}")
+
+
 def _landed(source: str, name: str, kind: str, private: list[str], *, force: bool) -> "Landing":
     """Land with a line that counts while it goes."""
     from components.data.readers import KINDS
@@ -150,3 +190,81 @@ def _landed(source: str, name: str, kind: str, private: list[str], *, force: boo
             line.update(f"landing: {landing.num_landed:,} images of {landing.num_listed:,} items")
 
         return land_and_pin(here(), source, name, chosen, force=force, allowed_private_hosts=private, progress=show)
+
+
+Executed = Annotated[Executor, typer.Option(help="`prefect` or `local`: what runs a stale stage.")]
+
+
+@data_app.command("report")
+def data_report(
+    compare: Annotated[str, typer.Option(help="A git revision, folder or summary.json to compare with.")] = "",
+    browse: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    executor: Executed = Executor.local,
+    profile: Annotated[str, typer.Option(help="Where to run: a file in infra/profiles/.")] = "",
+) -> None:
+    """Make the page that tells what the data set holds and what was left out, if it is stale, and say where it lies.
+
+    Beside the version before (the newest committed dvc.lock with another selection), or the one that `--compare` names,
+    every figure stands with its change. Examples: `easel data report` · `easel data report --compare HEAD~1 --open`
+    """
+    from flows.data_report import compared_page, fresh_page
+    from flows.data_versions import previous_revision
+
+    root = here()
+    place = load_profile(root, profile or None)
+    page = fresh_page(root, place.name, executor)
+    out.print(f"Report     {page.relative_to(root)}", soft_wrap=True)
+    if since := compare or previous_revision(root) or "":
+        page = compared_page(root, since)
+        out.print(f"Compared   {page.relative_to(root)} (since {since})", markup=False, soft_wrap=True)
+    if browse:
+        typer.launch(page.as_uri())
+
+
+@data_app.command("diff")
+def data_diff(
+    before: Annotated[str, typer.Argument(metavar="A", help="A git revision, folder or summary.json.")] = "HEAD",
+    after: Annotated[
+        str, typer.Argument(metavar="B", help="Another one; `workspace` is what lies here.")
+    ] = "workspace",
+    as_json: JSON = False,
+) -> None:
+    """Tell what changed between two versions: images in and out, and every count by group and reason.
+
+    Examples: `easel data diff` · `easel data diff HEAD~3 HEAD` · `easel data diff /mnt/old/artifacts workspace --json`
+    """
+    from components.data.report.diff import difference
+    from flows import data_views
+    from flows.data_versions import find_version
+
+    root = here()
+    found = difference(find_version(root, before), find_version(root, after))
+    if as_json:
+        data_views.as_json(data_views.difference_json(found))
+    else:
+        data_views.show_difference(found)
+
+
+@data_app.command("show")
+def data_show(
+    sample: Annotated[str, typer.Argument(help="An id, at least its first 6 digits, or an image file.")],
+    save: Annotated[Path | None, typer.Option(help="Write the image here, as it was received.")] = None,
+    as_json: JSON = False,
+) -> None:
+    """Tell everything that is known of one image: origin, verdict, category, captions, scores, split.
+
+    Examples: `easel data show d139f1` · `easel data show apple.png --json` · `easel data show d139f1 --save it.webp`
+    """
+    from flows import data_views
+    from flows.data_report import image_bytes, known_of
+
+    root = here()
+    known = known_of(root, sample)
+    if save:
+        save.write_bytes(image_bytes(root, known["sample_id"]))
+    if as_json:
+        data_views.as_json(known)
+    else:
+        data_views.show_sample(known)
+    if save and not as_json:
+        out.print(f"wrote {save}", markup=False, soft_wrap=True)

@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from components.data.exports.card import About
 from components.data.exports.credits import licence_address, licences
-from components.data.exports.samples import ROWS
+from components.data.exports.samples import ROWS, image_ending
 
 PARQUET, TAR = "application/x-parquet", "application/x-tar"
-_ENDINGS = {"JPEG": ("*.jpg", "image/jpeg"), "PNG": ("*.png", "image/png"), "WEBP": ("*.webp", "image/webp")}
+_ID_IN_NAME = r"^([0-9a-f]{64})\."
 _CONTEXT: dict[str, Any] = {
     "@language": "en",
     "@vocab": "https://schema.org/",
@@ -50,30 +50,28 @@ class File:
 
 def describe_parquet(about: About, files: Sequence[File]) -> dict[str, Any]:
     """The description of a Parquet export: one record set over all files."""
-    image = {"source": {**_column("image"), "transform": {"jsonPath": "bytes"}}}
+    file_set = _file_set("parquet-files", ["data/*.parquet"], [PARQUET])
+    image = {**_source(file_set, {"column": "image"}), "transform": {"jsonPath": "bytes"}}
     fields = [_field("image", "sc:ImageObject", image)]
-    fields += [_field(field.name, _type(field.type), {"source": _column(field.name)}) for field in _scalars()]
-    file_set = _file_set("parquet-files", "data/*.parquet", PARQUET, files)
+    fields += [_field(f.name, _type(f.type), _source(file_set, {"column": f.name})) for f in _scalars()]
     return _description(about, [*_file_objects(files, PARQUET), file_set], [_record_set("samples", fields)])
 
 
 def describe_webdataset(about: About, files: Sequence[File], formats: Sequence[str]) -> dict[str, Any]:
-    """The description of tar shards: a record set over the .json members, and one over the images."""
-    fields = [
-        _field(f.name, _type(f.type), {"source": _source("records", {"jsonPath": f"$.{f.name}"})}) for f in _scalars()
-    ]
-    key = {**_source("images", {"fileProperty": "filename"}), "transform": {"regex": r"^([0-9a-f]{64})\."}}
-    images = [
-        _field("image_of", "sc:Text", {"source": key}),
-        _field("content", "sc:ImageObject", {"source": _source("images", {"fileProperty": "content"})}),
-    ]
-    endings = [_ENDINGS[name] for name in sorted(set(formats)) if name in _ENDINGS]
-    members = [
-        _file_set("records", "*.json", "application/json", files),
-        _file_set("images", [ending for ending, _ in endings], [kind for _, kind in endings], files),
-    ]
-    sets = [_record_set("samples", fields), _record_set("images-of-samples", images, key="image_of")]
-    return _description(about, [*_file_objects(files, TAR), *members], sets)
+    """The description of tar shards: record sets of the images, their texts and their facts (JSON), by `sample_id`."""
+    endings, kinds = [f"*.{image_ending(name)}" for name in formats], [f"image/{name.lower()}" for name in formats]
+    members = {
+        "image": _file_set("images", endings, kinds, files),
+        "text": _file_set("texts", ["*.txt"], ["text/plain"], files),
+        "facts": _file_set("facts", ["*.json"], ["application/json"], files),
+    }
+    sets: list[dict[str, Any]] = []
+    for name, member in members.items():
+        key = {**_source(member, {"fileProperty": "filename"}), "transform": {"regex": _ID_IN_NAME}}
+        kind = "sc:ImageObject" if name == "image" else "sc:Text"
+        content = _field(name, kind, _source(member, {"fileProperty": "content"}))
+        sets.append(_record_set(f"{name}-of-sample", [_field("sample_id", "sc:Text", key), content]))
+    return _description(about, [*_file_objects(files, TAR), *members.values()], sets)
 
 
 def _description(about: About, distribution: list[Any], record_sets: list[Any]) -> dict[str, Any]:
@@ -86,6 +84,7 @@ def _description(about: About, distribution: list[Any], record_sets: list[Any]) 
         "version": about.version,
         "datePublished": about.published,
         "license": [licence_address(name) for name in licences(about.credits)],
+        "citeAs": "The makers named in ATTRIBUTION.md.",
         "creator": [{"@type": "sc:Organization", "name": name} for name in sorted({c.creator for c in about.credits})],
         "inLanguage": list(about.languages),
         "distribution": distribution,
@@ -108,34 +107,23 @@ def _file_objects(files: Sequence[File], kind: str) -> list[dict[str, Any]]:
     ]
 
 
-def _file_set(name: str, includes: str | list[str], kind: str | list[str], files: Sequence[File]) -> dict[str, Any]:
-    contained_in = [{"@id": file.path} for file in files]
-    return {
-        "@type": "cr:FileSet",
-        "@id": name,
-        "name": name,
-        "containedIn": contained_in,
-        "encodingFormat": kind,
-        "includes": includes,
-    }
+def _file_set(name: str, includes: list[str], kinds: list[str], files: Sequence[File] = ()) -> dict[str, Any]:
+    contained_in = {"containedIn": [{"@id": file.path} for file in files]} if files else {}
+    about = {"@type": "cr:FileSet", "@id": name, "name": name, "encodingFormat": kinds, "includes": includes}
+    return about | contained_in
 
 
-def _record_set(name: str, fields: list[dict[str, Any]], key: str = "sample_id") -> dict[str, Any]:
-    for field in fields:
-        field["@id"] = f"{name}/{field['name']}"
-    return {"@type": "cr:RecordSet", "@id": name, "name": name, "key": {"@id": f"{name}/{key}"}, "field": fields}
+def _record_set(name: str, fields: list[dict[str, Any]]) -> dict[str, Any]:
+    named = [{"@id": f"{name}/{field['name']}", **field} for field in fields]
+    return {"@type": "cr:RecordSet", "@id": name, "name": name, "key": {"@id": f"{name}/sample_id"}, "field": named}
 
 
-def _field(name: str, kind: str, rest: Mapping[str, Any]) -> dict[str, Any]:
-    return {"@type": "cr:Field", "name": name, "dataType": kind, **rest}
+def _field(name: str, kind: str, source: Mapping[str, Any]) -> dict[str, Any]:
+    return {"@type": "cr:Field", "name": name, "dataType": kind, "source": dict(source)}
 
 
-def _column(name: str) -> dict[str, Any]:
-    return _source("parquet-files", {"column": name})
-
-
-def _source(file_set: str, extract: Mapping[str, str]) -> dict[str, Any]:
-    return {"fileSet": {"@id": file_set}, "extract": dict(extract)}
+def _source(file_set: Mapping[str, Any], extract: Mapping[str, str]) -> dict[str, Any]:
+    return {"fileSet": {"@id": file_set["@id"]}, "extract": dict(extract)}
 
 
 def _scalars() -> list[pa.Field]:

@@ -102,7 +102,7 @@ def _write_descriptions(folder: Path, samples: Samples, files: list[croissant.Fi
     described = (
         croissant.describe_parquet(about, files)
         if request.layout == "parquet"
-        else croissant.describe_webdataset(about, files, rows["format"].unique().to_pylist())
+        else croissant.describe_webdataset(about, files, sorted(rows["format"].unique().to_pylist()))
     )
     (folder / "README.md").write_text(card.data_card(about, pattern, layout), encoding="utf-8")
     (folder / "ATTRIBUTION.md").write_text(credits.attribution_page(found), encoding="utf-8")

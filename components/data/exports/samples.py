@@ -1,6 +1,6 @@
 """What is exported: one row for each sample, joined from the tables, and its image bytes batch by batch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -76,10 +76,15 @@ class Samples:
             yield Batch(self.rows.slice(start, num_rows), images["bytes"].to_pylist())
 
 
-def image_name(row: dict[str, Any]) -> str:
-    """A file name for the image of a row: its id, and the usual ending of its format."""
-    ending = str(row["format"]).lower()
-    return f"{row['sample_id']}.{'jpg' if ending == 'jpeg' else ending}"
+def image_ending(image_format: str) -> str:
+    """The usual ending of a file of this format: `jpg`, `png`, `webp`, ..."""
+    ending = image_format.lower()
+    return "jpg" if ending == "jpeg" else ending
+
+
+def image_name(row: Mapping[str, Any]) -> str:
+    """A file name for the image of a row: its id and its ending."""
+    return f"{row['sample_id']}.{image_ending(row['format'])}"
 
 
 def main_texts(captions: pa.Table, main: MainCaption) -> dict[str, str]:
