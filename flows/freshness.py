@@ -6,20 +6,23 @@ DVC is called in process (a no-op costs 0.01 s, the command line seconds), from 
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 import rfc8785
 import yaml
 from dvc.exceptions import DvcException, ReproductionError
+from dvc.fs import DVCFileSystem
 from dvc.lock import LockError
 from dvc.repo import Repo
+from dvc_data.index import DataIndexDirError
 
 from flows.declaration import Pipeline
 from flows.parameters import PARAMS_FILE, read_blocks
+from flows.workspace import git
 
 
 class FreshnessError(ValueError):
@@ -153,6 +156,40 @@ def pin(root: Path) -> None:
     with opened(root) as repo:
         add = cast(Callable[..., Any], repo.add)  # its decorators hide its signature
         add(["data"])
+
+
+def check_out(root: Path, revision: str, paths: Sequence[str], folder: Path) -> None:
+    """Write stages' output files below `folder` as dvc.lock of a git revision records them, out of DVC's cache.
+
+    Raises:
+        FreshnessError: git has no such revision, dvc.lock or the file is not in it, or its bytes are not kept here.
+    """
+    if not git(root, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}"):
+        raise FreshnessError(f"{revision}: neither a file, a folder nor a git revision; give one of them")
+    lock = git(root, "show", f"{revision}:dvc.lock")
+    if not lock:
+        raise FreshnessError(
+            f"{revision}: dvc.lock was not committed there, so nobody knows what it had made; "
+            "commit dvc.lock after a run, and later versions can be compared with it"
+        )
+    with opened(root):
+        files = DVCFileSystem(url=str(root), rev=revision)
+        for path in paths:
+            if not any(lock_hash(lock, str(part)) for part in (path, *PurePosixPath(path).parents)):
+                raise FreshnessError(f"{revision}: its dvc.lock names no {path}; that version was made without it")
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                (folder / path).write_bytes(files.read_bytes(path))
+            except (FileNotFoundError, DataIndexDirError):
+                raise FreshnessError(
+                    f"{revision}: the bytes of {path} are not in DVC's cache; check that revision out and run it again"
+                ) from None
+
+
+def lock_hash(lock: str, path: str) -> str | None:
+    """DVC's hash of the output `path` in the text of a dvc.lock; None if it is not there."""
+    stages = (yaml.safe_load(lock) or {}).get("stages", {})
+    return next((known[path] for known in map(output_hashes, stages.values()) if path in known), None)
 
 
 def lock_entries(root: Path) -> dict[str, Any]:

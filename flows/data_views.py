@@ -1,0 +1,81 @@
+"""What the commands that look into the data set print."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+
+from components.data.report.diff import Change, Difference
+from flows.console import out
+
+
+def as_json(value: Any) -> None:
+    """Print `value` as JSON for machines."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def printable(value: Any) -> str:
+    """`value` as text that no terminal obeys: control characters as their escapes, markup as it is written."""
+    if isinstance(value, list):
+        return ", ".join(printable(one) for one in value)
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return escape("".join(char if char.isprintable() else repr(char)[1:-1] for char in text))
+
+
+def show_sample(known: Mapping[str, Any]) -> None:
+    """One screen: a block for each table that knows the sample, without what is empty."""
+    out.print(f"[bold]{known['sample_id']}[/]")
+    for name, rows in known.items():
+        if isinstance(rows, Mapping):
+            _block(name, {key: printable(value) for key, value in rows.items() if value not in (None, "", [])})
+        elif isinstance(rows, list):
+            texts = [(row.get("kind"), row.get("language"), row.get("maker"), row.get("text")) for row in rows]
+            table = Table(box=None, show_header=False, pad_edge=False)
+            for text in texts:
+                table.add_row(*(printable(part) for part in text if part is not None))
+            out.print(Group(f"\n[bold]{name}[/]", table))
+
+
+def _block(name: str, rows: Mapping[str, str]) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for key, value in rows.items():
+        table.add_row(f"[dim]{key.replace('_', ' ')}[/]", value)
+    out.print(Group(f"\n[bold]{name}[/]", table))
+
+
+def difference_json(found: Difference) -> dict[str, Any]:
+    """The difference as JSON values."""
+    return asdict(found) | {"changes": [asdict(change) for change in found.changes]}
+
+
+def show_difference(found: Difference) -> None:
+    """The images that came and went, and every count that changed, group by group."""
+    before, after = printable(found.before), printable(found.after)
+    if found.is_empty:
+        out.print(f"{before} and {after} hold the same.")
+        return
+    if found.came is None:
+        out.print(f"From {before} to {after} (figures only: which images they are of is not known)")
+    else:
+        out.print(
+            f"From {before} to {after}: {found.came:,} images in, {found.went:,} out, {found.regrouped:,} regrouped"
+        )
+    by_group = dict[str, list[Change]]()
+    for change in found.changes:
+        by_group.setdefault(change.group, []).append(change)
+    for group, changes in by_group.items():
+        with_moves = changes[0].came is not None
+        table = Table(group, before, after, "change", *(["in", "out"] if with_moves else []), box=None, pad_edge=False)
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for change in changes:
+            moves = [f"{number:,}" for number in (change.came, change.went) if number is not None]
+            counts = f"{change.before:,}", f"{change.after:,}", f"{change.after - change.before:+,}"
+            table.add_row(printable(change.name or "none"), *counts, *moves)
+        out.print()
+        out.print(table)
