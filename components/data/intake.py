@@ -5,16 +5,24 @@ table with its reason, and `in = catalogued + quarantined` by construction.
 """
 
 import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import UInt8
 
 from components.data import decode
 from components.data.arrow import pc
-from components.data.config import DecodeLimits
+from components.data.config import DecodeLimits, Intake
+from components.data.engine import map_batches
 from components.data.errors import DataError
+from components.data.measures import VIEW_PX, measure_views
+from components.data.part_store import current_store
+from components.data.parts import cut_parts
 from components.data.records import (
     CAPTION_COLUMNS,
     CATALOGUE,
@@ -57,20 +65,44 @@ def choose_rows(table: pa.Table, max_images: int | None) -> pa.Table:
     return table.filter(pa.array(taken))
 
 
-def inspect_batch(batch: pa.Table, limits: DecodeLimits, *, require_words: bool = True) -> pa.Table:
-    """Facts of every row (`INSPECTED`), with a `reason` where the row must be refused ("" where it is sound).
+def inspect_rows(chosen: pa.Table, intake: Intake, limits: DecodeLimits) -> pa.Table:
+    """`inspect_batch` of every row, in parallel, part by part: a part that the current store holds is not made again.
 
-    Without `require_words` an image that nobody described is sound.
+    A part is a run of about `intake.part_images` rows cut by content, so new files cost only their own parts.
     """
-    bad_text = _text_faults(batch, require_words=require_words)
-    facts = [
-        _inspect_image(data.as_py() or b"", name, limits)
-        for data, name in zip(batch.column("image"), batch.column("source_id").to_pylist(), strict=True)
-    ]
-    for row, (reason, detail) in bad_text.items():
-        if not facts[row]["reason"]:
-            facts[row].update(reason=reason, detail=detail)
-    return pa.Table.from_pylist(facts, schema=INSPECTED)
+    digests = [hashlib.sha256(data.as_py() or b"").hexdigest() for data in chosen.column("image")]
+    inspect = partial(inspect_batch, limits=limits, intake=intake)
+    settings = {"stage": "ingest", "intake": asdict(intake), "limits": asdict(limits)}
+    tables = [INSPECTED.empty_table()]
+    for rows in cut_parts(digests, intake.part_images):
+        part = chosen.slice(rows.start, len(rows))
+        key = {**settings, "images": digests[rows.start : rows.stop], "text": _text_digest(part)}
+        make = partial(map_batches, part, inspect, INSPECTED, batch_size=intake.batch_size)
+        tables.append(current_store().table(key, make).cast(INSPECTED))
+    return pa.concat_tables(tables)
+
+
+def inspect_batch(batch: pa.Table, limits: DecodeLimits, intake: Intake) -> pa.Table:
+    """Facts and measures of every row (`INSPECTED`), with a `reason` where it must be refused ("" where sound)."""
+    data = [image.as_py() or b"" for image in batch.column("image")]
+    table = inspect_images(data, batch.column("source_id").to_pylist(), limits, intake.with_repetition)
+    reasons, details = table.column("reason").to_pylist(), table.column("detail").to_pylist()
+    for row, (reason, detail) in _text_faults(batch, require_words=intake.require_words).items():
+        if not reasons[row]:
+            reasons[row], details[row] = reason, detail
+    return _with_columns(table, {"reason": reasons, "detail": details})
+
+
+def inspect_images(
+    images: Sequence[bytes], names: Sequence[bytes | None], limits: DecodeLimits, with_repetition: bool
+) -> pa.Table:
+    """Facts and measures (`INSPECTED`) of images alone, with a `reason` where one cannot be decoded."""
+    found = [_inspect_image(data, name, limits) for data, name in zip(images, names, strict=True)]
+    table = pa.Table.from_pylist([facts for facts, _ in found], schema=INSPECTED)
+    measured = measure_views([view for _, view in found if view is not None], with_repetition)
+    place = np.cumsum([view is not None for _, view in found]) - 1
+    place = pa.array(place, pa.int64(), mask=np.array([view is None for _, view in found], bool))
+    return _with_columns(table, {name: measured.column(name).take(place) for name in measured.column_names})
 
 
 def inspect_part(part: Path, shard: int, chosen: pa.Table, facts: pa.Table) -> pa.Table:
@@ -101,9 +133,7 @@ def refuse_repeats(inspected: pa.Table) -> pa.Table:
             reasons[row], details[row] = "repeated_bytes", f"the same bytes as {first[sample_id].decode()}"
         else:
             first[sample_id] = names[row] or b""
-    for name, values in (("reason", reasons), ("detail", details)):
-        inspected = inspected.set_column(inspected.column_names.index(name), name, pa.array(values, pa.string()))
-    return inspected
+    return _with_columns(inspected, {"reason": reasons, "detail": details})
 
 
 def catalogue_of(inspected: pa.Table) -> pa.Table:
@@ -156,7 +186,17 @@ def num_misnamed(catalogue: pa.Table) -> int:
     return pc.sum(pc.and_(pc.not_equal(named, ""), pc.not_equal(named, real))).as_py() or 0
 
 
-def _inspect_image(data: bytes, source_id: bytes | None, limits: DecodeLimits) -> dict[str, str | int]:
+def _inspect_image(
+    data: bytes, source_id: bytes | None, limits: DecodeLimits
+) -> tuple[dict[str, str | int], UInt8[np.ndarray, "h w 3"] | None]:
+    """What the file says and is, with its view, or the reason why there is none.
+
+    `pixel_sha256` is taken of the pixels as decoded for the view: of a JPEG at the smallest scale of at least 256
+    pixels, of other formats at full size. Copies with equal pixels (other metadata, other coding of one JPEG) always
+    agree, because the scale depends on the size alone and the pixels on the coefficients alone. Two JPEGs that agree
+    without being equal have one size and differ only in what is finer than that scale: one picture for a person, and a
+    near duplicate for any data set. A JPEG and its decoded PNG do not agree; they are near duplicates.
+    """
     facts: dict[str, str | int] = {
         "sample_id": hashlib.sha256(data).hexdigest(),
         "width": 0,
@@ -170,19 +210,31 @@ def _inspect_image(data: bytes, source_id: bytes | None, limits: DecodeLimits) -
         "detail": "",
     }
     try:
-        image = decode.decode_image(data, limits)
+        image = decode.decode_image(data, limits, at_least_px=VIEW_PX)
     except decode.ImageRejectedError as refused:
-        return facts | {"reason": refused.reason, "detail": refused.detail}
-    height, width = image.pixels_u8.shape[:2]
-    # The shape is part of the content: the same bytes in another shape are another picture.
-    digest = hashlib.sha256(f"{height}x{width}".encode() + image.pixels_u8.tobytes()).hexdigest()
-    return facts | {
-        "width": width,
-        "height": height,
-        "format": image.format,
-        "mode": image.mode,
-        "pixel_sha256": digest,
-    }
+        return facts | {"reason": refused.reason, "detail": refused.detail}, None
+    size = {"width": image.width, "height": image.height}
+    # The size is part of the content: the same bytes in another shape are another picture.
+    digest = hashlib.sha256(f"{image.height}x{image.width}".encode() + image.pixels_u8.tobytes()).hexdigest()
+    facts |= {**size, "format": image.format, "mode": image.mode, "pixel_sha256": digest}
+    return facts, decode.at_most(image.pixels_u8, VIEW_PX)
+
+
+def _with_columns(table: pa.Table, columns: Mapping[str, Any]) -> pa.Table:
+    """`table` with these columns in place of its own of the same names and types."""
+    for name, values in columns.items():
+        place = table.column_names.index(name)
+        values = values if isinstance(values, pa.ChunkedArray) else pa.array(values, table.schema.field(name).type)
+        table = table.set_column(place, table.schema.field(name), values)
+    return table
+
+
+def _text_digest(table: pa.Table) -> str:
+    """What of a part besides its images decides its facts: its text, as bytes."""
+    digest = hashlib.sha256()
+    for name in TEXT_COLUMNS:
+        digest.update(repr(table.column(name).to_pylist()).encode())
+    return digest.hexdigest()
 
 
 def _text_faults(batch: pa.Table, *, require_words: bool) -> dict[int, tuple[TextReason, str]]:

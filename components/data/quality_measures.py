@@ -5,7 +5,7 @@ They describe; only `filters` decides. All images of a batch have one size (`dec
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, Float32, Int64, UInt8
 
 from components.data.config import DecodeLimits
 from components.data.decode import decode_squares
@@ -65,8 +65,50 @@ def colourfulness(images_u8: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, 
 
 def blank_frac(images_u8: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, " n"]:
     """Share of pixels within 8 levels of the image's own background (the median of its border), in [0, 1]."""
+    return _is_ground(images_u8).mean(axis=(1, 2))
+
+
+def border_frac(images_u8: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, " n"]:
+    """Share of the picture outside the smallest box that holds all but its background, in [0, 1]; bars and margins."""
+    content = ~_is_ground(images_u8)
+    inner = [_extent(np.asarray(content.any(axis=axis))) for axis in (1, 2)]
+    return 1.0 - inner[0] * inner[1] / (images_u8.shape[1] * images_u8.shape[2])
+
+
+def skin_frac(images_u8: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, " n"]:
+    """Share of pixels in the colours that human skin has in photographs, in [0, 1]; sand, wood and bread have them too.
+
+    Source: Chai and Ngan 1999, doi:10.1109/76.767122 (Cb in 77 to 127, Cr in 133 to 173).
+    """
+    red, green, blue = np.moveaxis(images_u8.astype(np.float32), 3, 0)
+    cb = 128 - 0.168736 * red - 0.331264 * green + 0.5 * blue
+    cr = 128 + 0.5 * red - 0.418688 * green - 0.081312 * blue
+    return ((cb >= 77) & (cb <= 127) & (cr >= 133) & (cr <= 173)).mean(axis=(1, 2))
+
+
+def view_sharpness(grey_view: Float32[np.ndarray, "h w"]) -> float:
+    """`sharpness` of one view at its own size, which sees blur that a small square averages away."""
+    if min(grey_view.shape) < 3:
+        return 0.0
+    inner = grey_view[1:-1, 1:-1]
+    around = grey_view[:-2, 1:-1] + grey_view[2:, 1:-1] + grey_view[1:-1, :-2] + grey_view[1:-1, 2:]
+    laplacian = (around - 4 * inner).ravel()
+    return float(np.dot(laplacian, laplacian) / laplacian.size - laplacian.mean() ** 2)
+
+
+def _is_ground(images_u8: UInt8[np.ndarray, "n h w 3"]) -> Bool[np.ndarray, "n h w"]:
+    """Which pixels are within 8 levels of the image's own background, the median of its border."""
     top, bottom = images_u8[:, 0], images_u8[:, -1]
     left, right = images_u8[:, :, 0], images_u8[:, :, -1]
     background = np.median(np.concatenate([top, bottom, left, right], axis=1), axis=1)
-    distance = np.abs(images_u8 - background[:, None, None, :]).max(axis=3)
-    return (distance <= _BLANK_TOLERANCE).mean(axis=(1, 2))
+    # As bounds on whole levels, one channel after the other: five times faster than distances in floats.
+    low, high = np.ceil(background - _BLANK_TOLERANCE), np.floor(background + _BLANK_TOLERANCE)
+    low, high = (np.clip(bound, 0, 255).astype(np.uint8)[:, None, None, :] for bound in (low, high))
+    is_near = [(images_u8[..., c] >= low[..., c]) & (images_u8[..., c] <= high[..., c]) for c in range(3)]
+    return is_near[0] & is_near[1] & is_near[2]
+
+
+def _extent(is_there: Bool[np.ndarray, "n k"]) -> Int64[np.ndarray, " n"]:
+    """From the first to the last true place of each row, both counted; 0 where none is."""
+    first, last = is_there.argmax(axis=1), is_there[:, ::-1].argmax(axis=1)
+    return np.where(is_there.any(axis=1), is_there.shape[1] - last - first, 0)

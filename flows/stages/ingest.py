@@ -2,13 +2,12 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from components.data.config import DecodeLimits
+from components.data.config import DecodeLimits, Intake
 
 PoolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
@@ -17,10 +16,9 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     """What is taken and what is refused. `pools` are folders below data/; `easel data land` adds one."""
 
     pools: tuple[PoolName, ...] = Field(min_length=1)
-    require_words: bool
     max_images: int | None
     max_quarantine_frac: float
-    batch_size: int
+    intake: Intake
     limits: DecodeLimits
 
 
@@ -37,20 +35,18 @@ class Metrics:
 
 
 def ingest(p: Params, *, raw: Path, images: Path, catalogue: Path, quarantine: Path) -> Metrics:
-    """Decode, check and hash every raw image; refuse the damaged with a reason; write the rest once."""
+    """Decode, check, hash and measure every raw image; refuse the damaged with a reason; write the rest once."""
     import pyarrow as pa
 
     from components.data import intake, records
     from components.data.arrow import pc
-    from components.data.engine import map_batches
     from components.tracking import current_run
 
-    inspect = partial(intake.inspect_batch, limits=p.limits, require_words=p.require_words)
     parts = [part for pool in p.pools for part in records.raw_parts(raw / pool)]
     tables: list[pa.Table] = []
     for shard, part in enumerate(parts):
         chosen = intake.choose_rows(intake.read_raw_part(part), p.max_images)
-        facts = map_batches(chosen, inspect, intake.INSPECTED, batch_size=p.batch_size)
+        facts = intake.inspect_rows(chosen, p.intake, p.limits)
         tables.append(intake.inspect_part(part, shard, chosen, facts))
         current_run().progress(shard + 1, len(parts))
     inspected = intake.refuse_repeats(pa.concat_tables(tables))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.data.config import FilterLimits
+from components.data.config import Likeness
 from components.data.duplicates import Looks, repeats_exactly, repeats_nearly
 from components.data.phash import hamming, near_pairs, perceptual_hash
 
@@ -23,8 +23,8 @@ def flipped(hashes: np.ndarray, num_bits: int, seed: int) -> np.ndarray:
     return hashes ^ np.array(masks, np.uint64)
 
 
-def limits(bits: int = 4, colour: float = 1e9) -> FilterLimits:
-    return FilterLimits((), 1, 1.0, 0.0, bits, colour)
+def limits(bits: int = 4, colour: float = 1e9, aspect: float = 1.1) -> Likeness:
+    return Likeness(bits, colour, aspect, None)
 
 
 def test_hash_is_the_signs_of_low_cosine_sums() -> None:
@@ -82,7 +82,7 @@ def test_planted_copies_are_found_and_only_they() -> None:
     originals = rng.integers(0, 2**63, 200, dtype=np.uint64)
     near, far = flipped(originals[:50], 4, 1), flipped(originals[50:100], 12, 2)
     hashes = np.concatenate([originals, near, far])
-    looks = Looks(hashes, np.zeros((300, 3)))
+    looks = Looks(hashes, np.zeros((300, 3)), np.ones(300))
     keeper = repeats_nearly(looks, ["clip art"] * 300, -np.arange(300.0), limits(4))
     assert keeper[200:250].tolist() == list(range(50))
     assert (keeper[:200] == np.arange(200)).all()
@@ -92,7 +92,7 @@ def test_planted_copies_are_found_and_only_they() -> None:
 def test_no_two_kept_are_near_and_each_dropped_is_near_its_keeper() -> None:
     rng = np.random.default_rng(6)
     hashes = flipped(np.repeat(rng.integers(0, 2**63, 8, dtype=np.uint64), 12), 3, 3)
-    keeper = repeats_nearly(Looks(hashes, np.zeros((96, 3))), ["one"] * 96, rng.random(96), limits(5))
+    keeper = repeats_nearly(Looks(hashes, np.zeros((96, 3)), np.ones(96)), ["one"] * 96, rng.random(96), limits(5))
     kept = np.flatnonzero(keeper == np.arange(96))
     assert len(near_pairs(hashes[kept], 5)) == 0
     assert (hamming(hashes, hashes[keeper]) <= 5).all()
@@ -102,5 +102,24 @@ def test_no_two_kept_are_near_and_each_dropped_is_near_its_keeper() -> None:
 def test_another_group_or_another_colour_is_not_a_copy() -> None:
     same = np.zeros(3, np.uint64)
     colours = np.array([[0.0, 0, 0], [0, 0, 0], [60, 0, 0]])
-    keeper = repeats_nearly(Looks(same, colours), ["Noto", "blob", "Noto"], np.ones(3), limits(4, 10.0))
+    keeper = repeats_nearly(Looks(same, colours, np.ones(3)), ["Noto", "blob", "Noto"], np.ones(3), limits(4, 10.0))
     assert keeper.tolist() == [0, 1, 2]
+
+
+def test_another_aspect_is_not_a_copy() -> None:
+    looks = Looks(np.zeros(3, np.uint64), np.zeros((3, 3)), np.array([1.0, 1.09, 0.5]))
+    assert repeats_nearly(looks, ["one"] * 3, np.arange(3.0)[::-1], limits()).tolist() == [0, 0, 2]
+
+
+def test_candidates_are_confirmed_once_and_only_they_are_asked_about() -> None:
+    hashes = np.array([0, 1, 3, 2**40 - 1], np.uint64)
+    asked = list[np.ndarray]()
+
+    def confirm(pairs: np.ndarray) -> np.ndarray:
+        asked.append(pairs)
+        return pairs[:, 1] == 2
+
+    looks = Looks(hashes, np.zeros((4, 3)), np.ones(4))
+    keeper = repeats_nearly(looks, ["one"] * 4, np.array([3.0, 2, 1, 0]), limits(2), confirm)
+    assert [pairs.tolist() for pairs in asked] == [[[0, 1], [0, 2], [1, 2]]]
+    assert keeper.tolist() == [0, 1, 0, 3]

@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from components.data import intake, records
-from components.data.config import DecodeLimits
+from components.data.config import DecodeLimits, Intake
 from components.data.errors import DataError
 
 LIMITS = DecodeLimits(10**6, 10**6, 500.0)
+INTAKE = Intake(require_words=True, with_repetition=False, part_images=4, batch_size=2)
 
 
 def png(seed: int) -> bytes:
@@ -57,7 +58,7 @@ def _declared(array: pa.Array, wanted: pa.DataType) -> pa.Array:
 
 def inspected(file: Path) -> pa.Table:
     chosen = intake.read_raw_part(file)
-    return intake.inspect_part(file, 0, chosen, intake.inspect_batch(chosen, LIMITS))
+    return intake.inspect_part(file, 0, chosen, intake.inspect_batch(chosen, LIMITS, INTAKE))
 
 
 FAULTS = {
@@ -107,7 +108,7 @@ def test_rows_count_within_their_shard(tmp_path: Path) -> None:
             tmp_path, [row(10 * shard), row(10 * shard + 1, image=b""), row(10 * shard + 2)], f"part-{shard}.parquet"
         )
         chosen = intake.read_raw_part(file)
-        tables.append(intake.inspect_part(file, shard, chosen, intake.inspect_batch(chosen, LIMITS)))
+        tables.append(intake.inspect_part(file, shard, chosen, intake.inspect_batch(chosen, LIMITS, INTAKE)))
     catalogue = intake.catalogue_of(pa.concat_tables(tables))
     assert list(zip(catalogue["shard"].to_pylist(), catalogue["row"].to_pylist(), strict=True)) == [
         (0, 0), (0, 1), (1, 0), (1, 1)
