@@ -194,13 +194,25 @@ def run_tracked(stage: Stage, params: BaseModel, root: Path) -> dict[str, Any]:
         for role, artifact in stage.inputs.items():
             run.log_input(role, artifact.path, path_sha256(root / artifact.path))
         started = time.monotonic()
-        with open_store(settings.part_store(root), code_digest(stage, root)):
+        with open_store(settings.part_store(root), code_digest(stage, root)), on_data_engine():
             metrics = call(stage, params, root)
         work_seconds = time.monotonic() - started
         run.log_metrics({f"stage/{name}": value for name, value in metrics.items()}, step=0)
         run.flush()
         ids = {"mlflow_run_id": run.run_id, "tracking_ref": run.ref}
         return {"metrics": metrics, "work_seconds": work_seconds, **ids}
+
+
+@contextmanager
+def on_data_engine() -> Generator[None]:
+    """Inside the block the data engine runs where the environment says; it is only imported where that is elsewhere."""
+    if settings.data_engine() == "threads":
+        yield
+        return
+    from components.data.engine import on_runner
+
+    with on_runner("ray"):
+        yield
 
 
 def progress_writer(stage: str) -> Any:

@@ -5,6 +5,8 @@ The only module that reads `os.environ` for Easel's own settings:
     EASEL_HOME          state of this workspace (tracking store, run folders); default `.easel/` at the root
     EASEL_TRACKING_URI  an MLflow server; default SQLite and a folder below EASEL_HOME
     EASEL_PROFILE       where a run executes (a file in infra/profiles/); default `cpu`
+    EASEL_DATA_ENGINE   where images are worked on: `threads` (default), or `ray` (the cluster at RAY_ADDRESS)
+    EASEL_VLM_API_KEY   the key of the endpoint that captions images, if it wants one; never stored or logged
     EASEL_RUN_DIR, EASEL_SPOOL, EASEL_PARENT_RUN, EASEL_SUPERVISOR   set by an executor for its stage processes
 """
 
@@ -12,7 +14,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -110,6 +112,31 @@ def load_profile(root: Path, name: str | None = None) -> Profile:
 def current_profile() -> Profile:
     """The profile of this process, for a stage function that trains."""
     return load_profile(find_root(Path.cwd()))
+
+
+def data_engine() -> Literal["threads", "ray"]:
+    """Where the data stages work on batches of images.
+
+    Raises:
+        SettingsError: another word.
+    """
+    match os.environ.get("EASEL_DATA_ENGINE") or "threads":
+        case "threads" | "ray" as engine:
+            return engine
+        case other:
+            raise SettingsError(f"EASEL_DATA_ENGINE is {other!r}; allowed: threads, ray")
+
+
+def vlm_api_key() -> str:
+    """The key of the captioning endpoint, "" for none.
+
+    Raises:
+        SettingsError: it cannot be sent; the message does not repeat it.
+    """
+    key = os.environ.get("EASEL_VLM_API_KEY", "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise SettingsError("EASEL_VLM_API_KEY holds more than printable ASCII; set it to the key alone")
+    return key
 
 
 def go_quiet(environment: Mapping[str, str] | None = None) -> None:

@@ -1,11 +1,12 @@
 """The data engine: a pure per-batch function mapped over a table, in parallel, order kept.
 
-Daft runs the batches: in threads of this process (`runner="threads"`), or on a Ray cluster that the caller has joined
-(`runner="ray"`), from the same plan. This file is the only one that knows Daft; what it maps is arrow tables in, arrow
-tables out, nothing read or written, so every such function is tested on three rows without an engine.
+Daft runs the batches from one plan, in threads of this process or on a Ray cluster; `on_runner` says which. This file
+is the only one that knows Daft; what it maps is arrow tables in, arrow tables out, nothing read or written, so every
+such function is tested on three rows without an engine.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import daft
@@ -14,11 +15,23 @@ import pyarrow as pa
 Runner = Literal["threads", "ray"]
 BatchFunction = Callable[[pa.Table], pa.Table]
 _ROW = "_engine_row"
+_current: list[Runner] = []
 
 
-def map_batches(
-    table: pa.Table, function: BatchFunction, schema: pa.Schema, *, batch_size: int, runner: Runner = "threads"
-) -> pa.Table:
+@contextmanager
+def on_runner(runner: Runner) -> Generator[None]:
+    """Inside the block `map_batches` runs there: the Ray cluster that RAY_ADDRESS names, a local one without it.
+
+    A process stays with the first runner that it maps on.
+    """
+    _current.append(runner)
+    try:
+        yield
+    finally:
+        _current.pop()
+
+
+def map_batches(table: pa.Table, function: BatchFunction, schema: pa.Schema, *, batch_size: int) -> pa.Table:
     """`function` of every run of `batch_size` rows, put together in the rows' order, with columns as in `schema`.
 
     `function` gets a table with the columns of `table` and returns one row per row it got; it may run in several
@@ -28,6 +41,7 @@ def map_batches(
         raise ValueError(f"batch_size is {batch_size}; allowed: 1 or more")
     if table.num_rows == 0:
         return schema.empty_table()
+    runner = _current[-1] if _current else "threads"
     _set_runner(runner)
     names = table.column_names
 
