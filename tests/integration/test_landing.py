@@ -423,7 +423,7 @@ def test_what_lands_is_pinned_and_a_second_landing_changes_nothing(
     assert pins[0] == pins[1] != pins[2]
     assert (done.num_landed, done_names) == (1, ["1.png", "2.png", "a.png"])
     shutil.rmtree(workspace.root / "data")
-    workspace.run(sys.executable, "-m", "dvc", "checkout", "--quiet")
+    workspace.run(sys.executable, "-m", "dvc", "checkout", "--quiet", "data.dvc")
     assert sorted(landed(workspace.root / "data" / "photos")) == ["1.png", "2.png", "a.png"]
 
 
