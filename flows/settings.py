@@ -5,7 +5,7 @@ The only module that reads `os.environ` for Easel's own settings:
     EASEL_HOME          state of this workspace (tracking store, run folders); default `.easel/` at the root
     EASEL_TRACKING_URI  an MLflow server; default SQLite and a folder below EASEL_HOME
     EASEL_PROFILE       where a run executes (a file in infra/profiles/); default `cpu`
-    EASEL_DATA_ENGINE   where images are worked on: `threads` (default), or `ray` (the cluster at RAY_ADDRESS)
+    EASEL_DATA_ENGINE   where images are worked on: `threads` (default) or `ray` (the cluster at RAY_ADDRESS)
     EASEL_VLM_API_KEY   the key of the endpoint that captions images, if it wants one; never stored or logged
     EASEL_RUN_DIR, EASEL_SPOOL, EASEL_PARENT_RUN, EASEL_SUPERVISOR   set by an executor for its stage processes
 """

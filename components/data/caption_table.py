@@ -1,49 +1,98 @@
-"""The captions of a whole table of samples, and what was refused."""
+"""The captions of a whole table of samples: every captioner's, with a fallback, and what was refused."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 
-from components.data.captions import Caption, Language, Words, WordsReason, WordsRefusedError, captions_en, captions_zh
+from components.data.captioners.interface import Captioner, Made, Reason, Sample
+from components.data.captioners.metadata import MetadataCaptioner
+from components.data.captions import Language, Words
 from components.data.records import CAPTIONS, strings
 
-_WRITERS = {"en": captions_en, "zh": captions_zh}
+
+@dataclass
+class Tally:
+    """What captioners did: `fallback_images` were captioned by words because no captioner could."""
+
+    uncaptioned_images: int = 0
+    fallback_images: int = 0
+    refused: Counter[Reason] = field(default_factory=Counter[Reason])
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+def samples_of(
+    catalogue: pa.Table,
+    categories: pa.Table,
+    visible_texts: Mapping[str, str],
+    images: Mapping[str, bytes],
+    languages: Sequence[Language],
+) -> list[Sample]:
+    """What captioners get of each row of `catalogue`; a category that only numbers a cluster says nothing of it."""
+    if not languages:
+        raise ValueError("languages is empty; allowed: one or more of en, zh")
+    known = np.where(strings(categories, "label_source") != "cluster", strings(categories, "category"), "").tolist()
+    names = ["sample_id", "description_en", *(f"{kind}_{lang}" for kind in ("title", "tags") for lang in languages)]
+    rows = zip(catalogue.select(names).to_pylist(), strings(catalogue, "style").tolist(), known, strict=True)
+    return [
+        Sample(
+            sample_id=row["sample_id"],
+            image=images.get(row["sample_id"], b""),
+            words={
+                language: Words(
+                    title=row[f"title_{language}"] or "",
+                    tags=row[f"tags_{language}"] or [],
+                    description=(row["description_en"] or "") if language == "en" else "",
+                    style=style,
+                    category=category,
+                    visible_text=visible_texts.get(row["sample_id"], ""),
+                )
+                for language in languages
+            },
+        )
+        for row, style, category in rows
+    ]
 
 
 def caption_table(
-    samples: pa.Table, categories: pa.Table, languages: Sequence[Language]
-) -> tuple[pa.Table, Counter[WordsReason]]:
-    """Captions (`CAPTIONS`) of `samples` (catalogue columns), and how many samples have none, by reason.
+    samples: Sequence[Sample], captioners: Sequence[Captioner], languages: Sequence[Language]
+) -> tuple[pa.Table, Tally]:
+    """Captions (`CAPTIONS`) of `samples` by each of `captioners` in turn, and what happened.
 
-    A sample must be captioned in the first language; in the others it is captioned where its words allow.
+    A sample that none of them captioned in the first language is captioned by its words alone, if it has any.
     """
-    if not languages:
-        raise ValueError("languages is empty; allowed: one or more of en, zh")
-    rows: list[dict[str, str]] = []
-    refused: Counter[WordsReason] = Counter()
-    style_and_category = zip(strings(samples, "style"), strings(categories, "category"), strict=True)
-    names = ["sample_id", "description_en", *(f"{kind}_{lang}" for kind in ("title", "tags") for lang in languages)]
-    for sample, (style, category) in zip(samples.select(names).to_pylist(), style_and_category, strict=True):
-        for language in languages:
-            words = Words(
-                title=sample[f"title_{language}"] or "",
-                tags=sample[f"tags_{language}"] or [],
-                description=(sample["description_en"] or "") if language == "en" else "",
-                style=style,
-                category=category,
-            )
-            made = _captions(words, language)
-            if isinstance(made, WordsRefusedError) and language == languages[0]:
-                refused[made.reason] += 1
-                break
-            if isinstance(made, list):
-                rows += [{"sample_id": sample["sample_id"], **vars(one)} for one in made]
-    return pa.Table.from_pylist(rows, schema=CAPTIONS), refused
+    tally = Tally()
+    of_sample: list[list[dict[str, str]]] = [[] for _ in samples]
+    for captioner in captioners:
+        _add(of_sample, range(len(samples)), captioner.maker, samples, captioner.caption(samples), tally)
+    words = MetadataCaptioner(languages)
+    if all(captioner.maker != words.maker for captioner in captioners):
+        bare = [k for k, rows in enumerate(of_sample) if not _has(rows, languages[0])]
+        _add(of_sample, bare, words.maker, samples, words.caption([samples[k] for k in bare]), tally)
+        tally.fallback_images = sum(_has(of_sample[k], languages[0]) for k in bare)
+    tally.uncaptioned_images = sum(not _has(rows, languages[0]) for rows in of_sample)
+    captioned = [row for rows in of_sample if _has(rows, languages[0]) for row in rows]
+    return pa.Table.from_pylist(captioned, schema=CAPTIONS), tally
 
 
-def _captions(words: Words, language: Language) -> list[Caption] | WordsRefusedError:
-    try:
-        return _WRITERS[language](words)
-    except WordsRefusedError as refused:
-        return refused
+def _add(
+    of_sample: list[list[dict[str, str]]],
+    numbers: Sequence[int],
+    maker: str,
+    samples: Sequence[Sample],
+    made: Sequence[Made],
+    tally: Tally,
+) -> None:
+    for number, one in zip(numbers, made, strict=True):
+        sample_id = samples[number].sample_id
+        of_sample[number] += [{"sample_id": sample_id, **vars(caption), "maker": maker} for caption in one.captions]
+        tally.refused.update(one.refused)
+        tally.prompt_tokens += one.prompt_tokens
+        tally.completion_tokens += one.completion_tokens
+
+
+def _has(rows: Sequence[Mapping[str, str]], language: Language) -> bool:
+    return any(row["language"] == language for row in rows)

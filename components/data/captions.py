@@ -1,7 +1,8 @@
-"""Captions from words that people wrote: titles, tags and descriptions, joined with the style and the category.
+"""Texts that may stand for an image: their kinds, and the words of strangers made fit for them, or refused.
 
-The words are those of Unicode's CLDR and of the clip art's authors; the templates that join them are ours. Titles of
-clip art are file names as often as not, so they are cleaned, and words that cannot be used are refused with a reason.
+Words come with images from anywhere: file names, web pages, readers of text in pictures, language models. They are
+data: markup is taken out, invisible characters too, and what cannot be used, or speaks to the machine that reads it
+instead of about the picture, is refused with a reason.
 """
 
 import html
@@ -11,27 +12,42 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Kind = Literal["tags", "short", "sentence"]
+Kind = Literal["tags", "short", "sentence", "long", "structured"]
 Language = Literal["en", "zh"]
-WordsReason = Literal["empty", "not_utf8", "control_characters", "no_letters"]
+WordsReason = Literal["empty", "not_utf8", "too_long", "control_characters", "markup", "no_letters", "instruction"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 WORDS_REASONS: tuple[WordsReason, ...] = get_args(WordsReason)
+MAX_WORDS_CHARS = 4000
 
 _MAX_TAGS = 8
 _MAX_TITLE_CHARS = 80
-_MAX_DESCRIPTION_CHARS = 200
-_CATEGORY_ZH = {
-    "smileys": "表情",
-    "animals": "动物与自然",
-    "food": "食物",
-    "travel": "旅行与地点",
-    "activities": "活动",
-    "objects": "物品",
-    "symbols": "符号",
-}
+_MAX_VISIBLE_CHARS = 200
+_UNESCAPES = 3
+_QUOTES = {ord(char): None for char in '"“”„«»「」『』'}
 _FILE_ENDING = re.compile(r"\.(svg|png|jpe?g|gif|webp)$", re.IGNORECASE)
 _CREDIT = re.compile(r"\s*(\bby\s+[\w.]+(\s+[\w.]+)?|©.*|\(c\).*)$", re.IGNORECASE)
 _NUMBERS_AT_THE_ENDS = re.compile(r"^[\s\d.,#-]+(?=\D)|[\s\d.,#-]+$")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
+_SCRIPT = re.compile(r"<(script|style)\b.*?(</\1\s*>|$)", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<!--.*?-->|<[a-z/!?|][^<>]*>", re.IGNORECASE | re.DOTALL)
+_OPEN_TAG = re.compile(r"<[a-z/!?|]", re.IGNORECASE)
+_INSTRUCTION = re.compile(
+    "|".join(
+        (
+            r"\b(ignore|disregard|forget|override|bypass)\b.{0,40}\b(instructions?|prompts?|rules|guidelines|directions)\b",
+            r"\b(system|developer|hidden)\s+(prompt|message|instructions?)\b",
+            r"\b(you are|act|behave) (now|henceforth)\b|\bfrom now on,? you\b|\bpretend (to be|you)\b",
+            r"\b(reply|respond|answer|output|print|repeat|say|write)\s+(only|exactly|nothing|verbatim|the following)\b",
+            r"\b(note|message|instructions?|attention)\s+(to|for)\s+(the\s+)?(ai|llm|model|assistant|captioner|reader)s?\b",
+            r"\b(as an? (ai|language model)|dear (ai|assistant|model))\b",
+            r"\[/?inst\]|^#+\s*(instructions?|system)\b|^(system|assistant|user)\s*:",
+            r"\b(visit|click|go to|open|fetch)\b.{0,20}(https?://|www\.)|\bjavascript:",
+            r"(忽略|无视|忘记|忘掉|不要理会|绕过).{0,16}(指令|指示|提示|规则|要求)",
+            r"系统提示|你现在是|从现在起.{0,4}你|(只|仅)(回答|输出|回复)",
+        )
+    ),
+    re.IGNORECASE,
+)
 
 
 class WordsRefusedError(ValueError):
@@ -44,13 +60,14 @@ class WordsRefusedError(ValueError):
 
 @dataclass(frozen=True)
 class Words:
-    """What is known of one image in one language."""
+    """What people said of one image in one language, and the letters that can be read in it."""
 
     title: str
     tags: Sequence[str]
     description: str
     style: str
     category: str
+    visible_text: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,18 +80,14 @@ class Caption:
 
 
 def clean_words(words: str | bytes | None) -> str:
-    """Words fit for a caption: composed Unicode, single spaces, no markup; WordsRefusedError says why not."""
-    if isinstance(words, bytes):
-        try:
-            words = words.decode()
-        except UnicodeDecodeError as error:
-            raise WordsRefusedError("not_utf8", repr(words)) from error
-    text = unicodedata.normalize("NFKC", html.unescape(words or ""))
-    text = " ".join(re.sub(r"<[^<>]*>", " ", text).split())
+    """Words fit for a caption: composed Unicode, single spaces, no markup, nothing invisible.
+
+    WordsRefusedError says why not; more than `MAX_WORDS_CHARS` are a page and no caption.
+    """
+    text = _plain(words)
     if not text:
         raise WordsRefusedError("empty", text)
-    if any(unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn") or char == "\ufffd" for char in text):
-        raise WordsRefusedError("control_characters", text)
+    _check_characters(text)
     if not any(char.isalpha() for char in text):
         raise WordsRefusedError("no_letters", text)
     return text
@@ -85,49 +98,37 @@ def clean_title(title: str | bytes | None) -> str:
     text = _FILE_ENDING.sub("", clean_words(title)).replace("_", " ")
     text = _CREDIT.sub("", _CAMEL.sub(" ", text))
     text = _NUMBERS_AT_THE_ENDS.sub("", text).strip(" -.,:;\"'`*~")
-    return clean_words(_cut(text.lower() if text.isupper() or text.istitle() else text, _MAX_TITLE_CHARS))
+    return clean_words(cut_words(text.lower() if text.isupper() or text.istitle() else text, _MAX_TITLE_CHARS))
 
 
 def clean_tags(tags: Sequence[str | bytes | None] | None) -> list[str]:
     """Usable tags in lower case, each once, at most eight; those that cannot be used are left out."""
+    return kept_tags(tags)[0]
+
+
+def kept_tags(tags: Sequence[str | bytes | None] | None) -> tuple[list[str], list[WordsReason]]:
+    """`clean_tags`, and why the others were left out (being empty is no reason)."""
     cleaned: dict[str, None] = {}
+    refused: list[WordsReason] = []
     for tag in tags or ():
         try:
             cleaned[clean_words(tag).replace("_", " ").lower()] = None
-        except WordsRefusedError:
-            continue
-    return list(cleaned)[:_MAX_TAGS]
+        except WordsRefusedError as error:
+            if error.reason != "empty":
+                refused.append(error.reason)
+    return list(cleaned)[:_MAX_TAGS], refused
 
 
-def captions_en(words: Words) -> list[Caption]:
-    """Tags, a short and a sentence caption in English; WordsRefusedError if there is no usable title and no tag."""
-    tags = clean_tags(words.tags)
-    title = _title_or_tag(words.title, tags)
-    style, thing = f"{words.style} style", with_article(title)
-    others = [tag for tag in tags if tag != title.lower()]
-    try:
-        told = f": {_cut(clean_words(words.description).rstrip('. '), _MAX_DESCRIPTION_CHARS)}"
-    except WordsRefusedError:
-        told = f", with {', '.join(others[:3])}" if others else ""
-    return [
-        Caption("tags", "en", ", ".join([title, *others, style, words.category])),
-        Caption("short", "en", f"{thing}, {style}"),
-        Caption("sentence", "en", f"A picture of {thing} drawn in {style}, {words.category}{told}."),
-    ]
+def clean_visible_text(text: str) -> str:
+    """Letters read in a picture, fit to stand in quotes in a caption: one line, at most 200 characters, "" for none.
 
-
-def captions_zh(words: Words) -> list[Caption]:
-    """Tags, a short and a sentence caption in Chinese; WordsRefusedError if there is no usable title and no tag."""
-    tags = clean_tags(words.tags)
-    title = _title_or_tag(words.title, tags)
-    category = _CATEGORY_ZH.get(words.category, words.category)
-    others = [tag for tag in tags if tag != title]
-    about = f"，{'、'.join(others[:3])}" if others else ""
-    return [
-        Caption("tags", "zh", "，".join([title, *others, f"{words.style} 风格", category])),
-        Caption("short", "zh", f"{title}，{words.style} 风格"),
-        Caption("sentence", "zh", f"一幅{words.style} 风格的{title}图画，{category}{about}。"),
-    ]
+    WordsRefusedError where they speak to the reader instead, or are no text.
+    """
+    plain = _plain(text).translate(_QUOTES).strip()
+    if not any(char.isalnum() for char in plain):
+        return ""
+    _check_characters(plain)
+    return cut_words(plain, _MAX_VISIBLE_CHARS)
 
 
 def with_article(phrase: str) -> str:
@@ -140,14 +141,32 @@ def with_article(phrase: str) -> str:
     return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
 
 
-def _title_or_tag(title: str, tags: list[str]) -> str:
-    try:
-        return clean_title(title)
-    except WordsRefusedError:
-        if not tags:
-            raise
-        return tags[0]
-
-
-def _cut(text: str, max_chars: int) -> str:
+def cut_words(text: str, max_chars: int) -> str:
+    """`text`, or as many whole words of it as `max_chars` hold."""
     return text if len(text) <= max_chars else text[:max_chars].rsplit(" ", 1)[0]
+
+
+def _check_characters(text: str) -> None:
+    if any(unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn") or char == "\ufffd" for char in text):
+        raise WordsRefusedError("control_characters", text)
+    if _INSTRUCTION.search(text):
+        raise WordsRefusedError("instruction", text)
+    if _OPEN_TAG.search(text):
+        raise WordsRefusedError("markup", text)
+
+
+def _plain(words: str | bytes | None) -> str:
+    if isinstance(words, bytes):
+        try:
+            words = words.decode()
+        except UnicodeDecodeError as error:
+            raise WordsRefusedError("not_utf8", repr(words)) from error
+    text = words or ""
+    if len(text) > MAX_WORDS_CHARS:
+        raise WordsRefusedError("too_long", text)
+    for _ in range(_UNESCAPES):  # markup is escaped twice where a web page quotes another
+        text = html.unescape(text)
+    text = _TAG.sub(" ", _SCRIPT.sub(" ", unicodedata.normalize("NFKC", text)))
+    # Format characters are invisible: they turn the reading direction, or hide a second text in the first.
+    text = "".join(char for char in text if unicodedata.category(char) != "Cf")
+    return " ".join(text.split())

@@ -41,6 +41,10 @@ class PartStore:
         """The named arrays kept under `key`, else `make()`, kept from now on."""
         return load(self._bytes(key, ".safetensors", lambda: save(_contiguous(make()))))
 
+    def of_version(self, code: str) -> "PartStore":
+        """The same store for parts that hang on no code but `code`: answers that were paid for, not computed."""
+        return PartStore(self._folder, code)
+
     def _bytes(self, key: Key, ending: str, make: Callable[[], bytes]) -> bytes:
         digest = hashlib.sha256(rfc8785.dumps({"code": self._code, "key": dict(key)})).hexdigest()
         found = self._read(digest, ending)

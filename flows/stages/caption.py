@@ -1,48 +1,120 @@
-"""Stage `caption`: three kinds of caption per image and language, from the words that came with it."""
+"""Stage `caption`: several kinds of caption per image and language, each with its maker; the text in pictures."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, model_validator
+
+from components.data.config import DecodeLimits, LocalVisionModel, TextReading, VisionEndpoint
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from components.data.captioners.local_model import Describe
+    from components.data.captions import WordsReason
 
 
 class Params(BaseModel, frozen=True, extra="forbid"):
-    """In which languages captions are made; the first must be usable, or the image has none."""
+    """In which languages and by whom captions are made; an image without one in the first language has none."""
 
-    languages: tuple[Literal["en", "zh"], ...]
+    languages: tuple[Literal["en", "zh"], ...] = Field(min_length=1)
+    captioners: tuple[Literal["metadata", "vlm", "transformers"], ...] = Field(min_length=1)
+    limits: DecodeLimits
+    ocr: TextReading
+    vlm: VisionEndpoint | None
+    transformers: LocalVisionModel | None
+
+    @model_validator(mode="after")
+    def _endpoint_is_possible(self) -> "Params":
+        if self.vlm is None:
+            return self
+        address = urlsplit(self.vlm.url)
+        if address.scheme not in ("http", "https") or not address.hostname or "@" in address.netloc or address.query:
+            raise ValueError("vlm.url must be http(s)://host/v1 without a name, a password or a query")
+        if min(self.vlm.concurrency, self.vlm.max_attempts, self.vlm.max_px, self.vlm.max_tokens) < 1:
+            raise ValueError("vlm: concurrency, max_attempts, max_px and max_tokens are 1 or more")
+        if min(self.vlm.timeout_s, self.vlm.requests_per_s) <= 0 or not 0 <= self.vlm.max_failed_frac <= 1:
+            raise ValueError("vlm: timeout_s and requests_per_s are above 0, max_failed_frac is in [0, 1]")
+        return self
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """offered = captioned + uncaptioned; uncaptioned = the sum over the reasons."""
+    """offered = captioned + uncaptioned; refused texts are titles, tags, readings and answers."""
 
     offered_images: int
     captioned_images: int
     uncaptioned_images: int
+    fallback_images: int
     captions: int
-    empty_words: int
-    not_utf8_words: int
-    control_characters_words: int
-    no_letters_words: int
+    read_images: int
+    images_with_text: int
+    prompt_tokens: int
+    completion_tokens: int
+    usd: float
+    refused_texts: int
 
 
-def caption(p: Params, *, catalogue: Path, verdicts: Path, categories: Path, captions: Path) -> Metrics:
-    """Join title, tags, style and category into tags, a short and a sentence caption."""
-    from components.data import records
-    from components.data.caption_table import caption_table
-    from components.data.captions import WORDS_REASONS
+def caption(
+    p: Params, *, images: Path, catalogue: Path, verdicts: Path, categories: Path, captions: Path, ocr: Path
+) -> Metrics:
+    """Read the text in likely pictures; join words, style and category, or ask a model; count what was refused."""
+    from components.data import records, visible_text
+    from components.data.caption_table import caption_table, samples_of
+    from components.data.captioners import CAPTIONERS, Means
+    from components.data.captioners.interface import REASONS
+    from components.tracking import current_run
+    from flows.settings import vlm_api_key
 
     kept = records.kept_ids(records.read_table(verdicts, records.VERDICTS))
     samples = records.take_ids(records.read_table(catalogue, records.CATALOGUE), kept, catalogue)
     tree = records.take_ids(records.read_table(categories, records.CATEGORIES), kept, categories)
-    table, refused = caption_table(samples, tree, p.languages)
+
+    likely = samples.take(visible_text.likeliest(samples, p.ocr))
+    texts, refused = _read(likely, images, p)
+    records.write_table(texts, ocr)
+    read = {row["sample_id"]: row["ocr_text"] for row in texts.to_pylist() if row["ocr_text"]}
+
+    looked_at = kept if set(p.captioners) - {"metadata"} else []
+    seen = dict(zip(looked_at, records.read_images(images, looked_at).column("bytes").to_pylist(), strict=True))
+    means = Means(p.languages, p.limits, p.vlm, p.transformers, _load_local, vlm_api_key())
+    captioners = [CAPTIONERS[name](means) for name in p.captioners]
+    given = samples_of(samples, tree, read, seen, p.languages)
+    table, tally = caption_table(given, captioners, p.languages)
     records.write_table(table, captions)
-    num_refused = sum(refused.values())
+    tally.refused.update(refused)
+    current_run().log_metrics({f"refused/{reason}": tally.refused[reason] for reason in REASONS})
+    prices = p.vlm.usd_per_million_tokens if p.vlm else (0.0, 0.0)
     return Metrics(
         offered_images=len(kept),
-        captioned_images=len(kept) - num_refused,
-        uncaptioned_images=num_refused,
+        captioned_images=len(kept) - tally.uncaptioned_images,
+        uncaptioned_images=tally.uncaptioned_images,
+        fallback_images=tally.fallback_images,
         captions=table.num_rows,
-        **{f"{reason}_words": refused[reason] for reason in WORDS_REASONS},
+        read_images=texts.num_rows,
+        images_with_text=len(read),
+        prompt_tokens=tally.prompt_tokens,
+        completion_tokens=tally.completion_tokens,
+        usd=(tally.prompt_tokens * prices[0] + tally.completion_tokens * prices[1]) / 1e6,
+        refused_texts=tally.refused.total(),
     )
+
+
+def _read(likely: "pa.Table", images: Path, p: Params) -> "tuple[pa.Table, list[WordsReason]]":
+    from components.data import records, visible_text
+
+    if likely.num_rows == 0:
+        return records.OCR.empty_table(), []
+    from components.models.text_recognition import TextReader
+
+    pixels = records.read_images(images, likely.column("sample_id").to_pylist())
+    read = TextReader(p.ocr.min_side_px).read
+    return visible_text.read_texts(pixels, likely.column("shard").to_pylist(), read, p.ocr, p.limits)
+
+
+def _load_local(model: LocalVisionModel) -> "Describe":
+    from components.models.vision_language import VisionLanguageModel
+
+    return VisionLanguageModel(model.model, model.max_new_tokens).describe

@@ -27,7 +27,8 @@ def selection() -> pa.Table:
 
 
 def captions(*rows: tuple[str, str, str, str]) -> pa.Table:
-    return pa.Table.from_pylist([dict(zip(CAPTIONS.names, row, strict=True)) for row in rows], schema=CAPTIONS)
+    made = [(*row, "metadata/1") for row in rows]
+    return pa.Table.from_pylist([dict(zip(CAPTIONS.names, row, strict=True)) for row in made], schema=CAPTIONS)
 
 
 CAPTIONS_OF_ALL = captions(
