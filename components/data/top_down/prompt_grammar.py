@@ -21,10 +21,13 @@ GRAMMAR = "grammar/1"
 class PromptWriter(Protocol):
     """Whatever writes prompts: the grammar below, or a language model whose words are checked."""
 
-    maker: str
+    @property
+    def maker(self) -> str:
+        """What is written down as the author of a prompt."""
+        ...
 
     def write(self, sample_id: str, known: Known) -> dict[PromptStyle, str]:
-        """One prompt of each style."""
+        """One prompt of each style; what could not be written is left out."""
         ...
 
 
