@@ -9,6 +9,7 @@ from flows.stages.caption import caption
 from flows.stages.categorize import categorize
 from flows.stages.check_selection import check_selection
 from flows.stages.check_tables import check_tables
+from flows.stages.curate_sft import curate_sft
 from flows.stages.data_report import data_report
 from flows.stages.encode import encode
 from flows.stages.evaluate import evaluate
@@ -17,6 +18,7 @@ from flows.stages.filter_images import filter_images
 from flows.stages.ingest import ingest
 from flows.stages.pretrain import pretrain
 from flows.stages.register import register
+from flows.stages.render_text import render_text
 from flows.stages.sample import sample
 from flows.stages.score import score
 
@@ -123,6 +125,40 @@ DATA_REPORT = Stage(
     needs_libraries=True,
 )
 
+RENDER_TEXT = Stage(
+    render_text,
+    inputs={},
+    outputs={
+        "images": "artifacts/rendered/images",
+        "catalogue": "artifacts/tables/rendered_catalogue.parquet",
+        "captions": "artifacts/tables/rendered_captions.parquet",
+        "rendered": "artifacts/tables/rendered.parquet",
+    },
+    needs_libraries=True,
+)
+
+CURATE_SFT = Stage(
+    curate_sft,
+    inputs={
+        "checked": CHECK_SELECTION.out("receipt"),
+        "catalogue": CATALOGUE,
+        "verdicts": VERDICTS,
+        "categories": CATEGORIES,
+        "captions": CAPTION.out("captions"),
+        "scores": SCORE.out("scores"),
+        "features": FEATURES,
+        "selection": SELECTION,
+        "rendered_catalogue": RENDER_TEXT.out("catalogue"),
+        "rendered_captions": RENDER_TEXT.out("captions"),
+        "rendered": RENDER_TEXT.out("rendered"),
+    },
+    outputs={
+        "sft_selection": "artifacts/tables/sft_selection.parquet",
+        "sft_prompts": "artifacts/tables/sft_prompts.parquet",
+        "sft_gaps": "artifacts/tables/sft_gaps.parquet",
+    },
+)
+
 ENCODE = Stage(
     encode,
     inputs={
@@ -197,6 +233,8 @@ PIPELINE = Pipeline(
     SAMPLE,
     CHECK_SELECTION,
     DATA_REPORT,
+    RENDER_TEXT,
+    CURATE_SFT,
     ENCODE,
     PRETRAIN_32,
     PRETRAIN_64,

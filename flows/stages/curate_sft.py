@@ -42,6 +42,7 @@ class Metrics:
 def curate_sft(
     p: Params,
     *,
+    checked: Path,
     catalogue: Path,
     verdicts: Path,
     categories: Path,
@@ -56,7 +57,10 @@ def curate_sft(
     sft_prompts: Path,
     sft_gaps: Path,
 ) -> Metrics:
-    """Choose images for each domain of the demand list, say what is missing, and write four prompts for each image."""
+    """Choose images for each domain of the demand list, say what is missing, and write four prompts for each image.
+
+    `checked` is the receipt of a selection that passed: it is not read, but nothing is curated without it.
+    """
     from collections import Counter
 
     from components.data import feature_table, records
