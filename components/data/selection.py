@@ -26,8 +26,8 @@ CANDIDATES = pa.schema(
     ]
 )
 """One row per image that may be selected; `was_fitted`: a classifier that judges generated images was shown it."""
-Candidates = Callable[[], Iterable[pa.RecordBatch]]
-"""The rows of `CANDIDATES`, batch by batch; every call begins anew."""
+Candidates = Callable[[list[str]], Iterable[pa.RecordBatch]]
+"""These columns of the rows of `CANDIDATES`, batch by batch; every call begins anew."""
 
 
 @dataclass(frozen=True)
@@ -125,11 +125,11 @@ def write_selection(
     Memory grows with the numbers of categories and concepts, and by one byte an image. DataError if nothing is left to
     train on, or if a held-out image was shown to the classifiers.
     """
-    names = {column: _names(candidates, column) for column in ("category", "style", "concept")}
+    names = _names(candidates, ["category", "style", "concept"])
     splits = _splits(candidates, names, split)
 
     def training() -> Iterator[tuple[Int64[np.ndarray, " m"], Float[np.ndarray, " m"]]]:
-        for batch, is_train in _with(candidates, splits == TRAIN):
+        for batch, is_train in _with(candidates(["category", "aesthetic"]), splits == TRAIN):
             yield _numbered(batch, names, "category")[is_train], _scores(batch)[is_train]
 
     fitted = fit_sampling(training, len(names["category"]), weights)
@@ -164,15 +164,15 @@ class _Sums:
 
 def _splits(candidates: Candidates, names: dict[str, pa.Array], shares: SplitShares) -> Int8[np.ndarray, " n"]:
     def shown() -> Iterator[tuple[Int64[np.ndarray, " m"], Int64[np.ndarray, " m"]]]:
-        for batch in candidates():
+        for batch in candidates(["style", "concept"]):
             yield _numbered(batch, names, "style"), _numbered(batch, names, "concept")
 
     splitter = Splitter(names["style"].to_pylist(), names["concept"].to_pylist(), shares, shown)
     parts = [np.empty(0, np.int8)]
     num_seen = 0
-    for batch in candidates():
-        ids = batch.column("sample_id").to_pylist() if shares.heldout_image_frac else []
-        part = splitter.split(_numbered(batch, names, "style"), _numbered(batch, names, "concept"), ids)
+    for batch in candidates(["sample_id", "style", "concept", "was_fitted"]):
+        style, concept = (_numbered(batch, names, name) for name in ("style", "concept"))
+        part = splitter.split(style, concept, batch.column("sample_id"))
         num_seen += int((batch.column("was_fitted").to_numpy(zero_copy_only=False) & (part != TRAIN)).sum())
         parts.append(part)
     splits = np.concatenate(parts)
@@ -191,7 +191,7 @@ def _write_rows(
 ) -> _Sums:
     sums = _Sums()
     with open_table(file, SELECTION) as write:
-        for batch, split in _with(candidates, splits):
+        for batch, split in _with(candidates([*CANDIDATES.names]), splits):
             place, aesthetic = _numbered(batch, {"category": categories}, "category"), _scores(batch)
             probability = np.where(split == TRAIN, fitted.probabilities(place, aesthetic), 0.0)
             sums.add(probability, aesthetic)
@@ -215,20 +215,21 @@ def _balance_table(categories: pa.Array, fitted: Sampling) -> pa.Table:
     return pa.table(columns, schema=BALANCE).filter(pa.array(fitted.counts > 0))
 
 
-def _with(candidates: Candidates, values: np.ndarray) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+def _with(batches: Iterable[pa.RecordBatch], values: np.ndarray) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
     """Every batch beside its rows' share of `values`."""
     start = 0
-    for batch in candidates():
+    for batch in batches:
         yield batch, values[start : start + batch.num_rows]
         start += batch.num_rows
 
 
-def _names(candidates: Candidates, column: str) -> pa.Array:
-    """The different values of a text column, sorted."""
-    found: set[str] = set()
-    for batch in candidates():
-        found.update(pc.unique(batch.column(column)).to_pylist())
-    return pa.array(sorted(found), pa.string())
+def _names(candidates: Candidates, columns: list[str]) -> dict[str, pa.Array]:
+    """The different values of text columns, sorted."""
+    found = {column: set[str]() for column in columns}
+    for batch in candidates(columns):
+        for column, names in found.items():
+            names.update(pc.unique(batch.column(column)).to_pylist())
+    return {column: pa.array(sorted(names), pa.string()) for column, names in found.items()}
 
 
 def _numbered(batch: pa.RecordBatch, names: dict[str, pa.Array], column: str) -> Int64[np.ndarray, " m"]:

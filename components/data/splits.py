@@ -9,6 +9,7 @@ the larger of the two shares has seen none of the held-out images.
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Int8, Int64
 
 from components.data.config import SplitShares
@@ -54,14 +55,15 @@ class Splitter:
             self._hidden[number] = _hidden_family(concept, mine, names, shares)
 
     def split(
-        self, style: Int64[np.ndarray, " m"], concept: Int64[np.ndarray, " m"], sample_ids: Sequence[str]
+        self, style: Int64[np.ndarray, " m"], concept: Int64[np.ndarray, " m"], sample_ids: pa.Array
     ) -> Int8[np.ndarray, " m"]:
         """The number in `SPLITS` of each sample."""
         hidden = self._hidden[concept]
         split = np.where(hidden == self._family[style], CELL, np.where(hidden == _ALL, CONCEPT, TRAIN))
         alone = np.flatnonzero(~self._has_concept[concept])
         if self._image_frac and len(alone):
-            places = np.fromiter((concept_hash(sample_ids[row]) for row in alone.tolist()), np.float64, len(alone))
+            ids: list[str] = sample_ids.take(pa.array(alone)).to_pylist()
+            places = np.fromiter(map(concept_hash, ids), np.float64, len(ids))
             split[alone[places < self._image_frac]] = IMAGE
         return split.astype(np.int8)
 

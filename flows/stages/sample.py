@@ -67,7 +67,9 @@ def sample(
     wanted = chosen.Wanted(p.categories, p.styles, p.max_concepts)
     is_wanted = chosen.select(samples, tree, captioned, wanted)
     table = chosen.candidates_of(samples, tree, scored).filter(is_wanted)
-    report = asdict(chosen.write_selection(table.to_batches, p.split, p.weights, selection, balance))
+    report = asdict(
+        chosen.write_selection(lambda names: table.select(names).to_batches(), p.split, p.weights, selection, balance)
+    )
     split_images = {f"{split}_images": count for split, count in report.pop("split_images").items()}
     left = len(kept) - table.num_rows
     return Metrics(

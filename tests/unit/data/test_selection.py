@@ -94,7 +94,7 @@ def test_unknown_names_and_empty_selections_are_refused() -> None:
 def test_the_selection_adds_up_and_the_balance_is_what_it_expects(tmp_path: Path, batch_size: int) -> None:
     table = candidates()
     files = tmp_path / "selection.parquet", tmp_path / "balance.parquet"
-    report = write_selection(lambda: table.to_batches(batch_size), SHARES, WEIGHTS, *files)
+    report = write_selection(lambda names: table.select(names).to_batches(batch_size), SHARES, WEIGHTS, *files)
     selection, balance = read_table(files[0], SELECTION), read_table(files[1], BALANCE)
     assert selection["sample_id"].to_pylist() == table["sample_id"].to_pylist()
     probability, splits = selection["probability"].to_numpy(), np.array(selection["split"].to_pylist())
@@ -129,7 +129,7 @@ def test_a_pool_that_nobody_labelled_is_split_by_the_images_alone(tmp_path: Path
         [pa.array(ids), *texts, pa.array(np.zeros(300, np.float32)), pa.array([False] * 300)], schema=CANDIDATES
     )
     files = tmp_path / "selection.parquet", tmp_path / "balance.parquet"
-    report = write_selection(table.to_batches, SHARES, WEIGHTS, *files)
+    report = write_selection(lambda names: table.select(names).to_batches(), SHARES, WEIGHTS, *files)
     held = sum(concept_hash(sample_id) < 0.2 for sample_id in ids)
     assert report.split_images == {
         "train": 300 - held,
@@ -143,7 +143,13 @@ def test_a_pool_that_nobody_labelled_is_split_by_the_images_alone(tmp_path: Path
 def test_images_that_the_judges_saw_are_not_held_out(tmp_path: Path) -> None:
     table = candidates(0.1)
     with pytest.raises(DataError, match="were used to fit the classifiers"):
-        write_selection(table.to_batches, SHARES, WEIGHTS, tmp_path / "selection", tmp_path / "balance")
+        write_selection(
+            lambda names: table.select(names).to_batches(),
+            SHARES,
+            WEIGHTS,
+            tmp_path / "selection",
+            tmp_path / "balance",
+        )
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,6 +1,7 @@
 """Held-out splits: whole concepts and cells, decided by the concept alone."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from components.data.config import SplitShares
@@ -15,11 +16,13 @@ def split_samples(styles: list[str], concepts: list[str], shares: SplitShares, b
     style_names, style = np.unique(np.array(styles), return_inverse=True)
     concept_names, concept = np.unique(np.array(concepts), return_inverse=True)
     batches = [slice(start, start + batch_size) for start in range(0, len(styles), batch_size)]
-    ids = [f"image {row}" for row in range(len(styles))]
+    ids = pa.array([f"image {row}" for row in range(len(styles))])
     splitter = Splitter(
         style_names.tolist(), concept_names.tolist(), shares, lambda: ((style[b], concept[b]) for b in batches)
     )
-    return np.array(SPLITS)[np.concatenate([splitter.split(style[b], concept[b], ids[b]) for b in batches])]
+    return np.array(SPLITS)[
+        np.concatenate([splitter.split(style[b], concept[b], ids[b.start : b.stop]) for b in batches])
+    ]
 
 
 def grid(concepts: list[str], styles: tuple[str, ...] = STYLES) -> tuple[list[str], list[str], np.ndarray]:
