@@ -9,16 +9,22 @@ import pyarrow as pa
 
 from components.data.captioners.interface import Captioner, Made, Reason, Sample
 from components.data.captioners.metadata import MetadataCaptioner
-from components.data.captions import Language, Words
+from components.data.captions import Caption, Language, Words
 from components.data.records import CAPTIONS, strings
+
+NAMELESS = "nameless/1"
 
 
 @dataclass
 class Tally:
-    """What captioners did: `fallback_images` were captioned by words because no captioner could."""
+    """What captioners did: `fallback_images` were captioned by words because no captioner could.
+
+    Of `nameless_images` nothing at all is known.
+    """
 
     uncaptioned_images: int = 0
     fallback_images: int = 0
+    nameless_images: int = 0
     refused: Counter[Reason] = field(default_factory=Counter[Reason])
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -58,11 +64,15 @@ def samples_of(
 
 
 def caption_table(
-    samples: Sequence[Sample], captioners: Sequence[Captioner], languages: Sequence[Language]
+    samples: Sequence[Sample],
+    captioners: Sequence[Captioner],
+    languages: Sequence[Language],
+    nameless: str | None = None,
 ) -> tuple[pa.Table, Tally]:
     """Captions (`CAPTIONS`) of `samples` by each of `captioners` in turn, and what happened.
 
-    A sample that none of them captioned in the first language is captioned by its words alone, if it has any.
+    A sample that none of them captioned in the first language is captioned by its words alone, if it has any, and if
+    not it is called `nameless`, which says no more than that it is an image; None leaves it without a caption.
     """
     tally = Tally()
     of_sample: list[list[dict[str, str]]] = [[] for _ in samples]
@@ -73,6 +83,11 @@ def caption_table(
         bare = [k for k, rows in enumerate(of_sample) if not _has(rows, languages[0])]
         _add(of_sample, bare, words.maker, samples, words.caption([samples[k] for k in bare]), tally)
         tally.fallback_images = sum(_has(of_sample[k], languages[0]) for k in bare)
+    if nameless is not None:
+        bare = [k for k, rows in enumerate(of_sample) if not _has(rows, languages[0])]
+        made = [Made([Caption("short", languages[0], nameless)], [])] * len(bare)
+        _add(of_sample, bare, NAMELESS, samples, made, tally)
+        tally.nameless_images = len(bare)
     tally.uncaptioned_images = sum(not _has(rows, languages[0]) for rows in of_sample)
     captioned = [row for rows in of_sample if _has(rows, languages[0]) for row in rows]
     return pa.Table.from_pylist(captioned, schema=CAPTIONS), tally

@@ -32,8 +32,13 @@ class Reference:
 
 
 def reference_rows(samples: pa.Table, num_images: int, heldout_concept_frac: float) -> Reference:
-    """`num_images` of the labelled samples, chosen by a hash of their id; DataError if none are to fit or to test."""
+    """`num_images` of the labelled samples, chosen by a hash of their id; DataError if none are to fit or to test.
+
+    Where nobody labelled any, all may be chosen, and each is its own concept.
+    """
     concepts = strings(samples, "concept")
+    if not (concepts != "").any():
+        concepts = strings(samples, "sample_id")
     rows = np.flatnonzero(concepts != "")
     place = np.array([unit_hash(one, "looks") for one in strings(samples, "sample_id")[rows]])
     rows = np.sort(rows[np.argsort(place, kind="stable")][:num_images])

@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 
 
 class Params(BaseModel, frozen=True, extra="forbid"):
-    """In which languages and by whom captions are made; an image without one in the first language has none."""
+    """In which languages and by whom captions are made; an image without one in the first language has none.
+
+    `nameless` is what an image is called of which nobody said anything; null leaves it out.
+    """
 
     languages: tuple[Literal["en", "zh"], ...] = Field(min_length=1)
+    nameless: str | None = Field(min_length=1)
     captioners: tuple[Literal["metadata", "vlm", "transformers"], ...] = Field(min_length=1)
     limits: DecodeLimits
     ocr: TextReading
@@ -48,6 +52,7 @@ class Metrics:
     captioned_images: int
     uncaptioned_images: int
     fallback_images: int
+    nameless_images: int
     captions: int
     read_images: int
     images_with_text: int
@@ -82,7 +87,7 @@ def caption(
     means = Means(p.languages, p.limits, p.vlm, p.transformers, _load_local, vlm_api_key())
     captioners = [CAPTIONERS[name](means) for name in p.captioners]
     given = samples_of(samples, tree, read, seen, p.languages)
-    table, tally = caption_table(given, captioners, p.languages)
+    table, tally = caption_table(given, captioners, p.languages, p.nameless)
     records.write_table(table, captions)
     tally.refused.update(refused)
     current_run().log_metrics({f"refused/{reason}": tally.refused[reason] for reason in REASONS})
@@ -92,6 +97,7 @@ def caption(
         captioned_images=len(kept) - tally.uncaptioned_images,
         uncaptioned_images=tally.uncaptioned_images,
         fallback_images=tally.fallback_images,
+        nameless_images=tally.nameless_images,
         captions=table.num_rows,
         read_images=texts.num_rows,
         images_with_text=len(read),

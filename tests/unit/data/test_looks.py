@@ -74,6 +74,13 @@ def test_reference_rows_are_labelled_chosen_once_and_split_by_concept() -> None:
     assert (looks.reference_rows(samples(90), 40, 0.3).rows == reference.rows).all()
 
 
+def test_where_nobody_labelled_any_all_images_are_references() -> None:
+    unlabelled = pa.table({"sample_id": [f"id {k}" for k in range(60)], "concept": pa.array([None] * 60, pa.string())})
+    reference = looks.reference_rows(unlabelled, 50, 0.3)
+    assert len(reference.rows) == 50
+    assert 0 < reference.is_heldout.sum() < 50
+
+
 def test_too_few_images_for_the_proxy_is_one_line() -> None:
     with pytest.raises(DataError, match=r"0 reference images.*raise score.num_reference_images"):
         looks.reference_rows(samples(1), 40, 0.3)
