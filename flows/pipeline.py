@@ -118,6 +118,7 @@ DATA_REPORT = Stage(
         "verdicts": VERDICTS,
         "categories": CATEGORIES,
         "captions": CAPTION.out("captions"),
+        "ocr": CAPTION.out("ocr"),
         "scores": SCORE.out("scores"),
         "selection": SELECTION,
     },

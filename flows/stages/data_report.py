@@ -35,6 +35,7 @@ def data_report(
     verdicts: Path,
     categories: Path,
     captions: Path,
+    ocr: Path,
     scores: Path,
     selection: Path,
     report: Path,
@@ -50,6 +51,7 @@ def data_report(
         verdicts=verdicts,
         categories=categories,
         captions=captions,
+        ocr=ocr,
         scores=scores,
         selection=selection,
     )

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,14 +55,16 @@ def version(num_selected: int, num: int = 6) -> Tables:
         verdicts=table(records.VERDICTS, [one | {"kept": True} for one in ids]),
         categories=table(records.CATEGORIES, [one | tree for one in ids]),
         captions=table(records.CAPTIONS, [one | {"kind": "short", "language": "en", "text": WORDS} for one in ids]),
+        ocr=records.OCR.empty_table(),
         scores=table(records.SCORES, [one | {"aesthetic": 1.0} for one in ids]),
         selection=table(records.SELECTION, [one | chosen for one in ids[:num_selected]]),
     )
 
 
 def write(root: Path, tables: Tables) -> None:
-    for field in fields(tables):
-        records.write_table(getattr(tables, field.name), root / f"artifacts/tables/{field.name}.parquet")
+    for name, one in vars(tables).items():
+        if isinstance(one, pa.Table):
+            records.write_table(one, root / f"artifacts/tables/{name}.parquet")
     rows = [{"sample_id": sample_id(n), "bytes": picture(n)} for n in range(6)]
     records.write_table(pa.Table.from_pylist(rows, records.IMAGES), root / "artifacts/images/part-00000.parquet")
     (root / REPORT).mkdir(parents=True, exist_ok=True)

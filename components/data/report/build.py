@@ -18,7 +18,8 @@ def build_report(
     """The summary and the page; equal bytes for equal tables. DataError if tables and images are of different runs."""
     few = examples.choose_examples(tables, fates(tables), show.per_reason)
     clusters = examples.choose_clusters(tables.verdicts, show.num_clusters, show.per_cluster)
-    data = thumbnails.read_bytes(images, tables.catalogue, examples.pictured(few, clusters))
-    gallery = page.Gallery(few, clusters, thumbnails.thumbnails(data, show.thumbnail_px, limits))
+    texts = examples.choose_texts(tables.ocr, show.num_clusters)
+    data = thumbnails.read_bytes(images, tables.catalogue, examples.pictured(few, clusters, texts))
+    gallery = page.Gallery(few, clusters, texts, thumbnails.thumbnails(data, show.thumbnail_px, limits))
     figures = summary.summarise(tables)
     return figures, page.render_page(figures, gallery, previous, previous_name)

@@ -50,10 +50,21 @@ def choose_clusters(verdicts: pa.Table, num_clusters: int, num_members: int) -> 
     return [(len(ids), [ids[0], *sorted(ids[1:])][:num_members]) for ids in largest]
 
 
-def pictured(examples: Mapping[Reason, Sequence[Example]], clusters: Sequence[tuple[int, Sequence[str]]]) -> set[str]:
-    """The ids of all images that the examples and clusters show."""
+def choose_texts(ocr: pa.Table, number: int) -> list[tuple[str, str]]:
+    """Ids of some images in which text was read, and the text."""
+    found = ocr.filter(pc.greater(pc.utf8_length(ocr.column("ocr_text")), 0)).sort_by("sample_id").slice(0, number)
+    return list(zip(*(found.column(name).to_pylist() for name in ("sample_id", "ocr_text")), strict=True))
+
+
+def pictured(
+    examples: Mapping[Reason, Sequence[Example]],
+    clusters: Sequence[tuple[int, Sequence[str]]],
+    texts: Sequence[tuple[str, str]],
+) -> set[str]:
+    """The ids of all images that are shown."""
     ids = {sample_id for few in examples.values() for one in few for sample_id in (one.sample_id, one.repeats)}
-    return (ids | {sample_id for _, members in clusters for sample_id in members}) - {""}
+    ids |= {sample_id for _, members in clusters for sample_id in members}
+    return (ids | {sample_id for sample_id, _ in texts}) - {""}
 
 
 def _described(tables: Tables, ids: pa.Array) -> list[Example]:
@@ -68,11 +79,12 @@ def _described(tables: Tables, ids: pa.Array) -> list[Example]:
 def _refused(tables: Tables, number: int) -> dict[Reason, list[Example]]:
     """Examples of what ingest refused; only a repeat of another image can be shown, by that image."""
     examples = dict[Reason, list[Example]]()
-    sound = tables.catalogue.select(["source_id", "sample_id"])
+    sound = tables.catalogue.select(["source_id", "sample_id", "title_en"])
     for row in tables.quarantine.sort_by([("source_id", "ascending"), ("row", "ascending")]).to_pylist():
         few = examples.setdefault(("ingest", row["reason"]), [])
         if len(few) < number:
             original = (row["detail"] or "").removeprefix(_REPEATS) if row["reason"] == "repeated_bytes" else ""
-            found = sound.filter(pc.equal(sound.column("source_id"), original)).column("sample_id").to_pylist()
-            few.append(Example("", found[0] if found else "", row["source_id"] or "", row["detail"] or ""))
+            found = sound.filter(pc.equal(sound.column("source_id"), original)).to_pylist()
+            name = (found and found[0]["title_en"]) or row["source_id"] or ""
+            few.append(Example("", found[0]["sample_id"] if found else "", name, row["detail"] or ""))
     return examples

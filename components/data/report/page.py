@@ -29,10 +29,14 @@ _SAID = {
 
 @dataclass(frozen=True)
 class Gallery:
-    """What the page pictures: examples by gate and reason, clusters by size, and a `data:` address for each sample."""
+    """What the page pictures: examples by gate and reason, clusters by size, text that was read, and the pictures.
+
+    `pictures` has a `data:` address for each sample.
+    """
 
     examples: Mapping[Reason, Sequence[Example]]
     clusters: Sequence[tuple[int, Sequence[str]]]
+    texts: Sequence[tuple[str, str]]
     pictures: Mapping[str, str]
 
 
@@ -50,6 +54,8 @@ def render_page(summary: Summary, gallery: Gallery, previous: Summary | None = N
         examples=gallery.examples,
         pictures=gallery.pictures,
         clusters=gallery.clusters,
+        texts=gallery.texts,
+        text=_text(summary, previous),
         tree=tree,
         more_branches=more,
         totals=_totals(groups["category"]),
@@ -94,6 +100,11 @@ def _totals(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 def _repeats(summary: Summary, previous: Summary | None) -> dict[str, Figure]:
     now, was = summary["duplicates"], previous and previous["duplicates"]
     return {name: Figure(now[name], was[name] if was else None) for name in ("clusters", "dropped")}
+
+
+def _text(summary: Summary, previous: Summary | None) -> dict[str, Figure]:
+    now, was = summary["text"], previous and previous["text"]
+    return {name: Figure(now[name], was[name] if was else None) for name in ("read", "found")}
 
 
 def _number(value: float) -> str:

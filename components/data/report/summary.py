@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float, Int64
 
+from components.data import records
 from components.data.arrow import pc
 from components.data.errors import DataError
 from components.data.report.tables import GATES, Tables, align, fates
@@ -36,8 +37,9 @@ def summarise(tables: Tables) -> Summary:
         "splits": dict(sorted(splits.items())),
         "groups": {name: group_counts(kept, (name,)) for name in GROUPS},
         "subcategories": group_counts(kept, ("category", "subcategory")),
-        "aesthetic": aesthetics(kept),
+        "aesthetic": {"note": tables.score_note, **aesthetics(kept)},
         "captions": caption_lengths(tables.captions),
+        "text": {"read": tables.ocr.num_rows, "found": int((records.strings(tables.ocr, "ocr_text") != "").sum())},
         "duplicates": cluster_sizes(tables.verdicts),
         "sizes": size_map(tables.catalogue),
         "aspects": aspects(tables.catalogue),

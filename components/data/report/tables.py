@@ -1,11 +1,12 @@
 """The tables that a report is made from, and what became of every image in them."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from jaxtyping import Bool
 
 from components.data import records
@@ -25,21 +26,25 @@ CATALOGUED = pa.schema(
 
 @dataclass(frozen=True)
 class Tables:
-    """One version of the data set, as the data stages wrote it."""
+    """One version of the data set, as the data stages wrote it; `score_note` is what the score's makers say of it."""
 
     catalogue: pa.Table
     quarantine: pa.Table
     verdicts: pa.Table
     categories: pa.Table
     captions: pa.Table
+    ocr: pa.Table
     scores: pa.Table
     selection: pa.Table
+    score_note: str = ""
 
 
 def read_tables(**files: Path) -> Tables:
-    """The tables from their files, one for each field of `Tables`; DataError names a file that is not as it must be."""
-    schemas = {field.name: getattr(records, field.name.upper()) for field in fields(Tables)} | {"catalogue": CATALOGUED}
-    return Tables(**{name: records.read_table(file, schemas[name]) for name, file in files.items()})
+    """The tables from their files, one for each table of `Tables`; DataError names a file that is not as it must be."""
+    schemas = {name: getattr(records, name.upper()) for name in files} | {"catalogue": CATALOGUED}
+    tables = {name: records.read_table(file, schemas[name]) for name, file in files.items()}
+    notes = pq.read_schema(files["scores"]).metadata or {}
+    return Tables(**tables, score_note=notes.get(b"aesthetic", b"").decode())
 
 
 def fates(tables: Tables) -> pa.Table:

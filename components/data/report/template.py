@@ -17,7 +17,7 @@ h3 { font-size: 1rem; margin: 0; text-transform: capitalize; }
 .reason .why { font-size: .88rem; line-height: 1.35; }
 .reason .why b { display: block; font-size: 1.05rem; font-variant-numeric: tabular-nums; }
 .shown { display: flex; flex-wrap: wrap; gap: .6rem; margin: 0; padding: 0; list-style: none; min-width: 0; }
-.shown li { max-width: 9.2rem; min-width: 4.6rem; }
+.shown li { max-width: 9.2rem; }
 .shown li.words { max-width: 100%; font-size: .82rem; color: var(--quiet); overflow-wrap: anywhere; }
 .shown .pair { display: flex; align-items: center; gap: .2rem; color: var(--quiet); font-size: .8rem; }
 .shown img, .cluster img { width: 64px; height: 64px; display: block; background: #ffffff; border-radius: .35rem;
@@ -58,7 +58,11 @@ h3 { font-size: 1rem; margin: 0; text-transform: capitalize; }
 .grid { display: block; width: 100%; max-width: 27rem; } .grid .cell { fill: var(--bar); }
 .grid text { fill: var(--quiet); font-size: 11px; } .grid .frame { fill: var(--track); }
 .columns { columns: 2 24rem; column-gap: 2.5rem; } .columns > div { break-inside: avoid; }
-td.word { overflow-wrap: anywhere; }
+td.word { overflow-wrap: break-word; min-width: 5rem; max-width: 22rem; } .wide table { min-width: 44rem; }
+.read { columns: 3 15rem; column-gap: 1.5rem; margin: 1rem 0 0; padding: 0; list-style: none; }
+.read li { display: flex; gap: .7rem; align-items: center; padding: .3rem 0; break-inside: avoid; font-size: .85rem;
+  line-height: 1.35; overflow-wrap: anywhere; }
+.read img { flex: none; width: 64px; height: 64px; border: 1px solid var(--line); border-radius: .35rem; }
 @media (max-width: 46rem) {
   main { padding: 2rem 1rem 3rem; } h1 { font-size: 1.6rem; } h2 { margin-top: 2.5rem; }
   dl { gap: .6rem 1.5rem; }
@@ -67,20 +71,19 @@ td.word { overflow-wrap: anywhere; }
   .reason { grid-template-columns: 1fr; } .reason .why b { display: inline; margin-right: .3rem; }
   .branch summary, .twig, .heads { grid-template-columns: 1fr 4.4rem 4.4rem; gap: .2rem .6rem; }
   .branch summary .two, .twig .two { grid-column: 1 / -1; } .heads > :last-child { display: none; }
-  .selected { display: none; }
+  .branch .selected, .heads .selected { display: none; }
+  .shown { gap: .4rem .25rem; } .shown img, .cluster img, .read img { width: 52px; height: 52px; }
+  .shown li.single, .shown li.single span.name { max-width: 54px; } .shown li, .shown span.name { max-width: 7.4rem; }
+  .cluster b { flex-basis: 4.5rem; }
   th, td { padding-right: .5rem; }
 }
 """
 
 _MACROS = """
 {% macro delta(figure) %}
-{% if figure.was is not none %}
 {% if figure.change %}
 <span class="delta {{ 'up' if figure.change > 0 else 'down' }}">{{ figure.change|signed }}</span>
-{%- else %}
-<span class="delta">±0</span>
 {%- endif %}
-{% endif %}
 {% endmacro %}
 {% macro count(figure) %}{{ figure.now|number }}{{ delta(figure) }}{% endmacro %}
 {% macro picture(sample_id, alt) %}
@@ -126,7 +129,8 @@ _BODY = """
 <main>
 <h1>What is in this data set, and what was left out</h1>
 <p class="quiet">Every image that came in is counted at every gate, and every image that was dropped has a reason.
-{% if compared_with %}Small figures say what changed since the version <b>{{ compared_with }}</b>.{% endif %}</p>
+{% if compared_with %}A small figure says what changed since the version <b>{{ compared_with }}</b>;
+where there is none, nothing did.{% endif %}</p>
 <dl>
 {% for name, value in facts %}
 <div><dt>{{ name }}</dt><dd>{{ count(value) if value.now is defined else value }}</dd></div>
@@ -200,7 +204,9 @@ epoch are expected from here. The bars are shares: light of the kept images, dar
 </section>
 
 <section><h2>Looks</h2>
-<p class="quiet">The aesthetic score of every kept image (light), and of the draws of an epoch (line). Its mean is
+<p class="quiet">The aesthetic score of every kept image (light), and of the draws of an epoch (line).
+{% if aesthetic.note %}It is {{ aesthetic.note }}. {% endif %}
+The mean is
 {{ aesthetic.mean_kept|score }} over the kept images and {{ aesthetic.mean_drawn|score }} over the draws
 {%- if before %} (before: {{ before.aesthetic.mean_kept|score }} and {{ before.aesthetic.mean_drawn|score }})
 {%- endif %}.</p>
@@ -215,7 +221,7 @@ epoch are expected from here. The bars are shares: light of the kept images, dar
 <section><h2>Captions</h2>
 <p class="quiet">How long the captions of each kind are, in characters: 5 % are shorter than the first length,
 5 % longer than the last.</p>
-<div class="scroll"><table>
+<div class="scroll wide"><table>
 <thead><tr><th>kind</th><th>language</th>{% if has_maker %}<th>maker</th>{% endif %}<th class="n">captions</th>
 <th class="n">images</th><th class="n">5 %</th><th class="n">median</th><th class="n">95 %</th>
 <th>lengths</th></tr></thead>
@@ -228,6 +234,16 @@ epoch are expected from here. The bars are shares: light of the kept images, dar
 <td>{{ histogram(row.histogram.edges, row.histogram.captions, "all", "spark") }}</td></tr>
 {% endfor %}
 </tbody></table></div>
+</section>
+
+<section><h2>Text in the pictures</h2>
+<p class="quiet">{{ count(text.read) }} images were read for visible text, and some was found in
+{{ count(text.found) }}.</p>
+<ul class="read">
+{% for sample_id, words in texts %}
+<li>{{ picture(sample_id, words) }}<span>“{{ words|truncate(90, True) }}”</span></li>
+{% endfor %}
+</ul>
 </section>
 
 <section><h2>Repeats</h2>

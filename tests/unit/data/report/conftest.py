@@ -113,6 +113,7 @@ def planted() -> Tables:
                 for kind, words in (("short", HOSTILE if n == 11 else "four"), ("long", "abc"))
             ],
         ),
+        ocr=table(records.OCR, [{"sample_id": sample_id(n), "ocr_text": HOSTILE if n == 13 else ""} for n in (13, 14)]),
         scores=table(records.SCORES, [{"sample_id": sample_id(n), "aesthetic": float(n)} for n in kept]),
         selection=table(
             records.SELECTION,

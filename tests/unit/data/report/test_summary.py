@@ -66,6 +66,7 @@ def test_captions_clusters_sizes_and_scores(tables: Tables) -> None:
     assert (short["number"], short["images"], short["median"]) == (16, 16, 4)
     assert long["median"] == np.median([3 * n for n in range(4, NUM)])
     assert sum(long["histogram"]["captions"]) == 16
+    assert summary["text"] == {"read": 2, "found": 1}
     assert summary["duplicates"] == {"clusters": 1, "dropped": 2, "by_size": {"3": 1}}
     # 96 is 2**6.58 and 128 is 2**7, in steps of an eighth of an octave.
     assert summary["sizes"] == [[52, 56, 10], [56, 56, 10]]
@@ -107,7 +108,7 @@ def test_tables_of_different_runs_are_refused(tables: Tables) -> None:
 
 
 def test_an_empty_version_is_still_a_report(tables: Tables) -> None:
-    empty = {name: getattr(tables, name).slice(0, 0) for name in vars(tables)}
+    empty = {name: value.slice(0, 0) for name, value in vars(tables).items() if name != "score_note"}
     summary = summarise(Tables(**empty))
     assert [gate["kept"] for gate in summary["funnel"]] == [0] * 5
     assert summary["aesthetic"]["mean_kept"] is None
