@@ -82,7 +82,7 @@ def test_where_nobody_labelled_any_all_images_are_references() -> None:
 
 
 def test_too_few_images_for_the_proxy_is_one_line() -> None:
-    with pytest.raises(DataError, match=r"0 reference images.*raise score.num_reference_images"):
+    with pytest.raises(DataError, match=r"1 reference images.*raise score.num_reference_images"):
         looks.reference_rows(samples(1), 40, 0.3)
 
 
