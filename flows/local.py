@@ -101,6 +101,9 @@ def open_build(root: Path, stages: Sequence[str], profile: str) -> Generator[Bui
         plain = asdict(build) | {"root": str(root), "spool": str(recorder.spool)}
         write_durably(directory / "build.json", json.dumps(plain) + "\n")
         yield build
+    from components.data.part_store import prune  # pyarrow: only who has built pays for it
+
+    prune(settings.part_store(root), settings.MAX_PARTS_BYTES)
 
 
 def load_build(root: Path, name: str) -> Build:

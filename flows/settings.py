@@ -19,6 +19,8 @@ from typing import Any, Literal
 import yaml
 
 EXPERIMENT = "easel"
+MAX_PARTS_BYTES = 20_000_000_000
+"""How much a workspace's part store may hold after a build; what was used longest ago goes first."""
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
