@@ -15,7 +15,17 @@ from PIL import Image, ImageDraw
 from components.data import records
 from components.data.errors import DataError
 from components.models.linear_probe import load_probe
-from flows.stages import caption, categorize, check_selection, check_tables, filter_images, ingest, sample, score
+from flows.stages import (
+    caption,
+    categorize,
+    check_selection,
+    check_tables,
+    data_report,
+    filter_images,
+    ingest,
+    sample,
+    score,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 STYLES = ("Noto", "blob", "flat Twemoji", "Fluent 3D", "Fluent flat", "EmojiOne")
@@ -177,7 +187,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
             *("verdicts", "selection", "reference"),
             receipt=at["checked_selection"],
         ),
+        "data_report": run(
+            data_report,
+            "data_report",
+            *("images", "catalogue", "quarantine", "verdicts", "categories", "captions", "ocr", "scores", "selection"),
+            report=home / "data_report",
+        ),
     }
+    at["report"] = home / "data_report"
     return SimpleNamespace(at=at, raw=raw, **metrics)
 
 
@@ -314,3 +331,22 @@ def test_a_part_of_each_source_takes_the_same_concepts(built: SimpleNamespace, t
     catalogue = records.read_table(out["catalogue"], records.CATALOGUE).to_pylist()
     taken = [{e["concept"] for e in catalogue if e["style"] == style} for style in STYLES]
     assert all(concepts == taken[0] for concepts in taken)
+
+
+def test_the_report_counts_what_the_stages_counted_and_stays_the_same_bytes(
+    built: SimpleNamespace, tmp_path: Path
+) -> None:
+    m, summary = built.data_report, json.loads((built.at["report"] / "summary.json").read_text(encoding="utf-8"))
+    gates = {gate["gate"]: gate for gate in summary["funnel"]}
+    assert m.offered_images == built.ingest.offered_images == m.dropped_images + m.encoded_images
+    assert gates["ingest"]["dropped"] == PLANTED
+    assert gates["filter"]["kept"] == built.filter_images.kept_images
+    assert gates["caption"]["kept"] == built.caption.captioned_images
+    assert gates["select"]["kept"] == built.sample.selected_images
+    assert summary["splits"]["train"] == built.sample.train_images
+    page = (built.at["report"] / "index.html").read_bytes()
+    assert m.page_bytes == len(page) < 2_000_000
+    roles = ("images", "catalogue", "quarantine", "verdicts", "categories", "captions", "ocr", "scores", "selection")
+    again = data_report.Params.model_validate(params()["data_report"])
+    data_report.data_report(again, **{role: built.at[role] for role in roles}, report=tmp_path / "again")
+    assert (tmp_path / "again" / "index.html").read_bytes() == page
