@@ -112,7 +112,9 @@ def summaries(tables_dir: Path) -> dict[str, dict[str, Any]]:
     tables = {name: records.read_table(tables_dir / f"{name}.parquet", schema) for name, schema in schemas.items()}
     selection = tables_dir / "selection.parquet"
     chosen = records.read_table(selection, records.SELECTION) if selection.exists() else None
-    return {"tables": tables_summary(**tables)} | ({"selection": selection_summary(chosen)} if chosen is not None else {})
+    return {"tables": tables_summary(**tables)} | (
+        {"selection": selection_summary(chosen)} if chosen is not None else {}
+    )
 
 
 def selection_summary(selection: pa.Table) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Stage `check_tables`: what is expected of the tables before anything is sampled from them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -41,13 +43,14 @@ def check_tables(
     receipt: Path,
 ) -> Metrics:
     """Judge schema, ranges, references, balance, language and drift of the tables; stop if an expectation fails."""
+    import pyarrow.parquet as pq
+
     from components.data import records
     from components.quality import measures, suites
     from components.quality.judge import pass_or_stop
     from components.quality.receipt import read_reference, write_receipt
     from components.tracking import current_run
 
-    attach = current_run().log_artifact
     files = {
         "catalogue": (catalogue, records.CATALOGUE),
         "quarantine": (quarantine, records.QUARANTINE),
@@ -56,28 +59,31 @@ def check_tables(
         "captions": (captions, records.CAPTIONS),
         "scores": (scores, records.SCORES),
     }
+    before = read_reference(reference, "tables") if p.drift else None
     schemas, is_complete = suites.schema_check(files)
-    if not is_complete:
-        pass_or_stop([schemas], attach)
-    tables = {name: records.read_table(file, schema) for name, (file, schema) in files.items()}
-    kept = tables["verdicts"].filter(tables["verdicts"]["kept"])["sample_id"]
-    summary = measures.tables_summary(tables["categories"], tables["captions"], tables["scores"])
-    before = read_reference(reference, "tables")
-    checks = [
-        schemas,
-        *suites.catalogue_checks(tables["catalogue"], p.min_licensed_frac),
-        *suites.quarantine_checks(tables["quarantine"]),
-        *suites.verdicts_checks(tables["verdicts"], tables["catalogue"], p.min_kept_frac),
-        *suites.categories_checks(tables["categories"], kept, p.categories),
-        *suites.captions_checks(tables["captions"], kept, p.captions),
-        *suites.scores_checks(tables["scores"], kept, p.scores),
-    ]
-    if p.drift and before:
-        checks.append(suites.drift_check("tables_drift", measures.tables_drift(summary, before), p.drift))
-    outcomes = pass_or_stop(checks, attach)
+
+    def checks() -> Iterator[suites.Check]:
+        """One table after the other: no two of the large ones are in memory at once."""
+        yield schemas
+        if not is_complete:
+            return
+        read = {name: partial(records.read_table, file, schema) for name, (file, schema) in files.items()}
+        judged = read["verdicts"]().select(suites.VERDICT_COLUMNS)
+        kept = judged.filter(judged["kept"])["sample_id"]
+        yield from suites.catalogue_checks(read["catalogue"](), p.min_licensed_frac)
+        yield from suites.quarantine_checks(read["quarantine"]())
+        yield from suites.verdicts_checks(judged, read["catalogue"]().column("sample_id"), p.min_kept_frac)
+        yield from suites.categories_checks(read["categories"](), kept, p.categories)
+        yield from suites.captions_checks(read["captions"](), kept, p.captions)
+        yield from suites.scores_checks(read["scores"](), kept, p.scores)
+        if p.drift and before:
+            now = measures.tables_summary(read["categories"](), read["captions"](), read["scores"]())
+            yield suites.drift_check("tables_drift", measures.tables_drift(now, before), p.drift)
+
+    outcomes = pass_or_stop(checks(), current_run().log_artifact)
     write_receipt(receipt, outcomes)
     return Metrics(
-        checked_tables=len(tables),
-        checked_rows=sum(table.num_rows for table in tables.values()),
+        checked_tables=len(files),
+        checked_rows=sum(pq.read_metadata(file).num_rows for file, _ in files.values()),
         passed_expectations=len(outcomes),
     )
