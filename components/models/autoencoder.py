@@ -6,6 +6,7 @@ the inverses of what diffusers' `ErnieImagePipeline` does before it decodes.
 Source: FLUX.2's autoencoder as reused by ERNIE-Image (arXiv:2605.25347); diffusers `pipeline_ernie_image.py`.
 """
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar, cast
@@ -45,6 +46,13 @@ def load_autoencoder(directory: Path) -> AutoencoderKLFlux2:
         raise ValueError(f"no autoencoder in {directory}: config.json is missing; `dvc pull` brings the pinned one")
     loaded = AutoencoderKLFlux2.from_pretrained(directory, use_safetensors=True, torch_dtype=torch.float32)
     return loaded.requires_grad_(False).eval()
+
+
+def autoencoder_sha256(directory: Path) -> str:
+    """What identifies the autoencoder saved in `directory`: SHA-256 over its configuration and its weights."""
+    files = [directory / "config.json", *sorted(directory.glob("*.safetensors"))]
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def patchify(latents: Float[Tensor, "b c h w"]) -> Float[Tensor, "b packed h2 w2"]:
@@ -110,6 +118,7 @@ def reconstruct_then(
 ) -> _T:
     """`function` of the images after the autoencoder took them apart and put them together again."""
     images = rearrange(torch.from_numpy(images_u8), "n h w c -> n c h w").float() / 127.5 - 1
+    images = images.contiguous(memory_format=torch.channels_last)  # in which convolutions on CPU run fastest
     decoded = decode_latents(autoencoder, encode_latents(autoencoder, images))
     levels = ((decoded + 1) * 127.5).round().to(torch.uint8)
     return function(rearrange(levels, "n c h w -> n h w c").contiguous().numpy())

@@ -1,7 +1,8 @@
 """Multinomial logistic regression on fixed features: fitted near its optimum, saved as safetensors and JSON.
 
-The loss is convex, so the result depends on data and penalty only, not on a seed. Features are standardised for the
-fit; the saved weights take the features as they are.
+The loss is convex, so the result depends on data and penalty only. Few classes are fitted by L-BFGS on all rows at
+once, many in batches, whose logits fit in memory whatever the number of rows. Features are standardised for the fit;
+the saved weights take the features as they are.
 """
 
 import json
@@ -11,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int64
+from jaxtyping import Float, Float32, Int64
 from safetensors.numpy import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 _STD_FLOOR = 1e-3
+_MAX_LOGITS = 1 << 26  # of all rows at once: 256 MiB in float32; beyond, rows go in batches
+_BATCH_ROWS, _EPOCHS, _MIN_STEPS, _LEARNING_RATE = 1024, 30, 600, 0.02
 
 
 @dataclass(frozen=True)
@@ -45,80 +48,53 @@ class LinearProbe:
 
     def predict(self, features: Float[np.ndarray, "n d"]) -> np.ndarray:
         """The most probable class of each row, as text."""
-        return np.array(self.classes, dtype=object)[self.logits(features).argmax(axis=1)]
+        return self.guess(features)[0]
+
+    def guess(self, features: Float[np.ndarray, "n d"]) -> tuple[np.ndarray, Float32[np.ndarray, " n"]]:
+        """The most probable class of each row, as text, and its probability; in blocks of bounded memory."""
+        best, probability = np.zeros(len(features), np.int64), np.zeros(len(features), np.float32)
+        for start in range(0, len(features), _BATCH_ROWS):
+            block = self.predict_proba(features[start : start + _BATCH_ROWS])
+            best[start : start + len(block)] = block.argmax(axis=1)
+            probability[start : start + len(block)] = block.max(axis=1)
+        return np.array(self.classes, dtype=object)[best], probability
+
+    def tempered(self, temperature: float) -> "LinearProbe":
+        """The probe whose logits are divided by `temperature`: the same classes, surer below 1, less sure above."""
+        return LinearProbe(self.classes, self.weight / np.float32(temperature), self.bias / np.float32(temperature))
 
 
 def fit_probe(
-    features: Float[np.ndarray, "n d"], labels: Sequence[str], *, l2: float, classes: Sequence[str] | None = None
+    features: Float[np.ndarray, "n d"],
+    labels: Sequence[str],
+    *,
+    l2: float,
+    classes: Sequence[str] | None = None,
+    max_logits: int = _MAX_LOGITS,
 ) -> LinearProbe:
     """The probe with the least mean cross-entropy + l2 / 2 * |weight|^2 (weights of the standardised features).
 
+    Up to `max_logits` = rows x classes the minimum is found exactly, beyond it approached in batches, in memory that
+    does not grow with the rows (in a fixed order, so that equal data give equal weights).
     ValueError if there is nothing to tell apart, or a label that is not among `classes`.
     """
     names = tuple(classes) if classes is not None else tuple(sorted(set(labels)))
     unknown = sorted(set(labels) - set(names))
     if len(set(labels)) < 2 or unknown:
         raise ValueError(f"labels have {len(set(labels))} classes, unknown {unknown}; allowed: two or more of {names}")
-    mean, std = features.astype(np.float64).mean(0), features.astype(np.float64).std(0) + _STD_FLOOR
-    x = torch.from_numpy(((features - mean) / std).astype(np.float32))
-    y = torch.tensor([names.index(label) for label in labels])
-    weight = torch.zeros(len(names), x.shape[1], requires_grad=True)
-    bias = torch.zeros(len(names), requires_grad=True)
-    optimiser = torch.optim.LBFGS(
-        [weight, bias], max_iter=100, tolerance_grad=1e-4, tolerance_change=1e-6, line_search_fn="strong_wolfe"
-    )
-
-    def closure() -> torch.Tensor:
-        optimiser.zero_grad()
-        loss = nn.functional.cross_entropy(x @ weight.T + bias, y) + l2 / 2 * weight.square().sum()
-        loss.backward()
-        return loss
-
-    optimiser.step(closure)  # pyright: ignore[reportArgumentType]  # torch types the closure's result as float
-    scaled = weight.detach().numpy() / std
-    shifted = bias.detach().numpy() - scaled @ mean
-    return LinearProbe(names, scaled.astype(np.float32), shifted.astype(np.float32))
+    number_of = {name: number for number, name in enumerate(names)}
+    y = torch.tensor([number_of[label] for label in labels])
+    mean, std = _mean_std(features)
+    fit = _fit_at_once if len(features) * len(names) <= max_logits else _fit_in_batches
+    weight, bias = fit(features, y, len(names), mean, std, l2)
+    scaled = weight / std
+    shifted = bias - scaled @ mean
+    return LinearProbe(names, scaled.numpy().astype(np.float32), shifted.numpy().astype(np.float32))
 
 
 def accuracy(probe: LinearProbe, features: Float[np.ndarray, "n d"], labels: Sequence[str]) -> float:
     """Share of rows whose most probable class is their label; 0 for no rows."""
     return float(np.mean(probe.predict(features) == np.array(labels, dtype=object))) if len(labels) else 0.0
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A probe with what is known of it: scores on rows it never saw (and chance), and facts for its JSON."""
-
-    probe: LinearProbe
-    scores: dict[str, float]
-    facts: dict[str, object]
-
-
-def fit_and_test(
-    sharp: Float[np.ndarray, "n d"],
-    soft: Float[np.ndarray, "m d"],
-    soft_rows: Int64[np.ndarray, " m"],
-    labels: Sequence[str],
-    is_heldout: Bool[np.ndarray, " n"],
-    *,
-    l2: float,
-) -> Fitted:
-    """A probe fitted on the rows not held out, with autoencoded copies of some, and its accuracy on the others.
-
-    `soft` are the autoencoded versions of the rows `soft_rows`: they keep the probe from leaning on edges so fine that
-    no generated picture has them. Chance is one over the number of classes.
-    """
-    names = np.array(labels, dtype=object)
-    soft_names, is_soft_heldout = names[soft_rows], is_heldout[soft_rows]
-    rows = np.concatenate([sharp[~is_heldout], soft[~is_soft_heldout]])
-    probe = fit_probe(rows, [*names[~is_heldout], *soft_names[~is_soft_heldout]], l2=l2)
-    scores = {
-        "accuracy": accuracy(probe, sharp[is_heldout], names[is_heldout].tolist()),
-        "accuracy_autoencoded": accuracy(probe, soft[is_soft_heldout], soft_names[is_soft_heldout].tolist()),
-        "chance": 1 / len(probe.classes),
-    }
-    counts = {"num_train_rows": len(rows), "num_heldout_images": int(is_heldout.sum()), "l2": l2}
-    return Fitted(probe, scores, {**scores, **counts})
 
 
 def fit_preference(
@@ -139,7 +115,77 @@ def save_probe(probe: LinearProbe, folder: Path, name: str, facts: Mapping[str, 
 
 
 def load_probe(folder: Path, name: str) -> tuple[LinearProbe, dict[str, object]]:
-    """The probe that `save_probe` wrote, and its facts."""
+    """The probe that `save_probe` wrote, and its facts; ValueError if there is none of that name."""
+    if not (folder / f"{name}.json").is_file():
+        raise ValueError(f"{folder}: has no classifier of {name}; too few images were labelled to fit one")
     facts = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     arrays = load_file(folder / f"{name}.safetensors")
     return LinearProbe(tuple(facts.pop("classes")), arrays["weight"], arrays["bias"]), facts
+
+
+def _mean_std(features: Float[np.ndarray, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
+    """Mean and deviation of each feature, in blocks; float64."""
+    total, squares = torch.zeros(features.shape[1], dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    middle = torch.from_numpy(features[:_BATCH_ROWS].astype(np.float64)).mean(0)  # near the mean: nothing cancels
+    for start in range(0, len(features), _BATCH_ROWS):
+        block = torch.from_numpy(features[start : start + _BATCH_ROWS].astype(np.float64)) - middle
+        total, squares = total + block.sum(0), squares + block.square().sum(0)
+    shift = total / len(features)
+    return middle + shift, (squares / len(features) - shift.square()).clamp_min(0).sqrt() + _STD_FLOOR
+
+
+def _standardised(
+    features: Float[np.ndarray, "n d"], mean: Float[Tensor, " d"], std: Float[Tensor, " d"]
+) -> Float[Tensor, "n d"]:
+    return (torch.from_numpy(features.astype(np.float32)) - mean.float()) / std.float()
+
+
+def _fit_at_once(
+    features: Float[np.ndarray, "n d"],
+    y: Int64[Tensor, " n"],
+    num_classes: int,
+    mean: Float[Tensor, " d"],
+    std: Float[Tensor, " d"],
+    l2: float,
+) -> tuple[Float[Tensor, "k d"], Float[Tensor, " k"]]:
+    x = _standardised(features, mean, std)
+    weight = torch.zeros(num_classes, x.shape[1], requires_grad=True)
+    bias = torch.zeros(num_classes, requires_grad=True)
+    optimiser = torch.optim.LBFGS(
+        [weight, bias], max_iter=100, tolerance_grad=1e-4, tolerance_change=1e-6, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        loss = nn.functional.cross_entropy(x @ weight.T + bias, y) + l2 / 2 * weight.square().sum()
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)  # pyright: ignore[reportArgumentType]  # torch types the closure's result as float
+    return weight.detach().double(), bias.detach().double()
+
+
+def _fit_in_batches(
+    features: Float[np.ndarray, "n d"],
+    y: Int64[Tensor, " n"],
+    num_classes: int,
+    mean: Float[Tensor, " d"],
+    std: Float[Tensor, " d"],
+    l2: float,
+) -> tuple[Float[Tensor, "k d"], Float[Tensor, " k"]]:
+    weight = torch.zeros(num_classes, features.shape[1], requires_grad=True)
+    bias = torch.zeros(num_classes, requires_grad=True)
+    num_batches = -(-len(features) // _BATCH_ROWS)
+    epochs = max(_EPOCHS, -(-_MIN_STEPS // num_batches))
+    optimiser = torch.optim.Adam([weight, bias], lr=_LEARNING_RATE)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.01, epochs * num_batches)
+    order = np.random.default_rng(0)
+    for _ in range(epochs):
+        for rows in np.array_split(order.permutation(len(features)), num_batches):
+            logits = _standardised(features[rows], mean, std) @ weight.T + bias
+            loss = nn.functional.cross_entropy(logits, y[rows]) + l2 / 2 * weight.square().sum()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+    return weight.detach().double(), bias.detach().double()

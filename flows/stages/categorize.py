@@ -1,39 +1,58 @@
-"""Stage `categorize`: every kept image gets its place in the category tree, by its label or by a trained classifier."""
+"""Stage `categorize`: every kept image gets its place in the category tree: by its label, a classifier, or likeness."""
 
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from components.data.config import DecodeLimits, FeatureExtraction
 
 
 class Params(BaseModel, frozen=True, extra="forbid"):
-    """How features are made and the two classifiers (category, style) are fitted and tested."""
+    """How features are made, how the classifiers (category, style) are fitted and tested, and when they abstain.
 
-    batch_size: int
+    Where too few images are labelled to fit and test a classifier, the others are grouped into `num_clusters`.
+    """
+
+    batch_size: int = Field(gt=0)
     limits: DecodeLimits
     features: FeatureExtraction
-    autoencoded_every: int
-    heldout_concept_frac: float
-    l2: float
+    autoencoded_every: int = Field(gt=0)
+    heldout_concept_frac: float = Field(gt=0, lt=1)
+    l2: float = Field(gt=0)
+    min_category_probability: float = Field(ge=0, le=1)
+    num_clusters: int = Field(gt=0)
+    seed: int
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """offered = labelled + predicted; accuracies are of concepts that the classifiers never saw."""
+    """offered = labelled + predicted + abstained + clustered; accuracies are of concepts that no classifier saw.
+
+    Calibration errors: the mean gap between the probability told and how often it was right, before and after
+    calibration. Without a classifier its accuracy is 0 and its chance 1.
+    """
 
     offered_images: int
     labelled_images: int
     predicted_images: int
+    abstained_images: int
+    clustered_images: int
+    heldout_images: int
     category_accuracy: float
     category_accuracy_autoencoded: float
     category_chance: float
+    category_temperature: float
+    category_calibration_error_raw: float
+    category_calibration_error: float
     style_accuracy: float
     style_accuracy_autoencoded: float
     style_chance: float
-    heldout_images: int
+    style_temperature: float
+    style_calibration_error_raw: float
+    style_calibration_error: float
 
 
 def categorize(
@@ -47,41 +66,63 @@ def categorize(
     features: Path,
     classifier: Path,
 ) -> Metrics:
-    """Extract image features, fit category and style on labelled concepts, place the unlabelled images."""
-    import numpy as np
-
+    """Extract image features, fit and calibrate classifiers on labelled concepts, place the other images."""
     from components.data import categories as tree
-    from components.data import feature_table, records
-    from components.models import image_features, linear_probe
-    from components.models.autoencoder import load_autoencoder, reconstruct_then
+    from components.data import feature_table, image_shards, records
+    from components.models import image_features, judges
+    from components.tracking import current_run
 
     kept = records.kept_ids(records.read_table(verdicts, records.VERDICTS))
     samples = records.take_ids(records.read_table(catalogue, records.CATALOGUE), kept, catalogue)
-    pixels = records.read_images(images, kept)
-    network = partial(image_features.extract_on_one_core, image_features.ImageFeatures(**vars(p.features)))
-    table_of = partial(feature_table.features_of_images, px=p.features.px, limits=p.limits, batch_size=p.batch_size)
-    sharp = table_of(pixels, network)
+    known = tree.labelled(samples, p.heldout_concept_frac)
+    copied = known.every(samples, p.autoencoded_every)
+    facts = {**vars(p.features), **image_features.identity()}
+    soft_ids = [kept[row] for row in known.rows[copied]]
+    sharp, soft = _features(p, image_shards.ImageShards(images, samples).take, facts, autoencoder, kept, soft_ids)
     feature_table.write_features(sharp, kept, features)
 
-    labelled = tree.labelled(samples, p.heldout_concept_frac)
-    soft_rows = np.arange(0, len(labelled.rows), p.autoencoded_every)
-    # The judges will see drawings out of the autoencoder: they must not lean on edges that it cannot draw.
-    through = partial(reconstruct_then, network, load_autoencoder(autoencoder))
-    soft = table_of(pixels.take(labelled.rows[soft_rows]), through)
-    facts = {**vars(p.features), "network": image_features.MODEL_NAME}
-    results: dict[str, linear_probe.Fitted] = {}
-    for name, labels in (("category", labelled.categories), ("style", labelled.styles)):
-        results[name] = linear_probe.fit_and_test(
-            sharp[labelled.rows], soft, soft_rows, labels, labelled.is_heldout, l2=p.l2
-        )
-        linear_probe.save_probe(results[name].probe, classifier, name, {**facts, **results[name].facts})
-    category = results["category"].probe
-    records.write_table(tree.place(samples, labelled, category.classes, category.predict_proba(sharp)), categories)
-    scores = {f"{name}_{key}": value for name, fitted in results.items() for key, value in fitted.scores.items()}
+    examples = judges.Examples(sharp[known.rows], soft, copied, known.is_heldout, known.is_first)
+    fitted = judges.fit_judges(examples, {"category": known.categories, "style": known.styles}, l2=p.l2)
+    judges.save_judges(fitted, classifier, facts)
+    others = sharp[known.others(len(kept))]
+    if "category" in fitted:
+        names, probability = fitted["category"].probe.guess(others)
+        table = tree.place(samples, known, names, probability, p.min_category_probability, "model")
+        tree.write_reports(table, known, fitted["category"].heldout_seen_as, classifier)
+    else:
+        names, probability = tree.likeness(others[:, image_features.CONTENT], p.num_clusters, p.seed)
+        table = tree.place(samples, known, names, probability, 0.0, "cluster")
+    records.write_table(table, categories)
+    current_run().log_artifact(classifier, "classifier")
+    counts = tree.source_counts(table)
     return Metrics(
         offered_images=len(kept),
-        labelled_images=len(labelled.rows),
-        predicted_images=len(kept) - len(labelled.rows),
-        heldout_images=int(labelled.is_heldout.sum()),
-        **scores,
+        labelled_images=counts["tree"],
+        predicted_images=counts["model"],
+        abstained_images=counts["abstained"],
+        clustered_images=counts["cluster"],
+        heldout_images=int(known.is_heldout.sum()) if fitted else 0,
+        **judges.scores(fitted, ("category", "style")),
     )
+
+
+def _features(
+    p: Params, read: Any, facts: dict[str, Any], autoencoder: Path, sample_ids: list[str], soft_ids: list[str]
+) -> tuple[Any, Any]:
+    """Features of all images, and of some out of the autoencoder, as the judges will see generated ones.
+
+    Without the latter they would lean on edges that the autoencoder cannot draw.
+    """
+    from components.data.feature_table import features_of_images
+    from components.models import image_features
+    from components.models.autoencoder import autoencoder_sha256, load_autoencoder, reconstruct_then
+    from components.tracking import current_run
+
+    run, total = current_run(), len(sample_ids) + len(soft_ids)
+    network = partial(image_features.extract_on_one_core, image_features.ImageFeatures(**vars(p.features)))
+    through = partial(reconstruct_then, network, load_autoencoder(autoencoder))
+    soft_facts = {**facts, "autoencoder": autoencoder_sha256(autoencoder)}
+    of = partial(features_of_images, read, px=p.features.px, limits=p.limits, batch_size=p.batch_size)
+    sharp = of(sample_ids, network, made_by=facts, report=lambda done: run.progress(done, total))
+    soft = of(soft_ids, through, made_by=soft_facts, report=lambda done: run.progress(len(sample_ids) + done, total))
+    return sharp, soft

@@ -245,7 +245,8 @@ def test_filter_counts_add_up_and_planted_copies_name_their_original(built: Simp
 
 def test_categories_keep_labels_and_the_classifiers_learnt_something(built: SimpleNamespace) -> None:
     m = built.categorize
-    assert m.offered_images == built.filter_images.kept_images == m.labelled_images + m.predicted_images
+    placed = m.labelled_images + m.predicted_images + m.abstained_images + m.clustered_images
+    assert m.offered_images == built.filter_images.kept_images == placed
     assert m.labelled_images == len(STYLES) * NUM_CONCEPTS
     assert m.style_accuracy > 0.8
     assert m.category_accuracy > m.category_chance
