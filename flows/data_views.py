@@ -29,10 +29,10 @@ def printable(value: Any) -> str:
 
 def show_sample(known: Mapping[str, Any]) -> None:
     """One screen: a block for each table that knows the sample, without what is empty."""
-    out.print(f"[bold]{known['sample_id']}[/]")
+    out.print(f"[bold]{known['sample_id']}[/]\n{printable(known['fate'])}")
     for name, rows in known.items():
         if isinstance(rows, Mapping):
-            _block(name, {key: printable(value) for key, value in rows.items() if value not in (None, "", [])})
+            _block(name, {key: value for key, value in rows.items() if value not in (None, "", [])})
         elif isinstance(rows, list):
             texts = [(row.get("kind"), row.get("language"), row.get("maker"), row.get("text")) for row in rows]
             table = Table(box=None, show_header=False, pad_edge=False)
@@ -41,11 +41,21 @@ def show_sample(known: Mapping[str, Any]) -> None:
             out.print(Group(f"\n[bold]{name}[/]", table))
 
 
-def _block(name: str, rows: Mapping[str, str]) -> None:
+def _block(name: str, rows: Mapping[str, Any]) -> None:
+    """A line for each value, but one for all measures together: there are many and each is short."""
     table = Table(box=None, show_header=False, pad_edge=False)
+    measures = {key: value for key, value in rows.items() if isinstance(value, float)}
     for key, value in rows.items():
-        table.add_row(f"[dim]{key.replace('_', ' ')}[/]", value)
+        if key not in measures:
+            table.add_row(f"[dim]{_words(key)}[/]", printable(value))
+    if measures:
+        told = " · ".join(f"{_words(key)} [bold]{printable(value)}[/]" for key, value in measures.items())
+        table.add_row("[dim]numbers[/]", told)
     out.print(Group(f"\n[bold]{name}[/]", table))
+
+
+def _words(key: str) -> str:
+    return printable(key.replace("_", " "))
 
 
 def difference_json(found: Difference) -> dict[str, Any]:

@@ -42,10 +42,10 @@ def find_sample(catalogue: Path, given: str) -> str:
 def describe_sample(sample_id: str, tables: Mapping[str, Path], images: Path) -> dict[str, Any]:
     """Every table's row of the sample (captions: all rows), by table; a table that is not there yet is left out.
 
-    Beside it `place` says where its bytes lie, and for a training image `selection.expected_repeats` how often an epoch
-    is expected to draw it.
+    Beside it `fate` says in words what became of it, `place` where its bytes lie, and `selection.expected_repeats` how
+    often an epoch is expected to draw it.
     """
-    known: dict[str, Any] = {"sample_id": sample_id}
+    known: dict[str, Any] = {"sample_id": sample_id, "fate": ""}
     for name, file in tables.items():
         if not file.exists():
             continue
@@ -60,4 +60,18 @@ def describe_sample(sample_id: str, tables: Mapping[str, Path], images: Path) ->
         split = pq.read_table(tables["selection"], columns=["split"]).column("split")
         num_train = pc.sum(pc.equal(split, "train")).as_py()
         known["selection"]["expected_repeats"] = known["selection"]["probability"] * num_train
-    return known
+    return known | {"fate": _fate(known)}
+
+
+def _fate(known: Mapping[str, Any]) -> str:
+    verdict, chosen = known.get("verdicts"), known.get("selection")
+    if verdict is None:
+        return "catalogued, not filtered yet"
+    if not verdict["kept"]:
+        original = verdict["duplicate_of"]
+        return f"dropped by the filter {verdict['reason']}" + (f", as a repeat of {original}" if original else "")
+    if chosen is None:
+        return "kept, not selected" if known.get("captions") else "kept, without a caption"
+    if chosen["split"] != "train":
+        return f"held out ({chosen['split']})"
+    return f"trained on, {chosen['expected_repeats']:.2f} times an epoch"

@@ -8,12 +8,13 @@ from components.data.report.look import LOOK
 _STYLE = """
 .delta { font-size: .78em; font-weight: 400; margin-left: .35em; color: var(--quiet); white-space: nowrap; }
 .delta.up { color: var(--bar); } .delta.down { color: var(--chance); }
+p, li, dd, .why, .name { overflow-wrap: anywhere; }
 h3 { font-size: 1rem; margin: 0; text-transform: capitalize; }
 .gate { padding: 1.1rem 0; border-bottom: 1px solid var(--line); }
-.gate header { display: grid; grid-template-columns: 8rem 1fr 15rem; gap: 1rem; align-items: center; }
+.gate header { display: grid; grid-template-columns: 8rem minmax(0, 1fr) 15rem; gap: 1rem; align-items: center; }
 .gate header p { margin: 0; text-align: right; font-variant-numeric: tabular-nums; }
 .gate .track { height: .8rem; } .gate .track .offered { left: 0; background: var(--band); border-radius: .3rem; }
-.reason { display: grid; grid-template-columns: 8rem 1fr; gap: .25rem 1rem; margin: .9rem 0 0; }
+.reason { display: grid; grid-template-columns: 8rem minmax(0, 1fr); gap: .25rem 1rem; margin: .9rem 0 0; }
 .reason .why { font-size: .88rem; line-height: 1.35; }
 .reason .why b { display: block; font-size: 1.05rem; font-variant-numeric: tabular-nums; }
 .shown { display: flex; flex-wrap: wrap; gap: .6rem; margin: 0; padding: 0; list-style: none; min-width: 0; }
@@ -66,10 +67,10 @@ td.word { overflow-wrap: break-word; min-width: 5rem; max-width: 22rem; } .wide 
 @media (max-width: 46rem) {
   main { padding: 2rem 1rem 3rem; } h1 { font-size: 1.6rem; } h2 { margin-top: 2.5rem; }
   dl { gap: .6rem 1.5rem; }
-  .gate header { grid-template-columns: 1fr auto; gap: .3rem 1rem; }
+  .gate header { grid-template-columns: minmax(0, 1fr) auto; gap: .3rem 1rem; }
   .gate header .track { grid-column: 1 / -1; grid-row: 2; }
-  .reason { grid-template-columns: 1fr; } .reason .why b { display: inline; margin-right: .3rem; }
-  .branch summary, .twig, .heads { grid-template-columns: 1fr 4.4rem 4.4rem; gap: .2rem .6rem; }
+  .reason { grid-template-columns: minmax(0, 1fr); } .reason .why b { display: inline; margin-right: .3rem; }
+  .branch summary, .twig, .heads { grid-template-columns: minmax(0, 1fr) 4.4rem 4.4rem; gap: .2rem .6rem; }
   .branch summary .two, .twig .two { grid-column: 1 / -1; } .heads > :last-child { display: none; }
   .branch .selected, .heads .selected { display: none; }
   .shown { gap: .4rem .25rem; } .shown img, .cluster img, .read img { width: 52px; height: 52px; }

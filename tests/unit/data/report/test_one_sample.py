@@ -59,12 +59,27 @@ def test_first_digits_of_two_samples_are_refused(tables: Tables, tmp_path: Path)
 
 def test_everything_known_is_told(files: dict[str, Path]) -> None:
     known = describe_sample(sample_id(11), files, Path("artifacts/images"))
+    assert known["fate"] == "trained on, 1.14 times an epoch"
     assert known["catalogue"]["title_en"] == HOSTILE
     assert known["verdicts"]["kept"] is True
     assert known["categories"]["category"] == "animals"
     assert {row["kind"]: row["text"] for row in known["captions"]} == {"short": HOSTILE, "long": "abc" * 11}
     assert known["selection"]["expected_repeats"] == pytest.approx(8 / 7)
     assert known["place"] == {"file": "artifacts/images/part-00001.parquet", "row": 5}
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (0, "dropped by the filter flat"),
+        (1, f"dropped by the filter near_duplicate, as a repeat of {sample_id(11)}"),
+        (3, "kept, without a caption"),
+        (5, "kept, not selected"),
+        (19, "held out (heldout_concept)"),
+    ],
+)
+def test_the_fate_of_an_image_is_told_in_words(files: dict[str, Path], number: int, told: str) -> None:
+    assert describe_sample(sample_id(number), files, Path("images"))["fate"] == told
 
 
 def test_a_dropped_sample_has_its_verdict_and_what_is_not_made_yet_is_left_out(files: dict[str, Path]) -> None:

@@ -1,0 +1,83 @@
+"""The data report in a real browser: what looks like markup stays words, and a phone need not scroll aside."""
+
+import html.parser
+import io
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from components.data import records
+from components.data.config import DecodeLimits, ReportExamples
+from components.data.report.build import build_report
+from components.data.report.tables import Tables
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+HOSTILE = '"><script>document.title = "taken"</script><img src=x onerror="document.title = 1"> ' + "unbroken" * 30
+
+
+def table(schema: pa.Schema, **row: object) -> pa.Table:
+    blank = {field.name: HOSTILE if pa.types.is_string(field.type) else None for field in schema}
+    return pa.Table.from_pylist([blank | row], schema)
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    """The page of one image whose every text is an attack."""
+    out = io.BytesIO()
+    Image.new("RGB", (40, 30), "red").save(out, "PNG")
+    one = {"sample_id": "ab" * 32}
+    records.write_table(table(records.IMAGES, **one, bytes=out.getvalue()), records.part_file(tmp_path, 0))
+    tables = Tables(
+        catalogue=table(records.CATALOGUE, **one, width=40, height=30, num_bytes=70, shard=0, row=0),
+        quarantine=table(records.QUARANTINE),
+        verdicts=table(records.VERDICTS, **one, kept=True, reason="", duplicate_of=""),
+        categories=table(records.CATEGORIES, **one),
+        captions=table(records.CAPTIONS, **one),
+        ocr=table(records.OCR, **one),
+        scores=table(records.SCORES, **one, aesthetic=1.0),
+        selection=table(records.SELECTION, **one, split="train", probability=1.0),
+        score_note=HOSTILE,
+    )
+    limits = DecodeLimits(max_pixels=10**6, max_bytes=10**6, max_ratio=1e6)
+    file = tmp_path / "index.html"
+    file.write_text(build_report(tables, tmp_path, ReportExamples(3, 3, 3, 32), limits)[1], encoding="utf-8")
+    return file
+
+
+def chromium(tmp_path: Path, *arguments: str) -> str:
+    """What a headless browser prints."""
+    assert CHROMIUM
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    return subprocess.run([CHROMIUM, *flags, *arguments], capture_output=True, text=True, timeout=120).stdout
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+def test_attacks_stay_words_in_a_browser(page: Path, tmp_path: Path) -> None:
+    dom = chromium(tmp_path, "--dump-dom", page.as_uri())
+    tags = list[str]()
+    parser = html.parser.HTMLParser()
+    parser.handle_starttag = lambda tag, attrs: tags.append(tag)
+    parser.feed(dom)
+    assert "<title>Easel data report</title>" in dom
+    assert "script" not in tags
+    assert dom.count("&lt;script&gt;") > 5
+    assert "index.html" not in re.sub(r"<[^>]*>", "", dom)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+def test_a_phone_shows_the_whole_width(page: Path, tmp_path: Path) -> None:
+    # The policy of the page allows no script, so a frame as wide as a phone is measured by what lies outside of it.
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        "<body style='margin:0'><iframe id=f src=index.html style='width:390px;height:4000px;border:0'></iframe>"
+        "<script>f.onload = () => document.title = f.contentDocument.documentElement.scrollWidth</script></body>"
+    )
+    dom = chromium(tmp_path, "--allow-file-access-from-files", "--dump-dom", frame.as_uri())
+    found = re.search(r"<title>(\d+)</title>", dom)
+    assert found
+    assert int(found[1]) <= 390
