@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -211,10 +212,12 @@ BALANCE = pa.schema(
 
 @contextmanager
 def open_table(file: Path, schema: pa.Schema) -> Generator[Callable[[pa.Table], None]]:
-    """A function that appends rows to a table too large for memory, written with the options of `write_table`."""
+    """A function that appends rows to a table too large for memory; each call writes a group of rows."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with pq.ParquetWriter(file, schema, compression="zstd", compression_level=3) as writer:
-        yield lambda table: writer.write_table(table, row_group_size=_ROW_GROUP_ROWS)
+    # No two samples have one id; of the other columns, texts repeat.
+    repeating: Any = [field.name for field in schema if pa.types.is_string(field.type) and field.name != "sample_id"]
+    with pq.ParquetWriter(file, schema, compression="zstd", compression_level=1, use_dictionary=repeating) as writer:
+        yield writer.write_table
 
 
 def write_table(table: pa.Table, file: Path, metadata: Mapping[str, str] | None = None) -> None:

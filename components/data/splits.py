@@ -43,16 +43,13 @@ class Splitter:
         _check(shares)
         self._image_frac = shares.heldout_image_frac
         names, self._family = _families(styles, shares)
-        pairs = np.empty(0, np.int64)
+        is_shown = np.zeros((len(concepts), len(names)), bool)
         for style, concept in shown():
-            pairs = np.union1d(pairs, concept * len(names) + self._family[style])
+            is_shown[concept, self._family[style]] = True
         self._hidden = np.full(len(concepts), _NONE)
         self._has_concept = np.array([concept != "" for concept in concepts], bool)
-        of_concept, family = np.divmod(pairs, max(len(names), 1))
-        bounds = np.searchsorted(of_concept, np.arange(len(concepts) + 1))
         for number, concept in enumerate(concepts):
-            mine = family[bounds[number] : bounds[number + 1]]
-            self._hidden[number] = _hidden_family(concept, mine, names, shares)
+            self._hidden[number] = _hidden_family(concept, np.flatnonzero(is_shown[number]), names, shares)
 
     def split(
         self, style: Int64[np.ndarray, " m"], concept: Int64[np.ndarray, " m"], sample_ids: pa.Array
