@@ -147,7 +147,7 @@ def cut_words(text: str, max_chars: int) -> str:
 
 
 def _check_characters(text: str) -> None:
-    if any(unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn") or char == "\ufffd" for char in text):
+    if not text.isprintable() or "\ufffd" in text:
         raise WordsRefusedError("control_characters", text)
     if _INSTRUCTION.search(text):
         raise WordsRefusedError("instruction", text)
@@ -166,7 +166,10 @@ def _plain(words: str | bytes | None) -> str:
         raise WordsRefusedError("too_long", text)
     for _ in range(_UNESCAPES):  # markup is escaped twice where a web page quotes another
         text = html.unescape(text)
-    text = _TAG.sub(" ", _SCRIPT.sub(" ", unicodedata.normalize("NFKC", text)))
-    # Format characters are invisible: they turn the reading direction, or hide a second text in the first.
-    text = "".join(char for char in text if unicodedata.category(char) != "Cf")
+    text = unicodedata.normalize("NFKC", text)
+    if "<" in text:
+        text = _TAG.sub(" ", _SCRIPT.sub(" ", text))
+    if not text.isprintable():
+        # Format characters are invisible: they turn the reading direction, or hide a second text in the first.
+        text = "".join(char for char in text if unicodedata.category(char) != "Cf")
     return " ".join(text.split())

@@ -22,16 +22,16 @@ from components.data.part_store import current_store
 from components.data.records import OCR, strings
 
 _ABOUT_WRITING = re.compile(
-    r"\b(letters?|lettering|alphabet|ideographs?|keycap|numerals?|digits?|text|typography|inscription|handwriting"
+    r"\b(letters|lettering|alphabet|ideographs?|keycap|numerals?|digits?|text|typography|inscription|handwriting"
     r"|字母|文字|汉字|数字)\b",
     re.IGNORECASE,
 )
 _CARRIES_WRITING = re.compile(
-    r"\b(button|sign|signboard|poster|banner|label|logo|placard|newspaper|magazine|calendar|ticket|card|license plate"
+    r"\b(button|letter|sign|signboard|poster|banner|label|logo|placard|newspaper|magazine|calendar|ticket|card|license plate"
     r"|book cover|screenshot|slogan|billboard|menu|atm)\b|按钮|标志|海报|招牌|日历",
     re.IGNORECASE,
 )
-_ACRONYM = re.compile(r"\b[A-Z]{2,}\b")
+_ACRONYM = re.compile(r"\b(?!SVG\b|PNG\b)[A-Z]{2,}\b")
 _LINES = pa.schema([("texts", pa.list_(pa.string())), ("confidences", pa.list_(pa.float32()))])
 _PART_IMAGES = 32
 
@@ -56,8 +56,8 @@ Read = Callable[[UInt8[np.ndarray, "h w 3"]], Sequence[Line]]
 def text_likeness(samples: pa.Table) -> Float[np.ndarray, " n"]:
     """How likely each sample (catalogue columns) shows text, in [0, 1], without a look at its pixels.
 
-    The larger of the measure `lettering` and of what its words say: 1 where they speak of letters or the title has an
-    acronym, 0.5 where they name a thing that carries writing.
+    The larger of the measure `lettering` and of what its words say: 1 where they speak of letters, 0.8 where the title
+    has an acronym, 0.5 where they name a thing that carries writing.
     """
     titles, words = strings(samples, "title_en"), _all_words(samples)
     of_words = np.array([_of_words(title, text) for title, text in zip(titles, words, strict=True)], np.float64)
@@ -147,8 +147,10 @@ def _read_one(data: bytes, read: Read, limits: DecodeLimits) -> Sequence[Line]:
 
 
 def _of_words(title: str, words: str) -> float:
-    if _ABOUT_WRITING.search(words) or (_ACRONYM.search(title) and not title.isupper()):
+    if _ABOUT_WRITING.search(words):
         return 1.0
+    if _ACRONYM.search(title) and not title.isupper():
+        return 0.8
     return 0.5 if _CARRIES_WRITING.search(words) else 0.0
 
 

@@ -26,6 +26,20 @@ def completion(answer: str, finish: str = "stop") -> bytes:
     return json.dumps({"choices": [choice], "usage": {"prompt_tokens": 100, "completion_tokens": 20}}).encode()
 
 
+PLAIN: dict[str, Any] = {
+    "gzip": (200, b"\x1f\x8b", ("Content-Encoding", "gzip")),
+    "html": (200, b"\n<!DOCTYPE html><html><script>alert(1)</script></html>"),
+    "not a completion": (200, b'{"choices": []}'),
+    "not text": (200, b'{"choices": [{"message": {"content": null}}]}'),
+    "redirect": (302, b"", ("Location", "http://169.254.169.254/latest")),
+    "429": (429, b"slow down", ("Retry-After", "0")),
+    "500": (500, b"<html>oops</html>"),
+    "400": (400, b'{"error": "too long"}'),
+    "401": (401, b"who?"),
+    "cut off": (200, completion('{"en": {"subject"', "length")),
+}
+
+
 class Endpoint(ThreadingHTTPServer):
     """`mode` says how to behave; requests are kept as they came. `flaky` is how many fail before one succeeds."""
 
@@ -68,6 +82,10 @@ class Handler(BaseHTTPRequestHandler):
                 self.server.open -= 1
 
     def answer(self, mode: str) -> None:
+        if mode in PLAIN:
+            status, reply, *headers = PLAIN[mode]
+            self.send(status, reply, *headers)
+            return
         match mode:
             case "good":
                 time.sleep(0.02)
@@ -88,29 +106,9 @@ class Handler(BaseHTTPRequestHandler):
                 self.end_headers()
                 for _ in range(64):
                     self.wfile.write(bytes(1 << 20))
-            case "gzip":
-                self.send(200, b"\x1f\x8b", ("Content-Encoding", "gzip"))
-            case "html":
-                self.send(200, b"\n<!DOCTYPE html><html><script>alert(1)</script></html>")
-            case "not a completion":
-                self.send(200, b'{"choices": []}')
-            case "not text":
-                self.send(200, json.dumps({"choices": [{"message": {"content": None}}]}).encode())
-            case "redirect":
-                self.send(302, b"", ("Location", "http://169.254.169.254/latest"))
             case "hang up":
                 self.close_connection = True
                 self.connection.close()
-            case "429":
-                self.send(429, b"slow down", ("Retry-After", "0"))
-            case "500":
-                self.send(500, b"<html>oops</html>")
-            case "400":
-                self.send(400, b'{"error": "too long"}')
-            case "401":
-                self.send(401, b"who?")
-            case "cut off":
-                self.send(200, completion('{"en": {"subject"', "length"))
             case answer:
                 self.send(200, completion(answer))
 
