@@ -13,6 +13,7 @@ from flows.start import Executor, recipe_file, start_build, use_recipe
 
 if TYPE_CHECKING:
     from components.data.landing import Landing
+    from components.data.readers import Kind
 
 data_app = typer.Typer(help="The data set: build it, look into it, check it.", no_args_is_help=True)
 
@@ -59,7 +60,9 @@ def data_autoencoder(target: Annotated[Path, typer.Argument(help="A new folder f
 
 
 Name = Annotated[str, typer.Option(help="The pool: a folder below data/.")]
-KindOfSource = Annotated[str, typer.Option(help="folder, webdataset, parquet or urls; told by the names if left out.")]
+KindOfSource = Annotated[
+    Literal["folder", "webdataset", "parquet", "urls"] | None, typer.Option(help="Told by the names if left out.")
+]
 Anew = Annotated[bool, typer.Option("--force", help="Empty the pool first and land everything anew.")]
 Private = Annotated[list[str], typer.Option(help="A host of your own network that addresses may name.")]
 
@@ -68,7 +71,7 @@ Private = Annotated[list[str], typer.Option(help="A host of your own network tha
 def data_land(
     source: Annotated[str, typer.Argument(help="A folder, a file, or s3://BUCKET/PREFIX.")],
     name: Name,
-    kind: KindOfSource = "",
+    kind: KindOfSource = None,
     force: Anew = False,
     allow_private_host: Private = [],  # noqa: B006 - typer reads it, nobody changes it
 ) -> None:
@@ -92,7 +95,7 @@ def data_build(
     source: Annotated[str, typer.Option(help="A folder, a file, or s3://BUCKET/PREFIX.")],
     name: Name = "photos",
     recipe: Annotated[str, typer.Option(help="A file in infra/recipes/ that says how.")] = "photos",
-    kind: KindOfSource = "",
+    kind: KindOfSource = None,
     force: Anew = False,
     executor: Annotated[Executor, typer.Option(help="`prefect` or `local`.")] = Executor.local,
     profile: Annotated[str, typer.Option(help="Where to run: a file in infra/profiles/.")] = "",
@@ -120,6 +123,7 @@ def data_build(
         start_build(root, chosen, place.name, executor, force=False)
     for label, number in funnel(root):
         out.print(f"{number:>12,}  {label}")
+    out.print(f"Report     {PIPELINE['data_report'].outputs['report']}/index.html")
 
 
 @data_app.command("accept")
@@ -176,20 +180,16 @@ def data_export(
     out.print(f"{written.num_samples:,} samples in {written.num_files} files, {written.num_bytes:,} bytes: {output}")
 
 
-def _landed(source: str, name: str, kind: str, private: list[str], *, force: bool) -> "Landing":
+def _landed(source: str, name: str, kind: "Kind | None", private: list[str], *, force: bool) -> "Landing":
     """Land with a line that counts while it goes."""
-    from components.data.readers import KINDS
     from flows.landing import land_and_pin
 
-    chosen = next((known for known in KINDS if known == kind), None)
-    if kind and chosen is None:
-        fail(f"--kind {kind}: must be {', '.join(KINDS)}")
     with out.status(f"landing {source}") as line:
 
         def show(landing: "Landing") -> None:
             line.update(f"landing: {landing.num_landed:,} images of {landing.num_listed:,} items")
 
-        return land_and_pin(here(), source, name, chosen, force=force, allowed_private_hosts=private, progress=show)
+        return land_and_pin(here(), source, name, kind, force=force, allowed_private_hosts=private, progress=show)
 
 
 Executed = Annotated[Executor, typer.Option(help="`prefect` or `local`: what runs a stale stage.")]

@@ -17,7 +17,7 @@ from flows.pipeline import PIPELINE
 from flows.settings import SettingsError
 from flows.stages.ingest import PoolName
 
-_BUILT = ("encode", "data_report")
+_LAST = ("encode", "data_report")
 _FUNNEL = (
     ("offered", "ingest", "offered_images"),
     ("decoded, none twice", "ingest", "catalogued_images"),
@@ -59,7 +59,7 @@ def land_and_pin(
 
 def data_stages() -> tuple[str, ...]:
     """The stages that make a data set, in their order."""
-    wanted = {name for last in _BUILT if last in PIPELINE.names for name in PIPELINE.select(until=last)}
+    wanted = {name for last in _LAST for name in PIPELINE.select(until=last)}
     return tuple(name for name in PIPELINE.names if name in wanted)
 
 
@@ -76,7 +76,8 @@ def funnel(root: Path) -> list[tuple[str, int]]:
 
 def summary(landing: Landing, name: str) -> list[str]:
     """What a landing did, in lines for a person."""
-    lines = [f"data/{name}: {landing.num_landed:,} images landed in {landing.num_parts:,} parts"]
+    parts = f"{landing.num_parts:,} part{'' if landing.num_parts == 1 else 's'}"
+    lines = [f"data/{name}: {landing.num_landed:,} images landed in {parts}"]
     if landing.num_known:
         lines.append(f"  {landing.num_known:,} items were there already")
     if landing.num_changed:
