@@ -19,7 +19,7 @@ CATALOGUED = pa.schema(
     records.CATALOGUE.field(name)
     for name in (
         *("sample_id", "width", "height", "num_bytes", "source", "source_id", "title_en"),
-        *("concept", "style", "licence", "shard"),
+        *("concept", "style", "licence", "shard", "row"),
     )
 )
 
