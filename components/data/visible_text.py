@@ -27,8 +27,8 @@ _ABOUT_WRITING = re.compile(
     re.IGNORECASE,
 )
 _CARRIES_WRITING = re.compile(
-    r"\b(button|letter|sign|signboard|poster|banner|label|logo|placard|newspaper|magazine|calendar|ticket|card|license plate"
-    r"|book cover|screenshot|slogan|billboard|menu|atm)\b|按钮|标志|海报|招牌|日历",
+    r"\b(button|letter|sign|signboard|poster|banner|label|logo|placard|newspaper|magazine|calendar|ticket|card"
+    r"|license plate|book cover|screenshot|slogan|billboard|menu|atm)\b|按钮|标志|海报|招牌|日历",
     re.IGNORECASE,
 )
 _ACRONYM = re.compile(r"\b(?!SVG\b|PNG\b)[A-Z]{2,}\b")
@@ -103,9 +103,10 @@ def read_texts(
 def trusted(
     texts: Sequence[str], confidences: Sequence[float], min_confidence: float
 ) -> tuple[str, float, list[WordsReason]]:
-    """Lines read with enough confidence, cleaned and joined; the least confidence among them, or 0; why some are not.
+    """Lines cleaned and joined, and the least confidence among them; "" and 0 where they cannot be trusted; and why.
 
-    One sign alone is as often a drawn shape as a letter, so half the doubt is allowed there.
+    A line read with too little confidence makes the whole text half-read, and a misspelt word is worse than none. One
+    sign alone is as often a drawn shape as a letter, so half the doubt is allowed there.
     """
     kept: list[tuple[str, float]] = []
     refused: list[WordsReason] = []
@@ -115,15 +116,17 @@ def trusted(
         except WordsRefusedError as error:
             refused.append(error.reason)
             continue
-        if cleaned and confidence >= min_confidence:
+        if cleaned:
             kept.append((cleaned, confidence))
-    if len(kept) == 1 and len(kept[0][0]) == 1 and kept[0][1] < (1 + min_confidence) / 2:
-        kept = []
+    least = min((confidence for _, confidence in kept), default=0.0)
+    is_single = len(kept) == 1 and len(kept[0][0]) == 1
+    if not kept or least < ((1 + min_confidence) / 2 if is_single else min_confidence):
+        return "", 0.0, refused
     try:
         joined = clean_visible_text(" ".join(text for text, _ in kept))
     except WordsRefusedError as error:  # an instruction over two lines
         return "", 0.0, [*refused, error.reason]
-    return joined, min((confidence for _, confidence in kept), default=0.0), refused
+    return joined, least, refused
 
 
 def _part(images: pa.Table, read: Read, p: TextReading, limits: DecodeLimits) -> pa.Table:

@@ -19,6 +19,7 @@ from components.data.captioners.interface import ModelReason
 from components.data.errors import DataError
 
 _MAX_REPLY_BYTES = 1 << 20
+_MAX_COUNT = 1 << 31
 _MAX_PAUSE_S = 60.0
 _WRONG_SETTING = {401: "set {key}", 403: "check {key}", 404: "check {block}.url and model"}
 
@@ -190,8 +191,10 @@ def _reply(body: bytes) -> Reply:
         raise RequestFailedError("wrong_reply") from error
     if not isinstance(answer, str):
         raise RequestFailedError("wrong_reply")
+    # JSON may hold halves of characters, which no UTF-8 can: they become U+FFFD, which no caption may hold.
+    whole = answer.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return Reply(
-        answer,
+        whole,
         choice.get("finish_reason") == "length",
         *(_count(usage, name) for name in ("prompt_tokens", "completion_tokens")),
     )
@@ -199,4 +202,4 @@ def _reply(body: bytes) -> Reply:
 
 def _count(usage: Any, name: str) -> int:
     count = cast(dict[str, Any], usage).get(name) if isinstance(usage, dict) else None
-    return count if isinstance(count, int) and count >= 0 else 0
+    return count if isinstance(count, int) and 0 <= count <= _MAX_COUNT else 0

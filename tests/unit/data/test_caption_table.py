@@ -1,28 +1,68 @@
-"""Which samples are captioned by whom, where words are missing."""
+"""A table of captions: every captioner's rows with its name, words where it failed, nothing where nothing is known."""
 
-from components.data.caption_table import NAMELESS, caption_table
-from components.data.captioners.interface import Sample
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pytest
+
+from components.data.caption_table import caption_table, samples_of
+from components.data.captioners.interface import Made, Sample
 from components.data.captioners.metadata import MetadataCaptioner
-from components.data.captions import Words
+from components.data.captions import Caption
+from components.data.records import CATEGORIES
 
 
-def sample(number: int, en: str = "", zh: str = "") -> Sample:
-    words = {"en": Words(en, [], "", "", ""), "zh": Words(zh, [], "", "", "")}
-    return Sample(sample_id=str(number), image=b"", words=words)
-
-
-def test_an_image_of_which_nothing_is_known_has_the_general_name_or_none() -> None:
-    samples = [sample(0, en="an apple"), sample(1), sample(2, zh="苹果")]
-    captioners = [MetadataCaptioner(["en", "zh"])]
-    without, tally = caption_table(samples, captioners, ["en", "zh"])
-    assert set(without.column("sample_id").to_pylist()) == {"0"}
-    assert (tally.uncaptioned_images, tally.nameless_images) == (2, 0)
-    table, tally = caption_table(samples, captioners, ["en", "zh"], "a photo")
-    assert (tally.uncaptioned_images, tally.nameless_images) == (0, 2)
-    named = [row for row in table.to_pylist() if row["maker"] == NAMELESS]
-    assert [(row["sample_id"], row["kind"], row["language"], row["text"]) for row in named] == [
-        ("1", "short", "en", "a photo"),
-        ("2", "short", "en", "a photo"),
+def catalogue(*titles: str | None) -> pa.Table:
+    rows = [
+        {"sample_id": f"s{k}", "title_en": title, "title_zh": None, "tags_en": [], "tags_zh": None, "style": "flat"}
+        | {"description_en": None}
+        for k, title in enumerate(titles)
     ]
-    assert table.slice(0, without.num_rows).equals(without)
-    assert {row["text"] for row in table.to_pylist() if row["sample_id"] == "2"} > {"a photo"}, "and its own words"
+    return pa.Table.from_pylist(rows)
+
+
+def categories(*places: tuple[str, str]) -> pa.Table:
+    rows = [{"sample_id": f"s{k}", "category": name, "label_source": by} for k, (name, by) in enumerate(places)]
+    return pa.Table.from_pylist(rows, schema=CATEGORIES)
+
+
+class Looker:
+    """Captions samples with an even number."""
+
+    maker = "vlm/looker"
+
+    def caption(self, samples: Sequence[Sample]) -> list[Made]:
+        good = Made([Caption("short", "en", "seen")], (), 10, 2)
+        return [good if int(one.sample_id[1:]) % 2 == 0 else Made(refused=["timeout"]) for one in samples]
+
+
+SAMPLES = samples_of(
+    catalogue("dog", "cat", None, None),
+    categories(("animals", "tree"), ("animals", "model"), ("cluster 7", "cluster"), ("", "abstained")),
+    {"s1": "MEOW"},
+    {},
+    ["en"],
+)
+
+
+def test_what_is_known_of_a_sample_is_gathered_and_a_clusters_number_is_no_category() -> None:
+    assert [sample.words["en"].category for sample in SAMPLES] == ["animals", "animals", "", ""]
+    assert [sample.words["en"].visible_text for sample in SAMPLES] == ["", "MEOW", "", ""]
+    with pytest.raises(ValueError, match="languages is empty"):
+        samples_of(catalogue("a"), categories(("", "")), {}, {}, [])
+
+
+def test_words_stand_in_where_a_captioner_failed_and_nothing_where_nothing_is_known() -> None:
+    table, tally = caption_table(SAMPLES, [Looker()], ["en"])
+    makers = {(row["sample_id"], row["maker"]) for row in table.to_pylist()}
+    assert makers == {("s0", "vlm/looker"), ("s1", "metadata/1"), ("s2", "vlm/looker")}
+    assert (tally.fallback_images, tally.uncaptioned_images) == (1, 1)
+    assert tally.refused == {"timeout": 2}
+    assert (tally.prompt_tokens, tally.completion_tokens) == (20, 4)
+
+
+def test_several_captioners_stand_in_the_order_in_which_they_are_named() -> None:
+    table, tally = caption_table(SAMPLES, [Looker(), MetadataCaptioner(["en"])], ["en"])
+    of_first = [row["maker"] for row in table.to_pylist() if row["sample_id"] == "s0" and row["kind"] == "short"]
+    assert of_first == ["vlm/looker", "metadata/1"]
+    assert (tally.fallback_images, tally.uncaptioned_images) == (0, 1)

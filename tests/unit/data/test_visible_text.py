@@ -68,8 +68,9 @@ def test_the_likeliest_are_read_and_no_more_than_allowed() -> None:
     ("lines", "text", "refused"),
     [
         ([("OPEN", 0.95), ("late", 0.91)], "OPEN late", []),
-        ([("OPEN", 0.95), ("1ate", 0.5)], "OPEN", []),
+        ([("OPEN", 0.95), ("1ate", 0.5)], "", []),  # half-read
         ([("OPEN", 0.89)], "", []),
+        ([("OPEN", 0.95), ("■", 0.3)], "OPEN", []),
         ([("S", 0.94)], "", []),  # one sign alone: as often a drawn shape
         ([("P", 0.97)], "P", []),
         ([("■", 1.0), ("→", 1.0)], "", []),

@@ -21,9 +21,12 @@ GOOD = {
 }
 
 
-def completion(answer: str, finish: str = "stop") -> bytes:
+USAGE = {"prompt_tokens": 100, "completion_tokens": 20}
+
+
+def completion(answer: str, finish: str = "stop", usage: dict[str, Any] = USAGE) -> bytes:
     choice = {"index": 0, "message": {"role": "assistant", "content": answer}, "finish_reason": finish}
-    return json.dumps({"choices": [choice], "usage": {"prompt_tokens": 100, "completion_tokens": 20}}).encode()
+    return json.dumps({"choices": [choice], "usage": usage}).encode()
 
 
 PLAIN: dict[str, Any] = {
@@ -48,6 +51,7 @@ class Endpoint(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        self.usage: dict[str, Any] = USAGE
         self.mode, self.flaky, self.peak, self.open = "good", 0, 0, 0
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
@@ -89,7 +93,7 @@ class Handler(BaseHTTPRequestHandler):
         match mode:
             case "good":
                 time.sleep(0.02)
-                self.send(200, completion(json.dumps({"en": GOOD})))
+                self.send(200, completion(json.dumps({"en": GOOD}), usage=self.server.usage))
             case "silent":
                 time.sleep(1.5)
             case "drip":

@@ -113,6 +113,21 @@ def test_an_answer_that_speaks_to_the_reader_or_in_another_language_is_refused(e
         assert made.prompt_tokens == 100  # paid for all the same
 
 
+@pytest.mark.parametrize("text", ["half \ud800 a character", "half \\ud800 a character"])
+def test_half_a_character_is_refused_whether_the_service_or_the_model_wrote_it(endpoint: Any, text: str) -> None:
+    good = json.dumps({"en": endpoint.good_answer | {"long": "LONG"}})
+    endpoint.mode = good.replace("LONG", text)
+    (made,) = captioner(endpoint.url).caption([sample(0)])
+    assert list(made.refused) == ["control_characters"]
+
+
+def test_counts_that_cannot_be_are_none(endpoint: Any) -> None:
+    endpoint.usage = {"prompt_tokens": 10**30, "completion_tokens": "many"}
+    (made,) = captioner(endpoint.url).caption([sample(0)])
+    assert made.captions
+    assert (made.prompt_tokens, made.completion_tokens) == (0, 0)
+
+
 def test_every_reason_of_the_model_has_a_case() -> None:
     elsewhere = {"wrong_language", "undecodable_image"}
     assert {reason for reason, _ in BAD.values()} | elsewhere == set(MODEL_REASONS)
