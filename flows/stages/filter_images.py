@@ -54,13 +54,13 @@ def filter_images(p: Params, *, images: Path, catalogue: Path, verdicts: Path) -
     from components.data.decontamination import FINGERPRINTS
     from components.data.pinned import pinned_path
 
-    samples = records.read_table(catalogue, records.CATALOGUE)
-    samples = samples.append_column("unsafe", _unsafe(p, samples, images))
     evidence = filters.Evidence(
         opt_out=None if p.opt_out is None else opt_out.read_list(pinned_path(p.opt_out)),
         evaluation=None if p.evaluation is None else records.read_table(pinned_path(p.evaluation), FINGERPRINTS),
         features=partial(_features, p, images),
     )
+    samples = records.read_table(catalogue, records.CATALOGUE)
+    samples = samples.append_column("unsafe", _unsafe(p, samples, images))
     verdict = filters.apply_filters(samples, p.filters, evidence)
     records.write_table(verdict, verdicts, filters.versions(p.filters))
     by_reason = Counter(verdict.column("reason").to_pylist())
