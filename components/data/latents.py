@@ -65,22 +65,25 @@ def link_captions(
 ) -> tuple[pa.Table, list[str]]:
     """Which text stands for which row, and the distinct texts, the empty one first, then in order of appearance.
 
-    DataError when a row has no text of any of `kinds` in `language`.
+    Of several texts of one kind the first stands, so captioners are named in the order of trust. DataError when a row
+    has no text of any of `kinds` in `language`.
     """
     row_of = {sample_id: row for row, sample_id in enumerate(rows.column("sample_id").to_pylist())}
     numbers: dict[str, int] = {"": EMPTY_TEXT}
-    links: list[tuple[int, str, int]] = []
+    text_of: dict[tuple[int, str], int] = {}
     for caption in captions.to_pylist():
         row = row_of.get(caption["sample_id"])
-        if row is not None and caption["kind"] in kinds and caption["language"] == language:
-            links.append((row, caption["kind"], numbers.setdefault(caption["text"], len(numbers))))
-    if missing := set(range(rows.num_rows)) - {row for row, _, _ in links}:
+        if row is None or caption["kind"] not in kinds or caption["language"] != language:
+            continue
+        if (row, caption["kind"]) not in text_of:
+            text_of[row, caption["kind"]] = numbers.setdefault(caption["text"], len(numbers))
+    if missing := set(range(rows.num_rows)) - {row for row, _ in text_of}:
         first = rows.column("sample_id")[min(missing)].as_py()
         raise DataError(
             f"captions: {len(missing)} of {rows.num_rows} images have no caption of kind {' or '.join(kinds)} in "
             f"'{language}', the first is {first}; run `caption` again or change encode.caption_kinds"
         )
-    links.sort()
+    links = sorted((row, kind, text) for (row, kind), text in text_of.items())
     columns = [
         pa.array(column, field.type) for column, field in zip(zip(*links, strict=True), CAPTION_LINKS, strict=True)
     ]

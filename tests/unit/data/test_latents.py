@@ -51,6 +51,12 @@ def test_every_row_gets_its_texts_and_equal_texts_are_one():
     }  # fmt: skip
 
 
+def test_of_several_captioners_the_first_named_stands():
+    again = pa.concat_tables([CAPTIONS_OF_ALL, captions(("s0", "short", "en", "what another captioner saw"))])
+    _, prompts = store.link_captions(selection(), again, ["short"], "en")
+    assert prompts == store.link_captions(selection(), CAPTIONS_OF_ALL, ["short"], "en")[1]
+
+
 def test_an_image_without_a_caption_is_named():
     with pytest.raises(DataError, match=r"1 of 3 images .* first is s1"):
         store.link_captions(selection(), CAPTIONS_OF_ALL.slice(0, 4), ["short"], "en")
