@@ -154,6 +154,7 @@ def test_a_hostile_tar_gives_its_sound_samples_and_a_reason_for_each_other(tmp_p
         member(tar, "large.png", bytes(300_000))
         member(tar, "sub/b.png", picture(2))
         member(tar, "sub/b.cls", b"7")
+        member(tar, "sub/b.mask.png", picture(2))
         member(tar, "words only.txt", b"nothing to see")
         member(tar, "a.png", picture(3))
         member(tar, "c.png", picture(4))
@@ -177,6 +178,7 @@ def test_a_hostile_tar_gives_its_sound_samples_and_a_reason_for_each_other(tmp_p
         "0.tar/disguised.png": "archive_inside",
         "0.tar/large.png": "too_large",
         "0.tar/words only": "no_image",
+        "0.tar/sub/b.mask.png": "not_the_image",
         "0.tar/a.png": "listed_twice",
         "0.tar/c.png": "listed_twice",
         "1.tar": "damaged_archive",
@@ -225,6 +227,14 @@ def test_a_corrupt_row_group_costs_its_rows_and_a_wrong_schema_its_file(tmp_path
         "c.parquet": "not_parquet",
         "d.parquet#0": "words_not_utf8",
     }
+
+
+def test_words_of_a_list_that_are_not_utf8_are_refused_before_anything_is_fetched(tmp_path: Path) -> None:
+    words = pa.array([b"caf\xe9"], pa.binary())
+    table = pa.table({"url": ["http://a.example/1"], "text": pa.Array.from_buffers(pa.string(), 1, words.buffers())})
+    pq.write_table(table, tmp_path / "list.parquet")
+    with pytest.raises(DataError, match=r"words_not_utf8 1; first: http://a\.example/1"):
+        land(open_reader(str(tmp_path / "list.parquet"), "urls"), tmp_path / "pool", origin="x")
 
 
 # ---- a bucket

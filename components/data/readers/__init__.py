@@ -37,7 +37,7 @@ def open_store(place: str) -> Store:
         return S3Store(place)
     if "://" in place:
         raise DataError(f"{place}: a source is a folder, a file or s3://BUCKET/PREFIX; put web addresses into a .csv")
-    return LocalStore(Path(place))
+    return LocalStore(Path(place).resolve())
 
 
 def open_reader(

@@ -89,8 +89,8 @@ def _check_columns(file: Stored, names: list[str]) -> None:
 
 def _item(file: Stored, number: int, row: dict[str, Any]) -> Item:
     row.pop("", None)
-    row = {key: value.decode(errors="replace") if isinstance(value, bytes) else value for key, value in row.items()}
-    url = next((str(row[name]).strip() for name in URL_COLUMNS if row.get(name)), "")
+    given = next((row[name] for name in URL_COLUMNS if row.get(name)), "")
+    url = (given.decode(errors="replace") if isinstance(given, bytes) else str(given)).strip()
     canonical = json.dumps(row, sort_keys=True, default=str)
     fingerprint = hashlib.sha256(canonical.encode(errors="backslashreplace")).hexdigest()[:32]
     key = printable(url) if url else f"{file.key}#{number}"

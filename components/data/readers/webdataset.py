@@ -1,7 +1,8 @@
 """WebDataset shards: plain tar files whose members of one name, up to its first dot, are one sample.
 
-Nothing is ever extracted to disk. Members are read by their header's size, below a limit; links, devices, names that
-lead out of the folder and archives are refused one by one, and the rest of the shard is read all the same.
+Fields that are neither image nor words are left out. Nothing is ever extracted to disk. Members are read by their
+header's size, below a limit; links, devices, names that lead out of the folder and archives are refused one by one, and
+the rest of the shard is read all the same.
 """
 
 import io
@@ -119,8 +120,12 @@ def _members(shard: str, stream: IO[bytes], limits: ReadLimits) -> Iterator[tupl
                     continue
                 try:
                     _check_member(shard, member, limits)
-                    if _split(member.name)[1] in (*IMAGE_ENDINGS, *WORD_ENDINGS):
+                    ending = _split(member.name)[1]
+                    if ending in (*IMAGE_ENDINGS, *WORD_ENDINGS):
                         yield member.name, _content(tar, shard, member)
+                    elif ending.endswith(IMAGE_ENDINGS):
+                        detail = f"field {ending[1:]} of its sample, whose image is .jpg, .png or .webp"
+                        yield "", Refusal(f"{shard}/{member.name}", "not_the_image", detail)
                 except RefusedError as error:
                     if error.refusal.status == "failed":
                         raise
