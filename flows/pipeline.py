@@ -8,6 +8,7 @@ from flows.declaration import Artifact, Pipeline, Stage
 from flows.stages.caption import caption
 from flows.stages.categorize import categorize
 from flows.stages.check_selection import check_selection
+from flows.stages.check_sft import check_sft
 from flows.stages.check_tables import check_tables
 from flows.stages.curate_sft import curate_sft
 from flows.stages.data_report import data_report
@@ -78,6 +79,7 @@ CHECK_TABLES = Stage(
         "verdicts": VERDICTS,
         "categories": CATEGORIES,
         "captions": CAPTION.out("captions"),
+        "ocr": CAPTION.out("ocr"),
         "scores": SCORE.out("scores"),
         "reference": REFERENCE,
     },
@@ -160,6 +162,21 @@ CURATE_SFT = Stage(
     },
 )
 
+CHECK_SFT = Stage(
+    check_sft,
+    inputs={
+        "verdicts": VERDICTS,
+        "selection": SELECTION,
+        "rendered_catalogue": RENDER_TEXT.out("catalogue"),
+        "rendered_captions": RENDER_TEXT.out("captions"),
+        "rendered": RENDER_TEXT.out("rendered"),
+        "sft_selection": CURATE_SFT.out("sft_selection"),
+        "sft_prompts": CURATE_SFT.out("sft_prompts"),
+    },
+    outputs={"receipt": "artifacts/quality/sft.json"},
+    needs_libraries=True,
+)
+
 ENCODE = Stage(
     encode,
     inputs={
@@ -236,6 +253,7 @@ PIPELINE = Pipeline(
     DATA_REPORT,
     RENDER_TEXT,
     CURATE_SFT,
+    CHECK_SFT,
     ENCODE,
     PRETRAIN_32,
     PRETRAIN_64,

@@ -67,7 +67,7 @@ def schema_check(files: Mapping[str, tuple[Path, pa.Schema]]) -> tuple[Check, bo
     return facts_check("schemas", facts), not any(fact.value for fact in facts)
 
 
-def catalogue_checks(catalogue: pa.Table, min_licensed_frac: float) -> list[Check]:
+def catalogue_checks(catalogue: pa.Table, min_licensed_frac: float, suite: str = "catalogue") -> list[Check]:
     """Identity, sizes, place and licence of every image."""
     rows = [
         *_identity("sample_id"),
@@ -85,7 +85,7 @@ def catalogue_checks(catalogue: pa.Table, min_licensed_frac: float) -> list[Chec
         Fact("licensed_frac", licensed, "state the licence of the source in its manifest", least=min_licensed_frac),
     ]
     columns = ["sample_id", "width", "height", "num_bytes", "shard", "row"]
-    return [Check("catalogue", catalogue.select(columns), rows), facts_check("catalogue_facts", facts)]
+    return [Check(suite, catalogue.select(columns), rows), facts_check(f"{suite}_facts", facts)]
 
 
 def quarantine_checks(quarantine: pa.Table) -> list[Check]:
@@ -130,7 +130,9 @@ def categories_checks(categories: pa.Table, kept_ids: pa.ChunkedArray, balance: 
     return [Check("categories", table, rows), facts_check("categories_facts", facts)]
 
 
-def captions_checks(captions: pa.Table, kept_ids: pa.ChunkedArray, limits: CaptionLimits) -> list[Check]:
+def captions_checks(
+    captions: pa.Table, kept_ids: pa.ChunkedArray, limits: CaptionLimits, suite: str = "captions"
+) -> list[Check]:
     """Captions of kept images only, in the languages allowed and written in them, of a length, without repeats."""
     table = pa.table(
         {
@@ -142,7 +144,7 @@ def captions_checks(captions: pa.Table, kept_ids: pa.ChunkedArray, limits: Capti
     )
     wrong = "the captioner wrote another language than it says; mend its words or leave that language out"
     rows = [
-        _in_set("language", [*limits.languages], "name the language in check_tables.captions.languages"),
+        _in_set("language", [*limits.languages], "add it to the languages of this check in params.yaml"),
         _between("chars", 1, limits.max_chars),
         _between("control_characters", 0, 0),
         _between("script_margin", 0, None, mostly=1 - limits.max_wrong_language_frac, remedy=wrong),
@@ -154,7 +156,16 @@ def captions_checks(captions: pa.Table, kept_ids: pa.ChunkedArray, limits: Capti
         Fact("repeated_captions", captions.num_rows - keys.num_rows, "run caption again", most=0),
         Fact("captioned_frac", captioned, "see caption's counts of refused words", least=limits.min_captioned_frac),
     ]
-    return [Check("captions", table, rows), facts_check("captions_facts", facts)]
+    return [Check(suite, table, rows), facts_check(f"{suite}_facts", facts)]
+
+
+def ocr_checks(ocr: pa.Table, kept_ids: pa.ChunkedArray) -> list[Check]:
+    """Text was read in kept images only, with a confidence."""
+    orphans = Fact("orphans", measures.num_orphans(ocr["sample_id"], kept_ids), _OTHER_RUN, most=0)
+    return [
+        Check("ocr", ocr.select(["confidence"]), [_between("confidence", 0, 1)]),
+        facts_check("ocr_facts", [orphans]),
+    ]
 
 
 def scores_checks(scores: pa.Table, kept_ids: pa.ChunkedArray, limits: ScoreRange) -> list[Check]:
@@ -195,6 +206,32 @@ def selection_checks(selection: pa.Table, kept_ids: pa.ChunkedArray, balance: Ca
     rows = [*_identity("sample_id"), _in_set("split", splits, "run sample again"), _between("probability", 0, 1)]
     columns = ["sample_id", "split", "probability"]
     return [Check("selection", selection.select(columns), rows), facts_check("selection_facts", facts)]
+
+
+def rendered_checks(rendered: pa.Table, ids: pa.ChunkedArray) -> list[Check]:
+    """What was drawn is told of each rendered image and of no other; every image has at least one line."""
+    table = pa.table({"sample_id": rendered["sample_id"], "lines": pc.list_value_length(rendered["lines"])})
+    rows = [*_identity("sample_id"), _between("lines", 1, None)]
+    return [
+        Check("rendered", table, rows),
+        facts_check("rendered_facts", _references(rendered["sample_id"], ids, "the rendered images")),
+    ]
+
+
+def sft_selection_checks(sft: pa.Table, known_ids: pa.ChunkedArray, held_out_ids: pa.ChunkedArray) -> list[Check]:
+    """Kept or rendered images only, each once, none of them held out; the weights add up to 1."""
+    ids = sft["sample_id"]
+    leaks = len(ids) - measures.num_orphans(ids, held_out_ids)
+    facts = [
+        Fact("orphans", measures.num_orphans(ids, known_ids), _OTHER_RUN, most=0),
+        Fact("held_out_images", leaks, "they test what was trained; run curate_sft again", most=0),
+        Fact("mass", pc.sum(sft["weight"]).as_py() or 0.0, "run curate_sft again", least=1 - 1e-6, most=1 + 1e-6),
+    ]
+    rows = [*_identity("sample_id"), _between("weight", 0, 1)]
+    return [
+        Check("sft_selection", sft.select(["sample_id", "weight"]), rows),
+        facts_check("sft_selection_facts", facts),
+    ]
 
 
 def drift_check(suite: str, drift: measures.Facts, limits: TableDrift | SelectionDrift) -> Check:

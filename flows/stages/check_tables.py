@@ -38,6 +38,7 @@ def check_tables(
     verdicts: Path,
     categories: Path,
     captions: Path,
+    ocr: Path,
     scores: Path,
     reference: Path,
     receipt: Path,
@@ -57,6 +58,7 @@ def check_tables(
         "verdicts": (verdicts, records.VERDICTS),
         "categories": (categories, records.CATEGORIES),
         "captions": (captions, records.CAPTIONS),
+        "ocr": (ocr, records.OCR),
         "scores": (scores, records.SCORES),
     }
     before = read_reference(reference, "tables") if p.drift else None
@@ -75,6 +77,7 @@ def check_tables(
         yield from suites.verdicts_checks(judged, read["catalogue"]().column("sample_id"), p.min_kept_frac)
         yield from suites.categories_checks(read["categories"](), kept, p.categories)
         yield from suites.captions_checks(read["captions"](), kept, p.captions)
+        yield from suites.ocr_checks(read["ocr"](), kept)
         yield from suites.scores_checks(read["scores"](), kept, p.scores)
         if p.drift and before:
             now = measures.tables_summary(read["categories"](), read["captions"](), read["scores"]())

@@ -5,6 +5,8 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +19,7 @@ from components.data.errors import DataError
 from components.quality import measures
 from components.quality.receipt import write_reference
 from components.tracking import open_run
-from flows.stages import check_selection, check_tables
+from flows.stages import check_selection, check_sft, check_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -29,9 +31,26 @@ TABLES = {
     "verdicts": records.VERDICTS,
     "categories": records.CATEGORIES,
     "captions": records.CAPTIONS,
+    "ocr": records.OCR,
     "scores": records.SCORES,
     "selection": records.SELECTION,
+    "rendered_catalogue": records.CATALOGUE,
+    "rendered_captions": records.CAPTIONS,
+    "rendered": records.RENDERED,
+    "sft_selection": records.SFT_SELECTION,
+    "sft_prompts": records.SFT_PROMPTS,
 }
+OF_SELECTION = ("verdicts", "selection")
+OF_SFT = (
+    "verdicts",
+    "selection",
+    "rendered_catalogue",
+    "rendered_captions",
+    "rendered",
+    "sft_selection",
+    "sft_prompts",
+)
+OF_TABLES = ("catalogue", "quarantine", "verdicts", "categories", "captions", "ocr", "scores")
 Columns = dict[str, list]
 Tables = dict[str, Columns]
 
@@ -93,6 +112,7 @@ def sound(n: int = NUM_IMAGES) -> Tables:
             language=["en", "zh"] * len(kept),
             text=texts,
         ),
+        "ocr": columns(records.OCR, 2, sample_id=kept_ids[:2], ocr_text=["OPEN", "EXIT"], confidence=[0.9, 0.7]),
         "scores": columns(
             records.SCORES, len(kept), sample_id=kept_ids, aesthetic=rng.normal(2, 3, len(kept)).tolist()
         ),
@@ -104,6 +124,24 @@ def sound(n: int = NUM_IMAGES) -> Tables:
             split=splits,
             concept=[f"{split}{k}" for k, split in enumerate(splits)],
             probability=[1 / num_train if split == "train" else 0.0 for split in splits],
+        ),
+    }
+
+
+def sound_sft(n: int = 8) -> Tables:
+    """`n` rendered images, and a fine-tuning set of them and of the first `n` training images."""
+    drawn = [sha(f"drawn {k}") for k in range(n)]
+    base = sound(40)["selection"]
+    chosen = [i for i, split in zip(base["sample_id"], base["split"], strict=True) if split == "train"][:n] + drawn
+    sides = {"width": [64] * n, "height": [64] * n, "num_bytes": [900] * n, "licence": ["CC0-1.0"] * n}
+    texts = [f'a poster that says "词语 {k}"' for k in range(n)]
+    return {
+        "rendered_catalogue": columns(records.CATALOGUE, n, sample_id=drawn, **sides, row=list(range(n))),
+        "rendered_captions": columns(records.CAPTIONS, n, sample_id=drawn, language=["en"] * n, text=texts),
+        "rendered": columns(records.RENDERED, n, sample_id=drawn, lines=[["词语"]] * n),
+        "sft_selection": columns(records.SFT_SELECTION, 2 * n, sample_id=chosen, weight=[1 / (2 * n)] * 2 * n),
+        "sft_prompts": columns(
+            records.SFT_PROMPTS, 2 * n, sample_id=chosen, language=["en"] * 2 * n, text=["draw an apple"] * 2 * n
         ),
     }
 
@@ -120,27 +158,30 @@ class Chain:
             records.write_table(pa.table(content, schema=TABLES[name]), self.home / f"{name}.parquet")
 
     def tables(self) -> check_tables.Metrics:
-        values = check_tables.Params.model_validate(self.limits("check_tables"))
-        files = {name: self.home / f"{name}.parquet" for name in TABLES if name != "selection"}
-        out = self.home / "tables.json"
-        out.unlink(missing_ok=True)
-        return check_tables.check_tables(values, **files, reference=self.reference, receipt=out)
+        return self.run(check_tables, "tables", OF_TABLES, reference=self.reference)
 
     def selection(self) -> check_selection.Metrics:
-        values = check_selection.Params.model_validate(self.limits("check_selection"))
-        files = {name: self.home / f"{name}.parquet" for name in ("verdicts", "selection")}
-        out = self.home / "selection.json"
-        out.unlink(missing_ok=True)
-        return check_selection.check_selection(values, **files, reference=self.reference, receipt=out)
+        return self.run(check_selection, "selection", OF_SELECTION, reference=self.reference)
+
+    def sft(self) -> check_sft.Metrics:
+        return self.run(check_sft, "sft", OF_SFT)
+
+    def run(self, module: ModuleType, part: str, tables: tuple[str, ...], **more: Path) -> Any:
+        name, receipt = f"check_{part}", self.home / f"{part}.json"
+        receipt.unlink(missing_ok=True)
+        files = {table: self.home / f"{table}.parquet" for table in tables}
+        return getattr(module, name)(module.Params.model_validate(self.limits(name)), **files, **more, receipt=receipt)
 
     def limits(self, check: str) -> dict:
+        if "categories" not in PARAMS[check]:
+            return PARAMS[check]
         return PARAMS[check] | {"categories": PARAMS[check]["categories"] | {"min_images": 20}}
 
 
 @pytest.fixture
 def chain(tmp_path: Path) -> Chain:
     made = Chain(tmp_path)
-    made.write(sound())
+    made.write(sound() | sound_sft())
     return made
 
 
@@ -193,6 +234,8 @@ TABLE_FAULTS = {
     ),
     "an empty caption": (put("captions", "text", ""), "captions: expect_column_values_to_be_between(chars)"),
     "a control character": (put("captions", "text", "a\x07pple"), "captions: .*(control_characters)"),
+    "text read in no image": (put("ocr", "sample_id", sha("x")), "ocr_facts: .*(orphans)"),
+    "a confidence above 1": (put("ocr", "confidence", 1.5), "ocr: .*(confidence)"),
     "no reason for a refusal": (put("quarantine", "reason", ""), "quarantine: .*(reason)"),
 }
 SELECTION_FAULTS = {
@@ -205,18 +248,38 @@ SELECTION_FAULTS = {
     "a missing category": (drop_rows("selection", lambda r: r["category"] == "food"), "(images_of[food])"),
 }
 
+SFT_FAULTS = {
+    "a held-out image": (put("sft_selection", "sample_id", sha(3)), "sft_selection_facts: .*(held_out_images)"),
+    "an orphan": (put("sft_selection", "sample_id", sha("x")), "sft_selection_facts: .*(orphans)"),
+    "weights that are not 1": (put("sft_selection", "weight", 0.9), "sft_selection_facts: .*(mass)"),
+    "an image without a prompt": (
+        put("sft_prompts", "sample_id", sha("drawn 1")),
+        "sft_prompts_facts: ",
+    ),
+    "a prompt in Chinese that says English": (
+        put("sft_prompts", "text", "画一个苹果"),
+        "(script_margin)",
+    ),
+    "a rendered image without words": (put("rendered", "lines", []), "rendered: .*(lines)"),
+    "no caption of a rendered image": (
+        put("rendered_captions", "sample_id", sha("drawn 1")),
+        "rendered_captions_facts",
+    ),
+}
+
 
 def says(text: str) -> str:
     return ".*".join(map(re.escape, text.split(".*")))
 
 
 def test_sound_tables_pass_and_leave_receipts_without_times(chain: Chain) -> None:
-    assert chain.tables().checked_tables == 6
+    assert chain.tables().checked_tables == 7
     first = (chain.home / "tables.json").read_bytes()
     chain.tables()
     assert (chain.home / "tables.json").read_bytes() == first
     assert json.loads(first)["verdict"] == "passed"
     assert chain.selection().checked_rows == NUM_IMAGES * 9 // 10
+    assert chain.sft().checked_tables == 5
 
 
 @pytest.mark.parametrize("fault", TABLE_FAULTS)
@@ -239,6 +302,17 @@ def test_a_planted_fault_in_the_selection_stops_with_its_name(chain: Chain, faul
     chain.write(tables)
     with pytest.raises(DataError, match=says(said)) as error:
         chain.selection()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("fault", SFT_FAULTS)
+def test_a_planted_fault_in_the_fine_tuning_set_stops_with_its_name(chain: Chain, fault: str) -> None:
+    plant, said = SFT_FAULTS[fault]
+    tables = sound_sft()
+    plant(tables)
+    chain.write(tables)
+    with pytest.raises(DataError, match=says(said)) as error:
+        chain.sft()
     assert "\n" not in str(error.value)
 
 
