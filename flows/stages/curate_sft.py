@@ -3,20 +3,41 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
-from components.data.top_down.config import Domain
+from components.data.top_down.config import Domain, PromptEndpoint
 
 
 class Params(BaseModel, frozen=True, extra="forbid"):
-    """What is demanded, and in which languages prompts are written; `max_themes`: tags told beyond the title."""
+    """What is demanded, in which languages prompts are written, and by whom; `max_themes`: tags told beyond the title.
+
+    The grammar writes what a language model behind `endpoint` leaves out or gets wrong.
+    """
 
     num_images: int = Field(gt=0)
     domains: tuple[Domain, ...]
     languages: tuple[Literal["en", "zh"], ...] = Field(min_length=1)
     max_themes: int = Field(ge=0)
+    writer: Literal["grammar", "endpoint"]
+    endpoint: PromptEndpoint | None
     seed: int
+
+    @model_validator(mode="after")
+    def _endpoint_is_possible(self) -> "Params":
+        if self.writer == "grammar":
+            return self
+        if self.endpoint is None:
+            raise ValueError("writer is endpoint, but endpoint is null; give it a url and a model, or take grammar")
+        address = urlsplit(self.endpoint.url)
+        if address.scheme not in ("http", "https") or not address.hostname or "@" in address.netloc or address.query:
+            raise ValueError("endpoint.url must be http(s)://host/v1 without a name, a password or a query")
+        if min(self.endpoint.concurrency, self.endpoint.max_attempts, self.endpoint.max_tokens) < 1:
+            raise ValueError("endpoint: concurrency, max_attempts and max_tokens are 1 or more")
+        if min(self.endpoint.timeout_s, self.endpoint.requests_per_s) <= 0:
+            raise ValueError("endpoint: timeout_s and requests_per_s are above 0")
+        return self
 
 
 @dataclass(frozen=True)
@@ -65,10 +86,12 @@ def curate_sft(
 
     from components.data import feature_table, records
     from components.data.top_down import candidates, demand, known
+    from components.data.top_down.endpoint_writer import EndpointWriter
     from components.data.top_down.facts import Lexicon
     from components.data.top_down.prompt_grammar import GrammarWriter
-    from components.data.top_down.prompt_tables import prompts_table
+    from components.data.top_down.prompt_tables import prompts_table, subjects_of
     from components.tracking import current_run
+    from flows.settings import vlm_api_key
 
     run = current_run()
     kept = records.kept_ids(records.read_table(verdicts, records.VERDICTS))
@@ -99,7 +122,9 @@ def curate_sft(
     ids = chosen.column("sample_id").to_pylist()
     lexicon = Lexicon.of(known.phrases(samples.to_pylist()), set(records.strings(samples, "style")))
     grammar = GrammarWriter(p.seed)
-    prompts, refused = prompts_table([rows[name] for name in ids], p.languages, p.max_themes, lexicon, grammar, grammar)
+    writer = EndpointWriter(p.endpoint, vlm_api_key()) if p.writer == "endpoint" and p.endpoint else grammar
+    subjects = subjects_of([rows[name] for name in ids], p.languages, p.max_themes)
+    prompts, refused = prompts_table(subjects, lexicon, writer, grammar)
     records.write_table(prompts, sft_prompts)
     missing = gaps.column("missing").to_pylist()
     ways = Counter(records.strings(chosen, "found_by"))

@@ -64,11 +64,19 @@ class Domain:
 
 @dataclass(frozen=True)
 class PromptEndpoint:
-    """A language model behind an OpenAI-compatible address that writes prompts; what it writes is checked."""
+    """A language model behind an OpenAI-compatible endpoint (`url` ends in /v1) that writes prompts.
 
-    base_url: str
+    What it writes is checked. A request may take `timeout_s`, and is tried `max_attempts` times with pauses that double
+    from `backoff_s`. Above `max_failed_frac` of the images without an answer the stage stops.
+    """
+
+    url: str
     model: str
     temperature: float
     max_tokens: int
     timeout_s: float
     max_attempts: int
+    backoff_s: float
+    requests_per_s: float
+    concurrency: int
+    max_failed_frac: float

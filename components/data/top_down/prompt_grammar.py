@@ -18,6 +18,14 @@ PROMPT_STYLES: tuple[PromptStyle, ...] = get_args(PromptStyle)
 GRAMMAR = "grammar/1"
 
 
+@dataclass(frozen=True)
+class Subject:
+    """What prompts are written for: an image, and what is known of it in one language."""
+
+    sample_id: str
+    known: Known
+
+
 class PromptWriter(Protocol):
     """Whatever writes prompts: the grammar below, or a language model whose words are checked."""
 
@@ -26,8 +34,8 @@ class PromptWriter(Protocol):
         """What is written down as the author of a prompt."""
         ...
 
-    def write(self, sample_id: str, known: Known) -> dict[PromptStyle, str]:
-        """One prompt of each style; what could not be written is left out."""
+    def write(self, subjects: Sequence[Subject]) -> list[dict[PromptStyle, str]]:
+        """One prompt of each style for every subject; what could not be written is left out."""
         ...
 
 
@@ -38,14 +46,14 @@ class GrammarWriter:
     seed: int
     maker: str = GRAMMAR
 
-    def write(self, sample_id: str, known: Known) -> dict[PromptStyle, str]:
+    def write(self, subjects: Sequence[Subject]) -> list[dict[PromptStyle, str]]:
         """One prompt of each style, the same for the same id, metadata and seed."""
-        return {style: self._one(style, sample_id, known) for style in PROMPT_STYLES}
+        return [{style: self._one(style, subject) for style in PROMPT_STYLES} for subject in subjects]
 
-    def _one(self, style: PromptStyle, sample_id: str, known: Known) -> str:
-        forms = _FORMS[known.language][style]
-        place = unit_hash(f"{sample_id}\n{style}\n{known.language}", f"prompt-form-{self.seed}")
-        return forms[int(place * len(forms))](known)
+    def _one(self, style: PromptStyle, subject: Subject) -> str:
+        forms = _FORMS[subject.known.language][style]
+        place = unit_hash(f"{subject.sample_id}\n{style}\n{subject.known.language}", f"prompt-form-{self.seed}")
+        return forms[int(place * len(forms))](subject.known)
 
 
 Form = Callable[[Known], str]

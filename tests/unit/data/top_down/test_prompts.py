@@ -11,7 +11,7 @@ from components.data.top_down.config import PromptStyle
 from components.data.top_down.facts import Known, Lexicon, differences, facts_known, facts_of
 from components.data.top_down.known import of_catalogue, of_rendered
 from components.data.top_down.lettering import PALETTE
-from components.data.top_down.prompt_grammar import PROMPT_STYLES, GrammarWriter
+from components.data.top_down.prompt_grammar import PROMPT_STYLES, GrammarWriter, Subject
 
 TITLES = ("red apple", "cat", "keycap: 10", "no smoking", "Japanese “discount” button", "three buttons", "house")
 TITLES_ZH = ("红苹果", "猫", "禁止吸烟", "日文的“打折”按钮", "三个按钮", "画笔", "微笑的朔月", "ATM 取款机")
@@ -47,12 +47,17 @@ lettered = st.builds(
 @settings(max_examples=60, deadline=None)
 @given(st.one_of(drawings, drawings_zh, lettered), st.integers(0, 50), st.integers(0, 3))
 def test_every_prompt_tells_the_known_facts_and_no_others(known: Known, place: int, seed: int):
-    written = GrammarWriter(seed).write(str(place), known)
+    written = write(str(place), known, seed)
     assert tuple(written) == PROMPT_STYLES
     for text in written.values():
         assert facts_of(text, LEXICON) == facts_known(known, LEXICON), text
         assert differences(text, known, LEXICON) == ()
     assert len(set(written.values())) == len(PROMPT_STYLES)
+
+
+def write(sample_id: str, known: Known, seed: int = 0) -> dict[PromptStyle, str]:
+    (made,) = GrammarWriter(seed).write([Subject(sample_id, known)])
+    return made
 
 
 APPLE = Known("red apple", "Noto", ("fruit",), (), "", "", "en")
@@ -100,10 +105,10 @@ def test_words_that_state_nothing_are_free():
 
 
 def test_form_follows_the_id_and_the_seed_and_all_forms_are_used():
-    texts = {GrammarWriter(0).write(str(n), APPLE)["request"] for n in range(60)}
+    texts = {write(str(n), APPLE)["request"] for n in range(60)}
     assert len(texts) == 4
-    assert GrammarWriter(0).write("a", APPLE) == GrammarWriter(0).write("a", APPLE)
-    assert any(GrammarWriter(0).write(str(n), APPLE) != GrammarWriter(1).write(str(n), APPLE) for n in range(9))
+    assert write("a", APPLE) == write("a", APPLE)
+    assert any(write(str(n), APPLE) != write(str(n), APPLE, 1) for n in range(9))
 
 
 def row(**words: object) -> dict[str, object]:
