@@ -268,3 +268,43 @@ def data_show(
         data_views.show_sample(known)
     if save and not as_json:
         out.print(f"wrote {save}", markup=False, soft_wrap=True)
+
+
+@data_app.command("opt-out")
+def data_opt_out(
+    target: Annotated[Path, typer.Argument(help="The list to write.")],
+    salt: Annotated[str, typer.Option(help="One word that nobody guesses.")],
+    image: Annotated[list[Path], typer.Option(help="An image, or a folder of them.")] = [],  # noqa: B006 - typer reads it
+    address: Annotated[list[str], typer.Option(help="An address that images were taken from.")] = [],  # noqa: B006
+) -> None:
+    """Write the list of what must not be used, as salted digests, and print the line of params.yaml that names it.
+
+    Example: `easel data opt-out opt-out.txt --salt SECRET --image withdrawn/ --address https://example.org/a.jpg`
+    """
+    from flows.data_unwanted import files_of, pinned_line, write_opt_out
+
+    try:
+        count = write_opt_out(target, salt, files_of(image), address)
+    except ValueError as error:
+        fail(str(error))
+    out.print(f"{count:,} opted out; in params.yaml, below filter_images:", markup=False)
+    out.print(pinned_line("opt_out", target), markup=False, soft_wrap=True)
+
+
+@data_app.command("fingerprint")
+def data_fingerprint(
+    source: Annotated[list[Path], typer.Argument(help="Images of an evaluation set, or folders of them.")],
+    target: Annotated[Path, typer.Option(help="The Parquet file to write; it holds no image.")],
+) -> None:
+    """Write the fingerprints of an evaluation set, so that `filter_images` keeps it out of training.
+
+    Example: `easel data fingerprint benchmark/images --target benchmark.parquet`
+    """
+    from flows.data_unwanted import files_of, pinned_line, write_fingerprints
+
+    try:
+        count, undecoded = write_fingerprints(target, files_of(source), here())
+    except ValueError as error:
+        fail(str(error))
+    out.print(f"{count:,} fingerprints, {undecoded:,} of them by bytes alone; below filter_images:", markup=False)
+    out.print(pinned_line("evaluation", target), markup=False, soft_wrap=True)
