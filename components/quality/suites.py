@@ -19,6 +19,7 @@ from components.quality import measures
 from components.quality.config import CaptionLimits, CategoryBalance, ScoreRange, SelectionDrift, TableDrift
 
 _SHA256 = "^[0-9a-f]{64}$"
+_CONTROL = r"[\x00-\x09\x0b-\x1f\x7f-\x9f\p{Co}]"  # all but the line feed: a specification has lines
 _REBUILD = "run the stage that makes this table again"
 _OTHER_RUN = "the tables are of different runs; run `easel run --from filter_images --force`"
 _ACCEPT = "look at what changed (`easel data diff`); if it is meant, run `easel data accept` or move the limit"
@@ -138,7 +139,7 @@ def captions_checks(
         {
             "language": captions["language"],
             "chars": pc.utf8_length(captions["text"]),
-            "control_characters": pc.count_substring_regex(captions["text"], r"[\p{Cc}\p{Co}]"),
+            "control_characters": pc.count_substring_regex(captions["text"], _CONTROL),
             "script_margin": measures.script_margin(captions, limits.languages),
         }
     )

@@ -16,7 +16,7 @@ from components.data.config import DecodeLimits
 from components.data.decode import decode_rgb
 from components.data.top_down import facts, known
 from components.models.text_recognition import TextReader
-from flows.stages import curate_sft, render_text
+from flows.stages import check_sft, curate_sft, render_text
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMITS = DecodeLimits(10**7, 10**7, 500.0, (255, 255, 255))
@@ -126,7 +126,7 @@ def curated(rendered, tmp_path_factory: pytest.TempPathFactory):
     ]
     ids = [row["sample_id"] for row in rows]
     held = {row["sample_id"] for row in rows if row["concept"].endswith("-0") and row["style"] != "blob"}
-    short = [{**row, "kind": "short", "language": "en", "text": row["title_en"]} for row in rows]
+    short = [{**row, "kind": "short", "language": "en", "text": row["title_en"], "maker": "metadata/1"} for row in rows]
     held_rows = [{**row, "split": "heldout_concept"} for row in rows if row["sample_id"] in held]
     tables = {
         "catalogue": table(rows, records.CATALOGUE),
@@ -186,3 +186,13 @@ def test_every_image_has_four_prompts_in_each_language_with_the_same_facts(curat
         row["sample_id"]: row["lines"] for row in records.read_table(drawn["rendered"], records.RENDERED).to_pylist()
     }
     assert all(f"“{line}”" in row["text"] for row in prompts for line in lines.get(row["sample_id"], ()))
+
+
+def test_what_the_stages_made_passes_what_is_expected_of_it(curated, tmp_path):
+    m, at, _, _, drawn = curated
+    paths = {name: at[name] for name in ("verdicts", "selection", "sft_selection", "sft_prompts")}
+    paths |= {"rendered_catalogue": drawn["catalogue"], "rendered_captions": drawn["captions"]}
+    values = check_sft.Params.model_validate(params("check_sft"))
+    checked = check_sft.check_sft(values, **paths, rendered=drawn["rendered"], receipt=tmp_path / "receipt.json")
+    assert checked.checked_tables == 5
+    assert checked.checked_rows >= m.selected_images + m.prompts + 3 * NUM_READ
