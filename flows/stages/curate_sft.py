@@ -98,11 +98,12 @@ def curate_sft(
     samples = records.take_ids(records.read_table(catalogue, records.CATALOGUE), kept, catalogue)
     drawn = records.read_table(rendered_catalogue, records.CATALOGUE)
     texts = records.read_table(rendered, records.RENDERED)
+    captioned = records.read_table(captions, records.CAPTIONS)
     pools = [
         candidates.from_catalogue(
             samples,
             records.take_ids(records.read_table(categories, records.CATEGORIES), kept, categories),
-            records.read_table(captions, records.CAPTIONS),
+            captioned,
             records.take_ids(records.read_table(scores, records.SCORES), kept, scores),
             feature_table.read_features(features, kept),
             records.read_table(selection, records.SELECTION),
@@ -118,9 +119,10 @@ def curate_sft(
     chosen = demand.selection_table(found, pools)
     records.write_table(chosen, sft_selection)
 
-    rows = {row["sample_id"]: row for row in (*samples.to_pylist(), *texts.to_pylist())}
+    described = known.with_made_titles(samples.to_pylist(), captioned)
+    rows = {row["sample_id"]: row for row in (*described, *texts.to_pylist())}
     ids = chosen.column("sample_id").to_pylist()
-    lexicon = Lexicon.of(known.phrases(samples.to_pylist()), set(records.strings(samples, "style")))
+    lexicon = Lexicon.of(known.phrases(described), set(records.strings(samples, "style")))
     grammar = GrammarWriter(p.seed)
     writer = EndpointWriter(p.endpoint, vlm_api_key()) if p.writer == "endpoint" and p.endpoint else grammar
     subjects = subjects_of([rows[name] for name in ids], p.languages, p.max_themes)

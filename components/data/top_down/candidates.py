@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 
 from components.data.records import strings
 from components.data.top_down.demand import Candidates, free_of_held_out
-from components.data.top_down.known import of_catalogue
+from components.data.top_down.known import of_catalogue, with_made_titles
 
 
 def from_catalogue(
@@ -30,14 +30,14 @@ def from_catalogue(
         title for sample_id, title in zip(ids, titles, strict=True) if splits.get(sample_id) == "heldout_concept"
     }
     words = [texts.get(sample_id, "") for sample_id in ids]
-    rows = samples.to_pylist()
+    rows = with_made_titles(samples.to_pylist(), captions)
     return Candidates(
         pool="catalogue",
         sample_ids=ids,
         texts=words,
         styles=strings(samples, "style"),
         categories=strings(tree, "category"),
-        concepts=np.array([c or t.lower() for c, t in zip(concepts, titles, strict=True)], dtype=object),
+        concepts=np.array([c or t.lower() or i for c, t, i in zip(concepts, titles, ids, strict=True)], dtype=object),
         probabilities=tree.column("probability").to_numpy().astype(np.float64),
         quality=quantiles(scores.column("aesthetic").to_numpy()),
         is_described=np.array([of_catalogue(row, "en", 0) is not None for row in rows], bool),
@@ -67,10 +67,12 @@ def from_rendered(samples: pa.Table, captions: pa.Table, rendered: pa.Table) -> 
 
 
 def caption_texts(captions: pa.Table) -> Mapping[str, str]:
-    """All captions of every sample as one text."""
+    """All captions of every sample as one text; structured ones only repeat the others between names of fields."""
     joined = defaultdict[str, list[str]](list)
-    for sample_id, text in zip(captions.column("sample_id").to_pylist(), strings(captions, "text"), strict=True):
-        joined[sample_id].append(text)
+    columns = (captions.column("sample_id").to_pylist(), strings(captions, "kind"), strings(captions, "text"))
+    for sample_id, kind, text in zip(*columns, strict=True):
+        if kind != "structured":
+            joined[sample_id].append(text)
     return {sample_id: "\n".join(texts) for sample_id, texts in joined.items()}
 
 

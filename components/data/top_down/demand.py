@@ -30,7 +30,7 @@ class Candidates:
         texts: all captions of each, as one text.
         styles: the style's name of each.
         categories: the category of each.
-        concepts: what counts as one thing: the concept, else the title.
+        concepts: what counts as one thing: the concept, else the title, else the image.
         probabilities: how sure the category is.
         quality: the place of its aesthetic score in the pool, in [0, 1); 1 where there is no score.
         is_described: whether it has words to write prompts from.

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
+
 from components.data.captions import Language, WordsRefusedError, clean_tags, clean_title
 from components.data.records import unit_hash
 from components.data.top_down.facts import Known
@@ -35,6 +37,24 @@ def of_rendered(row: Mapping[str, Any], language: Language) -> Known:
     """What an image with rendered text shows, told in `language`; the words on it stay as they are."""
     layout = row["layout"] if language == "en" else LAYOUTS_ZH[row["layout"]]
     return Known(layout, "", (), tuple(row["lines"]), row["ink"], row["paper"], language)
+
+
+def with_made_titles(rows: Sequence[Mapping[str, Any]], captions: pa.Table) -> list[dict[str, Any]]:
+    """Catalogue rows; one without words of people's gets the short caption that a model made for its title."""
+    made = {
+        (row["sample_id"], row["language"]): row["text"]
+        for row in captions.to_pylist()
+        if row["kind"] == "short" and not row["maker"].startswith("metadata/")
+    }
+    filled: list[dict[str, Any]] = []
+    for row in rows:
+        titles = {
+            f"title_{language}": made.get((row["sample_id"], language))
+            for language in LANGUAGES
+            if not row[f"title_{language}"] and not row[f"tags_{language}"]
+        }
+        filled.append({**row, **titles})
+    return filled
 
 
 def phrases(rows: Sequence[Mapping[str, Any]]) -> list[str]:

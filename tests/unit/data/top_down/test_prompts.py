@@ -3,13 +3,15 @@
 import re
 from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.data.records import CAPTIONS
 from components.data.top_down.config import PromptStyle
 from components.data.top_down.facts import Known, Lexicon, differences, facts_known, facts_of
-from components.data.top_down.known import of_catalogue, of_rendered
+from components.data.top_down.known import of_catalogue, of_rendered, with_made_titles
 from components.data.top_down.lettering import PALETTE
 from components.data.top_down.prompt_grammar import PROMPT_STYLES, GrammarWriter, Subject
 
@@ -138,3 +140,15 @@ def test_known_facts_are_bound_to_their_words():
     assert facts_known(replace(APPLE, subject="no smoking"), LEXICON).negations == {("no", "smoking")}
     styles: tuple[PromptStyle, ...] = ("keywords", "request", "instruction", "specification")
     assert styles == PROMPT_STYLES
+
+
+def test_an_image_without_words_takes_the_short_caption_that_a_model_made():
+    captions = [
+        {"sample_id": "0", "kind": "short", "language": "en", "text": "a dog on grass", "maker": "vlm/any"},
+        {"sample_id": "1", "kind": "short", "language": "en", "text": "animals", "maker": "metadata/1"},
+        {"sample_id": "2", "kind": "short", "language": "en", "text": "something else", "maker": "vlm/any"},
+    ]
+    table = pa.Table.from_pylist(captions, schema=CAPTIONS)
+    rows = [row(sample_id=str(n), title_en=title) for n, title in enumerate(("", "", "cat"))]
+    titles = [filled["title_en"] for filled in with_made_titles(rows, table)]
+    assert titles == ["a dog on grass", None, "cat"]
