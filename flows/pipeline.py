@@ -182,6 +182,7 @@ ENCODE = Stage(
     inputs={
         "checked": CHECK_SELECTION.out("receipt"),
         "images": IMAGES,
+        "catalogue": CATALOGUE,
         "selection": SELECTION,
         "captions": CAPTION.out("captions"),
         "autoencoder": AUTOENCODER,

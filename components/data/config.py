@@ -164,3 +164,14 @@ class LocalVisionModel:
     model: str
     max_new_tokens: int
     batch_size: int
+
+
+BucketFit = Literal["crop", "pad"]
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """Shapes up to `max_aspect` to 1 either way (1: squares only); images lose their sides or are padded with white."""
+
+    max_aspect: float
+    fit: BucketFit

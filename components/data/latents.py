@@ -3,13 +3,16 @@
 A folder of safetensors and Parquet, float16 where the network reads it:
 
     rows.parquet              one row per image: the selection's columns, in the order of the latents
-    latents_<px>.safetensors  "latents" [n, c, h, w], normalised and packed
+    latents_<px>.safetensors  "latents" [n, c, h, w], normalised and packed, and the "rows" [n] that they are
+    latents_<px>_<h>x<w>.safetensors  the same for images in another bucket than the square of <px>
+    layout.json               which autoencoder made them, how images were fitted, the buckets of each resolution
     captions.parquet          row, kind, text: the texts that may stand for an image; text 0 is the empty prompt
     texts.parquet             the texts themselves, by number
     texts.safetensors         "states" [all tokens, d] and "offsets" [texts + 1]: text i owns offsets[i]..offsets[i+1]
 """
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +22,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from components.data.buckets import Bucket
+from components.data.config import BucketFit
 from components.data.errors import DataError
 from components.data.records import SELECTION, read_table, write_table
 
@@ -96,10 +101,50 @@ def pack_texts(states: Sequence[NDArray[np.float16]]) -> EncodedTexts:
     return EncodedTexts(np.concatenate(list(states)), offsets)
 
 
-def write_latents(directory: Path, px: int, latents: NDArray[np.float16]) -> None:
-    """Save the latents of one resolution."""
+@dataclass(frozen=True)
+class Layout:
+    """What made the latents, and the buckets that have some, by resolution."""
+
+    autoencoder_sha256: str
+    fit: BucketFit
+    buckets: Mapping[int, Sequence[Bucket]]
+
+
+def write_layout(directory: Path, layout: Layout) -> None:
+    """Save what made the latents."""
+    buckets = {str(px): [[one.height, one.width] for one in of_px] for px, of_px in layout.buckets.items()}
+    facts = {"autoencoder_sha256": layout.autoencoder_sha256, "fit": layout.fit, "dtype": "float16", "buckets": buckets}
     directory.mkdir(parents=True, exist_ok=True)
-    save_file({"latents": np.ascontiguousarray(latents)}, latents_file(directory, px))
+    (directory / "layout.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_layout(directory: Path) -> Layout:
+    """What made the latents; DataError if it is not told."""
+    try:
+        facts = json.loads((directory / "layout.json").read_text(encoding="utf-8"))
+        buckets = {int(px): [Bucket(*one) for one in of_px] for px, of_px in facts["buckets"].items()}
+        return Layout(facts["autoencoder_sha256"], facts["fit"], buckets)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{directory}: layout.json is missing or damaged; run `encode` again") from error
+
+
+def check_autoencoder(directory: Path, autoencoder_sha256: str) -> None:
+    """DataError if the latents were made by another autoencoder: they would mean nothing to this one."""
+    if read_layout(directory).autoencoder_sha256 != autoencoder_sha256:
+        raise DataError(f"{directory}: its latents were made by another autoencoder; run `encode` again")
+
+
+def write_latents(
+    directory: Path,
+    px: int,
+    latents: NDArray[np.float16],
+    rows: NDArray[np.int64] | None = None,
+    bucket: Bucket | None = None,
+) -> None:
+    """Save the latents of one resolution: of all rows in their order, or of `rows` in one bucket (None: the square)."""
+    directory.mkdir(parents=True, exist_ok=True)
+    rows = np.arange(len(latents)) if rows is None else rows
+    save_file({"latents": np.ascontiguousarray(latents), "rows": rows}, latents_file(directory, px, bucket))
 
 
 def write_texts(directory: Path, links: pa.Table, prompts: Sequence[str], texts: EncodedTexts) -> None:
@@ -114,23 +159,56 @@ def write_rows(directory: Path, rows: pa.Table) -> None:
     write_table(rows, directory / "rows.parquet")
 
 
-def read_latents(directory: Path, px: int) -> LatentStore:
-    """Everything about one resolution; DataError says what is missing."""
+def read_latents(directory: Path, px: int, autoencoder_sha256: str | None = None) -> LatentStore:
+    """The images in the square bucket of one resolution (all of them, unless there are other buckets).
+
+    DataError says what is missing, or that another autoencoder than the one named made the latents.
+    """
+    if autoencoder_sha256 is not None:
+        check_autoencoder(directory, autoencoder_sha256)
     if not latents_file(directory, px).is_file():
         there = sorted(file.stem.removeprefix("latents_") for file in directory.glob("latents_*.safetensors"))
         raise DataError(
             f"{directory}: no latents at {px} px (there: {', '.join(there)}); add {px} to encode.resolutions_px"
         )
+    return _read_all(directory).of_file(latents_file(directory, px))
+
+
+def read_buckets(directory: Path, px: int) -> dict[Bucket, LatentStore]:
+    """Everything about one resolution, bucket by bucket; DataError if there is none."""
+    buckets = read_layout(directory).buckets.get(px, ())
+    if not buckets:
+        raise DataError(f"{directory}: no latents at {px} px; add {px} to encode.resolutions_px")
+    read = _read_all(directory)
+    return {bucket: read.of_file(latents_file(directory, px, bucket)) for bucket in buckets}
+
+
+@dataclass(frozen=True)
+class _Selection:
+    """What the buckets of all resolutions share."""
+
+    rows: pa.Table
+    captions: Mapping[str, NDArray[np.int64]]
+    texts: EncodedTexts
+    prompts: Sequence[str]
+
+    def of_file(self, file: Path) -> LatentStore:
+        arrays = load_file(file)
+        place = arrays["rows"]
+        rows = self.rows.take(place)
+        captions = {kind: texts[place] for kind, texts in self.captions.items()}
+        return LatentStore(arrays["latents"], rows, captions, self.texts, self.prompts, manifest_hash(rows))
+
+
+def _read_all(directory: Path) -> _Selection:
     rows = read_table(directory / "rows.parquet", SELECTION)
     links = read_table(directory / "captions.parquet", CAPTION_LINKS)
     packed = load_file(directory / "texts.safetensors")
-    return LatentStore(
-        latents=load_file(latents_file(directory, px))["latents"],
+    return _Selection(
         rows=rows,
         captions=_by_kind(links, rows.num_rows),
         texts=EncodedTexts(packed["states"], packed["offsets"]),
         prompts=read_table(directory / "texts.parquet", TEXTS).column("text").to_pylist(),
-        manifest_hash=manifest_hash(rows),
     )
 
 
@@ -144,9 +222,10 @@ def manifest_hash(rows: pa.Table) -> str:
     return digest.hexdigest()
 
 
-def latents_file(directory: Path, px: int) -> Path:
-    """Where the latents of one resolution lie."""
-    return directory / f"latents_{px}.safetensors"
+def latents_file(directory: Path, px: int, bucket: Bucket | None = None) -> Path:
+    """Where the latents of one resolution lie, or of one of its buckets."""
+    is_square = bucket is None or bucket == Bucket(px, px)
+    return directory / (f"latents_{px}.safetensors" if is_square else f"latents_{px}_{bucket}.safetensors")
 
 
 def _by_kind(links: pa.Table, num_rows: int) -> dict[str, NDArray[np.int64]]:

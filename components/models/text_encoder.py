@@ -4,6 +4,7 @@ A text becomes the states of its tokens after all layers but the last, computed 
 does: tokens with the special ones, no padding, no attention mask, `hidden_states[-2]`. English only.
 """
 
+import hashlib
 import importlib.util
 from collections import defaultdict
 from collections.abc import Sequence
@@ -26,6 +27,13 @@ def text_model_dir() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise ValueError(f"the package {PACKAGE} with the text encoder's weights is not installed; run `make setup`")
     return Path(spec.submodule_search_locations[0]) / "model"
+
+
+def text_model_sha256() -> str:
+    """What identifies the installed text encoder: SHA-256 over its files, tokenizer and weights."""
+    files = sorted(file for file in text_model_dir().iterdir() if file.is_file())
+    digests = [f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in files]
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def load_text_model() -> tuple[PreTrainedTokenizerBase, BertModel]:

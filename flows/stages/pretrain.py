@@ -35,12 +35,12 @@ def pretrain(
     from PIL import Image
 
     from components.data.latents import read_latents
-    from components.models.autoencoder import load_autoencoder
+    from components.models.autoencoder import autoencoder_sha256, load_autoencoder
     from components.tracking import current_run
     from components.training import pretrain as training
     from flows.settings import current_profile
 
-    store = read_latents(latents, p.px)
+    store = read_latents(latents, p.px, autoencoder_sha256(autoencoder))
     denoiser = training.start_network(
         p.model, store.latents.shape[1], store.texts.states.shape[1], init, p.training.seed
     )

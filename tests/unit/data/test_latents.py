@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from components.data import latents as store
+from components.data.buckets import Bucket
 from components.data.errors import DataError
 from components.data.records import CAPTIONS, SELECTION
 
@@ -99,3 +100,45 @@ def test_the_manifest_hash_changes_with_samples_order_and_probability():
     hashes = {store.manifest_hash(table) for table in (rows, other, rows.take([1, 0, 2]), rows.slice(1))}
     assert len(hashes) == 4
     assert store.manifest_hash(rows) == store.manifest_hash(selection())
+
+
+def written_in_buckets(directory) -> dict[Bucket, np.ndarray]:
+    """Three rows at 64 px: the first and last square, the middle one wide."""
+    rng = np.random.default_rng(0)
+    latents = {
+        Bucket(64, 64): rng.standard_normal((2, 8, 4, 4)).astype(np.float16),
+        Bucket(32, 128): rng.standard_normal((1, 8, 2, 8)).astype(np.float16),
+    }
+    links, prompts = store.link_captions(selection(), CAPTIONS_OF_ALL, ["short"], "en")
+    texts = store.pack_texts([rng.standard_normal((2, 4)).astype(np.float16) for _ in prompts])
+    for (bucket, array), rows in zip(latents.items(), ([0, 2], [1]), strict=True):
+        store.write_latents(directory, 64, array, np.array(rows), bucket)
+    store.write_layout(directory, store.Layout("of this autoencoder", "crop", {64: list(latents)}))
+    store.write_texts(directory, links, prompts, texts)
+    store.write_rows(directory, selection())
+    return latents
+
+
+def test_buckets_come_back_with_their_rows_and_texts(tmp_path):
+    latents = written_in_buckets(tmp_path)
+    buckets = store.read_buckets(tmp_path, 64)
+    assert list(buckets) == list(latents)
+    for bucket, read in buckets.items():
+        np.testing.assert_array_equal(read.latents, latents[bucket])
+    wide, square = buckets[Bucket(32, 128)], buckets[Bucket(64, 64)]
+    assert wide.rows.column("sample_id").to_pylist() == ["s1"]
+    assert [square.prompts[text] for text in square.captions["short"]] == ["a pear", "an apple"]
+    assert store.read_latents(tmp_path, 64).rows.equals(square.rows)
+    assert wide.manifest_hash != square.manifest_hash
+    with pytest.raises(DataError, match="no latents at 32 px"):
+        store.read_buckets(tmp_path, 32)
+
+
+def test_latents_of_another_autoencoder_are_refused(tmp_path):
+    written_in_buckets(tmp_path)
+    assert store.read_latents(tmp_path, 64, "of this autoencoder").rows.num_rows == 2
+    with pytest.raises(DataError, match="made by another autoencoder; run `encode` again"):
+        store.read_latents(tmp_path, 64, "of another")
+    (tmp_path / "layout.json").write_text("{")
+    with pytest.raises(DataError, match=r"layout\.json is missing or damaged"):
+        store.read_latents(tmp_path, 64, "of this autoencoder")
