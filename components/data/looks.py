@@ -34,19 +34,21 @@ class Reference:
 def reference_rows(samples: pa.Table, num_images: int, heldout_concept_frac: float) -> Reference:
     """`num_images` of the labelled samples, chosen by a hash of their id; DataError if none are to fit or to test.
 
-    Where nobody labelled any, all may be chosen, and each is its own concept.
+    Where nobody labelled any, all may be chosen, each is its own concept, and at least one is held out.
     """
     concepts = strings(samples, "concept")
-    if not (concepts != "").any():
+    is_labelled = bool((concepts != "").any())
+    if not is_labelled:
         concepts = strings(samples, "sample_id")
     rows = np.flatnonzero(concepts != "")
     place = np.array([unit_hash(one, "looks") for one in strings(samples, "sample_id")[rows]])
     rows = np.sort(rows[np.argsort(place, kind="stable")][:num_images])
-    is_heldout = np.array([concept_hash(concept) < heldout_concept_frac for concept in concepts[rows]], bool)
+    hashes = np.array([concept_hash(concept) for concept in concepts[rows]])
+    is_heldout = hashes <= max(heldout_concept_frac, 0.0 if is_labelled else hashes.min(initial=1.0))
     if not is_heldout.any() or is_heldout.all():
         raise DataError(
             f"{len(rows)} reference images, {int(is_heldout.sum())} of them held out: both parts need some; "
-            "raise score.num_reference_images or ingest.max_images"
+            "raise score.num_reference_images or ingest.max_images, or land more images"
         )
     return Reference(rows, is_heldout)
 

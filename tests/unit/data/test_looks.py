@@ -79,6 +79,8 @@ def test_where_nobody_labelled_any_all_images_are_references() -> None:
     reference = looks.reference_rows(unlabelled, 50, 0.3)
     assert len(reference.rows) == 50
     assert 0 < reference.is_heldout.sum() < 50
+    for few in range(2, 6):
+        assert 0 < looks.reference_rows(unlabelled.slice(0, few), 50, 0.01).is_heldout.sum() < few
 
 
 def test_too_few_images_for_the_proxy_is_one_line() -> None:
