@@ -6,6 +6,7 @@ refused where it speaks to the machine that will read the caption.
 """
 
 import re
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -50,6 +51,7 @@ class Line(Protocol):
         ...
 
 
+Load = Callable[[Sequence[str]], pa.Table]
 Read = Callable[[UInt8[np.ndarray, "h w 3"]], Sequence[Line]]
 
 
@@ -77,19 +79,26 @@ def likeliest(samples: pa.Table, p: TextReading) -> Int64[np.ndarray, " k"]:
 
 
 def read_texts(
-    images: pa.Table, shards: Sequence[int], read: Read, p: TextReading, limits: DecodeLimits, num_threads: int = 2
+    samples: pa.Table, load: Load, read: Read, p: TextReading, limits: DecodeLimits, num_threads: int = 2
 ) -> tuple[pa.Table, list[WordsReason]]:
-    """The table `OCR` of `images` (sample_id, bytes), and why readings were refused.
+    """The table `OCR` of `samples` (sample_id, shard), and why readings were refused.
 
-    Finished parts are kept: at most 32 images of one of `shards`, which a new shard leaves as they are.
+    Finished parts are kept: at most 32 images of one shard, which a new shard leaves as they are. Their images are
+    only loaded where they must be read.
     """
-    by_shard: dict[int, list[int]] = defaultdict(list)
-    for row, shard in enumerate(shards):
-        by_shard[shard].append(row)
-    parts = [rows[k : k + _PART_IMAGES] for rows in by_shard.values() for k in range(0, len(rows), _PART_IMAGES)]
+    by_shard: dict[int, list[str]] = defaultdict(list)
+    for row in samples.select(["sample_id", "shard"]).to_pylist():
+        by_shard[row["shard"]].append(row["sample_id"])
+    parts = [ids[k : k + _PART_IMAGES] for ids in by_shard.values() for k in range(0, len(ids), _PART_IMAGES)]
+    one_at_a_time = threading.Lock()
+
+    def loaded(ids: Sequence[str]) -> pa.Table:
+        with one_at_a_time:
+            return load(ids)
+
     with ThreadPoolExecutor(num_threads, thread_name_prefix="ocr") as pool:
-        tables = list(pool.map(lambda rows: _part(images.take(rows), read, p, limits), parts))
-    ids = [images.column("sample_id")[row].as_py() for rows in parts for row in rows]
+        tables = list(pool.map(lambda ids: _part(ids, loaded, read, p, limits), parts))
+    ids = [sample_id for part in parts for sample_id in part]
     lines = pa.concat_tables([_LINES.empty_table(), *tables]).to_pylist()
     out: list[dict[str, object]] = []
     refused: list[WordsReason] = []
@@ -129,9 +138,9 @@ def trusted(
     return joined, least, refused
 
 
-def _part(images: pa.Table, read: Read, p: TextReading, limits: DecodeLimits) -> pa.Table:
-    key = {"texts of": images.column("sample_id").to_pylist(), "min_side_px": p.min_side_px}
-    return current_store().table(key, lambda: _read_part(images, read, limits))
+def _part(ids: Sequence[str], load: Load, read: Read, p: TextReading, limits: DecodeLimits) -> pa.Table:
+    key = {"texts of": list(ids), "min_side_px": p.min_side_px}
+    return current_store().table(key, lambda: _read_part(load(ids), read, limits))
 
 
 def _read_part(images: pa.Table, read: Read, limits: DecodeLimits) -> pa.Table:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from components.data.captioners.local_model import Describe
     from components.data.captions import WordsReason
+    from components.data.image_shards import ImageShards
 
 
 class Params(BaseModel, frozen=True, extra="forbid"):
@@ -66,10 +67,10 @@ def caption(
     p: Params, *, images: Path, catalogue: Path, verdicts: Path, categories: Path, captions: Path, ocr: Path
 ) -> Metrics:
     """Read the text in likely pictures; join words, style and category, or ask a model; count what was refused."""
-    from components.data import records, visible_text
-    from components.data.caption_table import caption_table, samples_of
+    from components.data import caption_table, records, visible_text
     from components.data.captioners import CAPTIONERS, Means
     from components.data.captioners.interface import REASONS
+    from components.data.image_shards import ImageShards
     from components.tracking import current_run
     from flows.settings import vlm_api_key
 
@@ -78,17 +79,16 @@ def caption(
     tree = records.take_ids(records.read_table(categories, records.CATEGORIES), kept, categories)
 
     likely = samples.take(visible_text.likeliest(samples, p.ocr))
-    texts, refused = _read(likely, images, p)
+    shards = ImageShards(images, samples)
+    texts, refused = _read(likely, shards, p)
     records.write_table(texts, ocr)
     read = {row["sample_id"]: row["ocr_text"] for row in texts.to_pylist() if row["ocr_text"]}
 
-    looked_at = kept if set(p.captioners) - {"metadata"} else []
-    seen = dict(zip(looked_at, records.read_images(images, looked_at).column("bytes").to_pylist(), strict=True))
-    means = Means(p.languages, p.limits, p.vlm, p.transformers, _load_local, vlm_api_key())
+    means = Means(p.languages, p.limits, len(kept), p.vlm, p.transformers, _load_local, vlm_api_key())
     captioners = [CAPTIONERS[name](means) for name in p.captioners]
-    given = samples_of(samples, tree, read, seen, p.languages)
-    table, tally = caption_table(given, captioners, p.languages, p.nameless)
-    records.write_table(table, captions)
+    load = shards.take if set(p.captioners) - {"metadata"} else None
+    slices = caption_table.sample_slices(samples, tree, read, load, p.languages)
+    tally = caption_table.write_captions(captions, slices, captioners, p.languages, p.nameless)
     tally.refused.update(refused)
     current_run().log_metrics({f"refused/{reason}": tally.refused[reason] for reason in REASONS})
     prices = p.vlm.usd_per_million_tokens if p.vlm else (0.0, 0.0)
@@ -98,7 +98,7 @@ def caption(
         uncaptioned_images=tally.uncaptioned_images,
         fallback_images=tally.fallback_images,
         nameless_images=tally.nameless_images,
-        captions=table.num_rows,
+        captions=tally.captions,
         read_images=texts.num_rows,
         images_with_text=len(read),
         prompt_tokens=tally.prompt_tokens,
@@ -108,16 +108,14 @@ def caption(
     )
 
 
-def _read(likely: "pa.Table", images: Path, p: Params) -> "tuple[pa.Table, list[WordsReason]]":
+def _read(likely: "pa.Table", images: "ImageShards", p: Params) -> "tuple[pa.Table, list[WordsReason]]":
     from components.data import records, visible_text
 
     if likely.num_rows == 0:
         return records.OCR.empty_table(), []
     from components.models.text_recognition import TextReader
 
-    pixels = records.read_images(images, likely.column("sample_id").to_pylist())
-    read = TextReader(p.ocr.min_side_px).read
-    return visible_text.read_texts(pixels, likely.column("shard").to_pylist(), read, p.ocr, p.limits)
+    return visible_text.read_texts(likely, images.take, TextReader(p.ocr.min_side_px).read, p.ocr, p.limits)
 
 
 def _load_local(model: LocalVisionModel) -> "Describe":

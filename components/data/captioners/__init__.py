@@ -14,10 +14,14 @@ from components.data.errors import DataError
 
 @dataclass(frozen=True)
 class Means:
-    """What captioners need besides samples; `load` makes a function of a local model, and `api_key` is never shown."""
+    """What captioners need besides samples, of which there will be `num_images`.
+
+    `load` makes a function of a local model; `api_key` is never shown.
+    """
 
     languages: Sequence[Language]
     limits: DecodeLimits
+    num_images: int
     vlm: VisionEndpoint | None = None
     transformers: LocalVisionModel | None = None
     load: Callable[[LocalVisionModel], Describe] | None = None
@@ -27,7 +31,7 @@ class Means:
 def _endpoint(means: Means) -> Captioner:
     if means.vlm is None:
         raise DataError("caption.captioners names vlm, but caption.vlm is null; give it a url and a model")
-    return EndpointCaptioner(means.vlm, means.languages, means.limits, means.api_key)
+    return EndpointCaptioner(means.vlm, means.languages, means.limits, means.num_images, means.api_key)
 
 
 def _local(means: Means) -> Captioner:

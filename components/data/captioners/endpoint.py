@@ -48,13 +48,19 @@ _NO_ANSWER_YET = 16
 
 
 class EndpointCaptioner:
-    """Asks `endpoint` about every image, several at once."""
+    """Asks `endpoint` about `num_images` images, in as many calls as suits, several at once."""
 
     def __init__(
-        self, endpoint: VisionEndpoint, languages: Sequence[Language], limits: DecodeLimits, api_key: str = ""
+        self,
+        endpoint: VisionEndpoint,
+        languages: Sequence[Language],
+        limits: DecodeLimits,
+        num_images: int,
+        api_key: str = "",
     ) -> None:
         self.maker = f"vlm/{endpoint.model}"
         self._endpoint, self._languages, self._limits = endpoint, languages, limits
+        self._num_images, self._num_done, self._failed = num_images, 0, Counter[Reason]()
         self._chat = Chat(endpoint, api_key, block="caption.vlm", key="EASEL_VLM_API_KEY")
 
     @property
@@ -63,9 +69,8 @@ class EndpointCaptioner:
         return self._chat.num_attempts
 
     def caption(self, samples: Sequence[Sample]) -> list[Made]:
-        """Captions of `samples`, in order; DataError when more than `max_failed_frac` of them got none."""
+        """Captions of `samples`, in order; DataError when more than `max_failed_frac` of all images got none."""
         made: dict[int, Made] = {}
-        failed = Counter[Reason]()
         store = current_store().of_version(PROMPT_VERSION)
         with (
             self._chat.open(),
@@ -75,23 +80,24 @@ class EndpointCaptioner:
             try:
                 for done in as_completed(rows):
                     made[rows[done]] = one = done.result()
-                    failed.update(one.refused)
-                    self._check_failures(failed, len(made), len(samples))
+                    self._failed.update(one.refused)
+                    self._num_done += 1
+                    self._check_failures()
             except BaseException:
                 self._chat.stop()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         return [made[row] for row in range(len(samples))]
 
-    def _check_failures(self, failed: Counter[Reason], num_done: int, num_samples: int) -> None:
-        num_failed = failed.total()
-        too_many = num_failed > self._endpoint.max_failed_frac * num_samples
-        if too_many or (num_failed == num_done >= _NO_ANSWER_YET):
-            reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(failed.items()))
+    def _check_failures(self) -> None:
+        num_failed = self._failed.total()
+        too_many = num_failed > self._endpoint.max_failed_frac * self._num_images
+        if too_many or (num_failed == self._num_done >= _NO_ANSWER_YET):
+            reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(self._failed.items()))
             raise DataError(
-                f"{self._endpoint.url}: {num_failed} of {num_done} images got no caption of {self._endpoint.model} "
-                f"({reasons}), more than caption.vlm.max_failed_frac allows; mend the endpoint and run again "
-                "(what it answered is kept)"
+                f"{self._endpoint.url}: {num_failed} of {self._num_done} images got no caption of "
+                f"{self._endpoint.model} ({reasons}), more than caption.vlm.max_failed_frac allows; "
+                "mend the endpoint and run again (what it answered is kept)"
             )
 
     def _made(self, sample: Sample, store: PartStore) -> Made:

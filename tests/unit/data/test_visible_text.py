@@ -40,13 +40,16 @@ def samples(*titles: str, lettering: Sequence[float | None] | None = None) -> pa
     return table.append_column("lettering", pa.array(lettering or [None] * len(titles), pa.float32()))
 
 
-def images(*greys: int) -> pa.Table:
+def images(*greys: int, shards: Sequence[int]) -> tuple[pa.Table, visible_text.Load]:
     def png(grey: int) -> bytes:
         out = io.BytesIO()
         Image.new("L", (8, 8), grey).save(out, "PNG")
         return out.getvalue()
 
-    return pa.table({"sample_id": [f"s{g}" for g in greys], "bytes": [png(g) for g in greys]})
+    of = {f"s{grey}": png(grey) for grey in greys}
+    return pa.table({"sample_id": list(of), "shard": list(shards)}), lambda ids: pa.table(
+        {"bytes": [of[i] for i in ids]}
+    )
 
 
 def test_words_and_measure_say_how_likely_text_is() -> None:
@@ -96,8 +99,8 @@ def test_readings_come_in_order_of_shards_and_finished_parts_are_not_read_again(
         return [Line(f"grey {image_u8[0, 0, 0]}", 0.95)]
 
     with open_store(tmp_path, "code"):
-        first, _ = visible_text.read_texts(images(10, 20, 30), [0, 1, 0], read, READING, LIMITS)
-        again, _ = visible_text.read_texts(images(10, 20, 30, 40), [0, 1, 0, 2], read, READING, LIMITS)
+        first, _ = visible_text.read_texts(*images(10, 20, 30, shards=[0, 1, 0]), read, READING, LIMITS)
+        again, _ = visible_text.read_texts(*images(10, 20, 30, 40, shards=[0, 1, 0, 2]), read, READING, LIMITS)
     assert {row["sample_id"]: row["ocr_text"] for row in again.to_pylist()} == {
         f"s{grey}": f"grey {grey}" for grey in (10, 20, 30, 40)
     }
@@ -106,7 +109,7 @@ def test_readings_come_in_order_of_shards_and_finished_parts_are_not_read_again(
 
 
 def test_an_image_that_does_not_decode_has_no_text() -> None:
-    broken = pa.table({"sample_id": ["s"], "bytes": [b"not an image"]})
-    table, refused = visible_text.read_texts(broken, [0], lambda _: [Line("x", 1.0)], READING, LIMITS)
+    sample, broken = pa.table({"sample_id": ["s"], "shard": [0]}), pa.table({"bytes": [b"not an image"]})
+    table, refused = visible_text.read_texts(sample, lambda _: broken, lambda _: [Line("x", 1.0)], READING, LIMITS)
     assert table.to_pylist() == [{"sample_id": "s", "ocr_text": "", "confidence": 0.0}]
     assert refused == []

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from components.data.caption_table import caption_table
+from components.data.caption_table import Tally, caption_table
 from components.data.captioners import CAPTIONERS, Means
 from components.data.captioners.endpoint import EndpointCaptioner
 from components.data.captioners.interface import MODEL_REASONS, Sample
@@ -47,12 +47,13 @@ def asking(url: str, **changes: Any) -> VisionEndpoint:
     return replace(given, **changes)
 
 
-def captioner(url: str, **changes: Any) -> EndpointCaptioner:
-    return EndpointCaptioner(asking(url, **changes), ["en"], LIMITS, KEY)
+def captioner(url: str, num_images: int = 20, **changes: Any) -> EndpointCaptioner:
+    return EndpointCaptioner(asking(url, **changes), ["en"], LIMITS, num_images, KEY)
 
 
 def test_a_good_answer_becomes_captions_with_their_maker_and_cost(endpoint: Any) -> None:
-    table, tally = caption_table([sample(k) for k in range(3)], [captioner(endpoint.url)], ["en"])
+    tally = Tally()
+    table = caption_table([sample(k) for k in range(3)], [captioner(endpoint.url)], ["en"], tally)
     assert table.num_rows == 3 * 5
     assert set(table["maker"].to_pylist()) == {"vlm/some/model"}
     assert (tally.prompt_tokens, tally.completion_tokens, tally.fallback_images) == (300, 60, 0)
@@ -98,7 +99,8 @@ BAD = {
 def test_a_bad_endpoint_is_counted_by_its_reason_and_words_stand_in(endpoint: Any, mode: str) -> None:
     reason, attempts = BAD[mode]
     endpoint.mode = mode
-    table, tally = caption_table([sample(0)], [captioner(endpoint.url)], ["en"])
+    tally = Tally()
+    table = caption_table([sample(0)], [captioner(endpoint.url)], ["en"], tally)
     assert tally.refused[reason] == 1
     assert len(endpoint.requests) == attempts
     assert set(table["maker"].to_pylist()) == {"metadata/1"}
@@ -153,12 +155,21 @@ def test_what_fails_for_a_while_is_tried_again(endpoint: Any) -> None:
 
 def test_too_many_failures_stop_with_one_line_that_counts_them(endpoint: Any) -> None:
     endpoint.mode = "html"
-    asked = captioner(endpoint.url, max_failed_frac=0.1, max_attempts=1)
+    asked = captioner(endpoint.url, 19, max_failed_frac=0.1, max_attempts=1)
     with pytest.raises(DataError, match=r"2 of 2 images got no caption of some/model \(html 2\)") as error:
         asked.caption([sample(k) for k in range(19)])
     assert "\n" not in str(error.value)
     assert KEY not in str(error.value)
     assert len(endpoint.requests) < 10
+
+
+def test_failures_are_a_share_of_all_images_and_not_of_the_slice_at_hand(endpoint: Any) -> None:
+    asked = captioner(endpoint.url, 20, max_failed_frac=0.05, max_attempts=1)
+    asked.caption([sample(0)])
+    endpoint.mode = "500"
+    assert asked.caption([sample(1)])[0].refused == ["http_5xx"]
+    with pytest.raises(DataError, match="2 of 3 images"):
+        asked.caption([sample(2)])
 
 
 def test_an_endpoint_that_answers_nothing_is_left_early(endpoint: Any) -> None:
@@ -203,8 +214,8 @@ def test_requests_keep_to_the_rate_and_to_so_many_at_once(endpoint: Any) -> None
 
 
 def test_the_key_is_in_no_representation() -> None:
-    means = Means(["en"], LIMITS, asking("http://127.0.0.1:9/v1"), api_key=KEY)
+    means = Means(["en"], LIMITS, 1, asking("http://127.0.0.1:9/v1"), api_key=KEY)
     assert KEY not in repr(means)
     assert KEY not in repr(CAPTIONERS["vlm"](means))
     with pytest.raises(DataError, match=r"names vlm, but caption\.vlm is null"):
-        CAPTIONERS["vlm"](Means(["en"], LIMITS))
+        CAPTIONERS["vlm"](Means(["en"], LIMITS, 1))

@@ -40,7 +40,7 @@ class Model:
 
 
 def captioner(model: Model, *languages: Language) -> Captioner:
-    means = Means(languages or ("en",), LIMITS, transformers=MODEL, load=lambda _: model.describe)
+    means = Means(languages or ("en",), LIMITS, 3, transformers=MODEL, load=lambda _: model.describe)
     return CAPTIONERS["transformers"](means)
 
 
@@ -90,4 +90,4 @@ def test_finished_batches_are_kept(tmp_path: Path) -> None:
 
 def test_a_captioner_that_is_named_must_be_given() -> None:
     with pytest.raises(DataError, match=r"names transformers, but caption\.transformers is null"):
-        CAPTIONERS["transformers"](Means(["en"], LIMITS))
+        CAPTIONERS["transformers"](Means(["en"], LIMITS, 1))
