@@ -85,6 +85,7 @@ def print_ending(root: Path, build: str, chosen: tuple[str, ...], seconds: float
     page = root / "artifacts" / "report" / "index.html"
     if "export" not in chosen:
         return
+    out.print(f"Data       {PIPELINE['data_report'].outputs['report']}/index.html")
     if page.exists():
         out.print(f"Report     {page.relative_to(root)}")
         out.print("Model      artifacts/export (stock diffusers loads it)")

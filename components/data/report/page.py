@@ -16,6 +16,8 @@ from components.data.report.summary import Summary
 from components.data.report.template import TEMPLATE
 from components.data.report.view import Figure
 
+_MAX_CHARS = 120
+_MAX_ROWS = 30
 _SAID = {
     "concept_not_taken": "the concept is not among those taken",
     "style_not_wanted": "nothing in this style is taken",
@@ -60,6 +62,7 @@ def render_page(summary: Summary, gallery: Gallery, previous: Summary | None = N
         more_branches=more,
         totals=_totals(groups["category"]),
         groups=groups,
+        max_rows=_MAX_ROWS,
         aesthetic=summary["aesthetic"],
         before=previous,
         captions=captions,
@@ -108,7 +111,7 @@ def _text(summary: Summary, previous: Summary | None) -> dict[str, Figure]:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 100 else f"{value:,.1f}"
+    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 10 else f"{value:,.1f}"
 
 
 def _signed(change: float) -> str:
@@ -132,6 +135,11 @@ def _shade(count: int, most: int) -> str:
     return f"{0.15 + 0.85 * math.log1p(count) / math.log1p(most):.2f}"
 
 
+def _short(words: str) -> str:
+    """As much of other people's words as the page has room for."""
+    return words if len(words) <= _MAX_CHARS else f"{words[: _MAX_CHARS - 1]}…"
+
+
 def _said(reason: str) -> str:
     return _SAID.get(reason, reason.replace("_", " "))
 
@@ -144,4 +152,5 @@ _FILTERS: dict[str, Any] = {
     "score": _score,
     "shade": _shade,
     "said": _said,
+    "short": _short,
 }

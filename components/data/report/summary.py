@@ -186,10 +186,10 @@ def _steps(sizes_px: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
 
 
 def _histogram(values: Float[np.ndarray, " n"], weights: Mapping[str, Float[np.ndarray, " n"]]) -> dict[str, Any]:
-    """About 30 bins of a round width, the same for every weight; the first and last hold the outermost 0.1 %."""
+    """About 30 bins of a round width, the same for every weight; the first and last hold the outermost 0.5 %."""
     if not len(values):
         return {"edges": [0.0, 1.0], **{name: [0.0] for name in weights}}
-    low, high = np.percentile(values, [0.1, 99.9]).tolist()
+    low, high = np.percentile(values, [0.5, 99.5]).tolist()
     values = np.clip(values, low, high)
     width = _round_width((high - low) / _NUM_BINS) if high > low else 1.0
     first, last = np.floor(low / width), np.floor(high / width) + 1

@@ -88,7 +88,8 @@ _MACROS = """
 {% endmacro %}
 {% macro count(figure) %}{{ figure.now|number }}{{ delta(figure) }}{% endmacro %}
 {% macro picture(sample_id, alt) %}
-<img src="{{ pictures[sample_id] }}" alt="{{ alt }}" title="{{ sample_id }}" width="64" height="64" loading="lazy">
+<img src="{{ pictures[sample_id] }}" alt="{{ alt|short }}" title="{{ sample_id }}" width="64" height="64"
+ loading="lazy">
 {% endmacro %}
 {% macro shares(row) %}
 <span class="two" role="img" aria-label="share before {{ (row.kept.now / totals.kept)|percent }} %,
@@ -154,11 +155,12 @@ where an image repeats another one, the one that was kept stands to its right.</
 {% for one in examples.get((gate.gate, reason), []) %}
 {% if one.sample_id and one.repeats %}
 <li><div class="pair">{{ picture(one.sample_id, one.name) }}={{ picture(one.repeats, "kept instead") }}</div>
-<span class="name">{{ one.name }}</span></li>
+<span class="name">{{ one.name|short }}</span></li>
 {% elif one.sample_id or one.repeats %}
-<li class="single">{{ picture(one.sample_id or one.repeats, one.name) }}<span class="name">{{ one.name }}</span></li>
+<li class="single">{{ picture(one.sample_id or one.repeats, one.name) }}
+<span class="name">{{ one.name|short }}</span></li>
 {% else %}
-<li class="words">{{ one.name }}: {{ one.detail }}</li>
+<li class="words">{{ one.name|short }}: {{ one.detail|short }}</li>
 {% endif %}
 {% endfor %}
 </ul>
@@ -175,12 +177,12 @@ epoch are expected from here. The bars are shares: light of the kept images, dar
 <span class="num">drawn</span><span>share before and after</span></div>
 {% for branch in tree %}
 <details class="branch{{ '' if branch.twigs else ' leaf' }}"><summary>
-<span class="name">{{ branch.names[0] or "none: the classifier abstained" }}</span>
+<span class="name">{{ branch.names[0]|short or "none: the classifier abstained" }}</span>
 {{ figures(branch) }}</summary>
 {% if branch.twigs %}
 <div class="twigs">
 {% for twig in branch.twigs %}
-<div class="twig"><span class="name">{{ twig.names[1] or "no subcategory" }}</span>{{ figures(twig) }}</div>
+<div class="twig"><span class="name">{{ twig.names[1]|short or "no subcategory" }}</span>{{ figures(twig) }}</div>
 {% endfor %}
 </div>
 {% endif %}
@@ -195,11 +197,15 @@ epoch are expected from here. The bars are shares: light of the kept images, dar
 <div class="scroll"><table>
 <thead><tr><th>{{ name }}</th><th class="n">kept</th><th class="n">selected</th><th class="n">drawn</th></tr></thead>
 <tbody>
-{% for row in groups[name] %}
-<tr><td class="word">{{ row.names[0] or "not stated" }}</td><td class="n">{{ count(row.kept) }}</td>
+{% for row in groups[name][:max_rows] %}
+<tr><td class="word">{{ row.names[0]|short or "not stated" }}</td><td class="n">{{ count(row.kept) }}</td>
 <td class="n">{{ count(row.selected) }}</td><td class="n">{{ count(row.drawn) }}</td></tr>
 {% endfor %}
-</tbody></table></div>
+</tbody></table>
+{% if groups[name]|length > max_rows %}
+<p class="quiet">And {{ (groups[name]|length - max_rows)|number }} rarer ones, in summary.json.</p>
+{% endif %}
+</div>
 {% endfor %}
 </div>
 </section>
@@ -227,9 +233,9 @@ The mean is
 <th class="n">images</th><th class="n">5 %</th><th class="n">median</th><th class="n">95 %</th>
 <th>lengths</th></tr></thead>
 <tbody>
-{% for row in captions %}
-<tr><td class="word">{{ row.kind }}</td><td>{{ row.language }}</td>
-{% if has_maker %}<td class="word">{{ row.maker }}</td>{% endif %}
+{% for row in captions[:max_rows] %}
+<tr><td class="word">{{ row.kind|short }}</td><td>{{ row.language|short }}</td>
+{% if has_maker %}<td class="word">{{ row.maker|short }}</td>{% endif %}
 <td class="n">{{ count(row.number) }}</td><td class="n">{{ count(row.images) }}</td>
 <td class="n">{{ row.p5|number }}</td><td class="n">{{ count(row.median) }}</td><td class="n">{{ row.p95|number }}</td>
 <td>{{ histogram(row.histogram.edges, row.histogram.captions, "all", "spark") }}</td></tr>
@@ -242,7 +248,7 @@ The mean is
 {{ count(text.found) }}.</p>
 <ul class="read">
 {% for sample_id, words in texts %}
-<li>{{ picture(sample_id, words) }}<span>“{{ words|truncate(90, True) }}”</span></li>
+<li>{{ picture(sample_id, words) }}<span>“{{ words|short }}”</span></li>
 {% endfor %}
 </ul>
 </section>

@@ -4,6 +4,7 @@ import base64
 import html.parser
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,12 @@ from PIL import Image
 from components.data.errors import DataError
 from components.data.report import view
 from components.data.report.build import build_report
+from components.data.report.page import Gallery, render_page
 from components.data.report.summary import summarise
 from components.data.report.tables import Tables
 from components.data.report.thumbnails import read_bytes
 
-from .conftest import HOSTILE, LIMITS, SHOW, picture, replaced, sample_id
+from .conftest import HOSTILE, LIMITS, NUM, SHOW, picture, replaced, sample_id
 
 
 class Collector(html.parser.HTMLParser):
@@ -112,6 +114,16 @@ def test_bytes_are_read_by_shard_and_a_missing_one_is_named(tables: Tables, imag
     for catalogue, said in ((stranger, "not those of the catalogue"), (tables.catalogue, r"has no sample f{64}")):
         with pytest.raises(DataError, match=said):
             read_bytes(images, catalogue, ["f" * 64])
+
+
+def test_any_number_of_long_words_makes_a_page_of_bounded_size(tables: Tables, images: Path) -> None:
+    long = [f"{n} " + "x" * 50_000 for n in range(NUM)]
+    wide = replace(tables, catalogue=replaced(replaced(tables.catalogue, "licence", long), "title_en", long))
+    assert len(build_report(wide, images, SHOW, LIMITS)[1]) < 100_000
+    summary = summarise(tables)
+    summary["groups"]["licence"] = [{"licence": str(n), "kept": 1, "selected": 1, "drawn": 1.0} for n in range(5000)]
+    page = parsed(render_page(summary, Gallery({}, [], [], {})))
+    assert "And 4,970 rarer ones" in page.text
 
 
 def test_an_empty_version_is_still_a_page(tables: Tables, tmp_path: Path) -> None:
