@@ -225,11 +225,11 @@ def _with(batches: Iterable[pa.RecordBatch], values: np.ndarray) -> Iterator[tup
 
 def _names(candidates: Candidates, columns: list[str]) -> dict[str, pa.Array]:
     """The different values of text columns, sorted."""
-    found = {column: set[str]() for column in columns}
+    found = {column: pa.array([], pa.string()) for column in columns}
     for batch in candidates(columns):
-        for column, names in found.items():
-            names.update(pc.unique(batch.column(column)).to_pylist())
-    return {column: pa.array(sorted(names), pa.string()) for column, names in found.items()}
+        for column, known in found.items():
+            found[column] = pc.unique(pa.concat_arrays([known, pc.unique(batch.column(column))]))
+    return {column: names.take(pc.array_sort_indices(names)) for column, names in found.items()}
 
 
 def _numbered(batch: pa.RecordBatch, names: dict[str, pa.Array], column: str) -> Int64[np.ndarray, " m"]:
