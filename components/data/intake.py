@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import UInt8
+from jaxtyping import UInt8, UInt64
 
 from components.data import decode
 from components.data.arrow import pc
@@ -121,19 +121,32 @@ def inspect_part(part: Path, shard: int, chosen: pa.Table, facts: pa.Table) -> p
     return table
 
 
-def refuse_repeats(inspected: pa.Table) -> pa.Table:
-    """`inspected` with every sound row whose bytes came before refused as `repeated_bytes`, naming the first."""
-    reasons, details = inspected.column("reason").to_pylist(), inspected.column("detail").to_pylist()
-    names = inspected.column("source_id").to_pylist()
-    first: dict[str, bytes] = {}
-    for row, sample_id in enumerate(inspected.column("sample_id").to_pylist()):
-        if reasons[row]:
-            continue
-        if sample_id in first:
-            reasons[row], details[row] = "repeated_bytes", f"the same bytes as {first[sample_id].decode()}"
-        else:
-            first[sample_id] = names[row] or b""
-    return _with_columns(inspected, {"reason": reasons, "detail": details})
+def id_prefixes(inspected: pa.Table) -> UInt64[np.ndarray, " n"]:
+    """The first 64 bits of each sound row's `sample_id`: enough to see that none of a large pool comes twice."""
+    sound = inspected.filter(pc.equal(inspected.column("reason"), ""))
+    return np.array([_prefix(sample_id) for sample_id in sound.column("sample_id").to_pylist()], np.uint64)
+
+
+class Repeats:
+    """Refuses bytes that came before, in whichever part; remembers only those whose prefix comes more than once."""
+
+    def __init__(self, prefixes: Sequence[UInt64[np.ndarray, " n"]]) -> None:
+        values, counts = np.unique(np.concatenate([np.empty(0, np.uint64), *prefixes]), return_counts=True)
+        self._suspects = frozenset(values[counts > 1].tolist())
+        self._first: dict[str, bytes] = {}
+
+    def refuse(self, inspected: pa.Table) -> pa.Table:
+        """`inspected` with every sound row whose bytes came before as `repeated_bytes`, naming the first."""
+        reasons, details = inspected.column("reason").to_pylist(), inspected.column("detail").to_pylist()
+        names = inspected.column("source_id").to_pylist()
+        for row, sample_id in enumerate(inspected.column("sample_id").to_pylist()):
+            if reasons[row] or _prefix(sample_id) not in self._suspects:
+                continue
+            if sample_id in self._first:
+                reasons[row], details[row] = "repeated_bytes", f"the same bytes as {self._first[sample_id].decode()}"
+            else:
+                self._first[sample_id] = names[row] or b""
+        return _with_columns(inspected, {"reason": reasons, "detail": details})
 
 
 def catalogue_of(inspected: pa.Table) -> pa.Table:
@@ -227,6 +240,10 @@ def _with_columns(table: pa.Table, columns: Mapping[str, Any]) -> pa.Table:
         values = values if isinstance(values, pa.ChunkedArray) else pa.array(values, table.schema.field(name).type)
         table = table.set_column(place, table.schema.field(name), values)
     return table
+
+
+def _prefix(sample_id: str) -> int:
+    return int(sample_id[:16], 16)
 
 
 def _text_digest(table: pa.Table) -> str:

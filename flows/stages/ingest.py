@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints
@@ -37,33 +38,48 @@ class Metrics:
 def ingest(p: Params, *, raw: Path, images: Path, catalogue: Path, quarantine: Path) -> Metrics:
     """Decode, check, hash and measure every raw image; refuse the damaged with a reason; write the rest once."""
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
     from components.data import intake, records
     from components.data.arrow import pc
     from components.tracking import current_run
 
     parts = [part for pool in p.pools for part in records.raw_parts(raw / pool)]
-    tables: list[pa.Table] = []
-    for shard, part in enumerate(parts):
-        chosen = intake.choose_rows(intake.read_raw_part(part), p.max_images)
-        facts = intake.inspect_rows(chosen, p.intake, p.limits)
-        tables.append(intake.inspect_part(part, shard, chosen, facts))
-        current_run().progress(shard + 1, len(parts))
-    inspected = intake.refuse_repeats(pa.concat_tables(tables))
-    refused, accepted = intake.quarantine_of(inspected), intake.catalogue_of(inspected)
-    intake.check_share(refused, inspected.num_rows, p.max_quarantine_frac, raw)
-    for shard, part in enumerate(parts):
-        chosen = intake.choose_rows(intake.read_raw_part(part), p.max_images)
-        records.write_table(intake.sound_images(chosen, inspected, shard), records.part_file(images, shard))
-    records.write_table(accepted, catalogue)
-    records.write_table(refused, quarantine)
-    by_reason = Counter(refused.column("reason").to_pylist())
+    prefixes, damaged = [], [records.QUARANTINE.empty_table()]
+    counts, by_reason = Counter[str](), Counter[str]()
+    # Facts wait on disk until it is clear that they may be written: memory holds one part, however large the pool.
+    with TemporaryDirectory() as spilled:
+        for shard, part in enumerate(parts):
+            chosen = intake.choose_rows(intake.read_raw_part(part), p.max_images)
+            inspected = intake.inspect_part(part, shard, chosen, intake.inspect_rows(chosen, p.intake, p.limits))
+            prefixes.append(intake.id_prefixes(inspected))
+            damaged.append(intake.quarantine_of(inspected))
+            records.write_table(inspected, records.part_file(Path(spilled), shard))
+            counts["offered"] += inspected.num_rows
+            current_run().progress(shard + 1, len(parts))
+        intake.check_share(pa.concat_tables(damaged), counts["offered"], p.max_quarantine_frac, raw)
+        repeats = intake.Repeats(prefixes)
+        with (
+            records.open_table(catalogue, records.CATALOGUE) as write_accepted,
+            records.open_table(quarantine, records.QUARANTINE) as write_refused,
+        ):
+            for shard, part in enumerate(parts):
+                inspected = repeats.refuse(pq.read_table(records.part_file(Path(spilled), shard)))
+                chosen = intake.choose_rows(intake.read_raw_part(part), p.max_images)
+                records.write_table(intake.sound_images(chosen, inspected, shard), records.part_file(images, shard))
+                refused, accepted = intake.quarantine_of(inspected), intake.catalogue_of(inspected)
+                write_accepted(accepted)
+                write_refused(refused)
+                by_reason.update(refused.column("reason").to_pylist())
+                counts["catalogued"] += accepted.num_rows
+                counts["misnamed"] += intake.num_misnamed(accepted)
+                counts["bytes"] += pc.sum(accepted.column("num_bytes")).as_py() or 0
     current_run().log_metrics({f"refused/{reason}": by_reason[reason] for reason in intake.INTAKE_REASONS})
     return Metrics(
-        offered_images=inspected.num_rows,
-        catalogued_images=accepted.num_rows,
+        offered_images=counts["offered"],
+        catalogued_images=counts["catalogued"],
         repeated_images=by_reason["repeated_bytes"],
-        damaged_images=refused.num_rows - by_reason["repeated_bytes"],
-        misnamed_images=intake.num_misnamed(accepted),
-        catalogued_bytes=pc.sum(accepted.column("num_bytes")).as_py() or 0,
+        damaged_images=by_reason.total() - by_reason["repeated_bytes"],
+        misnamed_images=counts["misnamed"],
+        catalogued_bytes=counts["bytes"],
     )

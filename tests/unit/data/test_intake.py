@@ -61,6 +61,11 @@ def inspected(file: Path) -> pa.Table:
     return intake.inspect_part(file, 0, chosen, intake.inspect_batch(chosen, LIMITS, INTAKE))
 
 
+def without_repeats(*tables: pa.Table) -> pa.Table:
+    repeats = intake.Repeats([intake.id_prefixes(table) for table in tables])
+    return pa.concat_tables([repeats.refuse(table) for table in tables])
+
+
 FAULTS = {
     "not UTF-8 title": ({"title_en": b"caf\xe9"}, "text_not_utf8"),
     "not UTF-8 tag": ({"tags_en": [b"ok", b"\xff\xfe"]}, "text_not_utf8"),
@@ -83,14 +88,20 @@ def test_a_faulty_row_is_quarantined_for_its_reason(case: str, tmp_path: Path) -
 
 
 def test_bytes_that_repeat_name_the_first(tmp_path: Path) -> None:
-    table = intake.refuse_repeats(inspected(part(tmp_path, [row(0), row(1), row(2, image=png(0))])))
+    table = without_repeats(inspected(part(tmp_path, [row(0), row(1), row(2, image=png(0))])))
     (refused,) = intake.quarantine_of(table).to_pylist()
     assert (refused["reason"], refused["detail"]) == ("repeated_bytes", "the same bytes as s/0.jpg")
 
 
+def test_bytes_that_repeat_in_another_part_name_the_first(tmp_path: Path) -> None:
+    first, second = (inspected(part(tmp_path, rows)) for rows in ([row(0), row(1)], [row(2), row(5, image=png(0))]))
+    (refused,) = intake.quarantine_of(without_repeats(first, second)).to_pylist()
+    assert (refused["source_id"], refused["detail"]) == ("s/5.jpg", "the same bytes as s/0.jpg")
+
+
 def test_a_damaged_first_copy_does_not_shadow_a_sound_one(tmp_path: Path) -> None:
     rows = [row(0, title_en="", tags_en=[]), row(1, image=png(0))]
-    table = intake.refuse_repeats(inspected(part(tmp_path, rows)))
+    table = without_repeats(inspected(part(tmp_path, rows)))
     assert intake.catalogue_of(table)["source_id"].to_pylist() == ["s/1.jpg"]
 
 
@@ -117,7 +128,7 @@ def test_rows_count_within_their_shard(tmp_path: Path) -> None:
 
 def test_the_share_of_damage_is_limited_and_repeats_are_not_damage(tmp_path: Path) -> None:
     rows = [row(k) for k in range(8)] + [row(8, image=b""), row(9, image=png(0))]
-    refused = intake.quarantine_of(intake.refuse_repeats(inspected(part(tmp_path, rows))))
+    refused = intake.quarantine_of(without_repeats(inspected(part(tmp_path, rows))))
     intake.check_share(refused, 10, 0.1, tmp_path)
     with pytest.raises(
         DataError, match=r"1 of 10 samples cannot be used, .*\(empty 1; first: part-00000.parquet row 8\)"
