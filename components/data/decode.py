@@ -100,8 +100,11 @@ def decode_rgb(data: bytes, limits: DecodeLimits) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def decode_square(data: bytes, px: int, limits: DecodeLimits) -> UInt8[np.ndarray, "{px} {px} 3"]:
-    """The whole image centred on a white square and averaged over areas (box filter) to `px` by `px`."""
-    return square(decode_rgb(data, limits), px)
+    """The whole image centred on a white square and averaged over areas (box filter) to `px` by `px`.
+
+    A JPEG is decoded at the smallest scale that has twice the side: enough to average from.
+    """
+    return square(decode_image(data, limits, 2 * px).pixels_u8, px)
 
 
 def decode_squares(images: Iterable[bytes], px: int, limits: DecodeLimits) -> UInt8[np.ndarray, "n {px} {px} 3"]:

@@ -15,7 +15,7 @@ from jaxtyping import Float16, UInt8
 from safetensors.numpy import load_file, save_file
 
 from components.data.config import DecodeLimits
-from components.data.decode import decode_image, square
+from components.data.decode import decode_squares
 from components.data.engine import map_batches
 from components.data.errors import DataError
 from components.data.part_store import current_store
@@ -83,7 +83,5 @@ def _features_of_part(
 
 
 def _extract_batch(batch: pa.Table, extract: Extract, px: int, limits: DecodeLimits) -> pa.Table:
-    # Twice the side is enough to average from; a large JPEG is not decoded further.
-    decoded = (decode_image(data.as_py(), limits, 2 * px).pixels_u8 for data in batch.column("bytes"))
-    rows = extract(np.stack([square(pixels, px) for pixels in decoded]))
+    rows = extract(decode_squares((data.as_py() for data in batch.column("bytes")), px, limits))
     return pa.table([pa.array([row.tobytes() for row in rows], pa.binary())], schema=_ROWS)

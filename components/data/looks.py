@@ -17,9 +17,12 @@ from components.data.errors import DataError
 from components.data.records import SCORES, strings, unit_hash
 from components.data.splits import concept_hash
 
+MEASURES = ("sharpness", "entropy", "colourfulness")
+"""The columns of the catalogue that stand beside the score."""
 PROXY_NOTE = {
+    "model": "damage-proxy-1",
     "aesthetic": "a PROXY without human votes: log odds that an image is undamaged, by a linear head fitted to "
-    "blurred, JPEG-coded, noisy and posterised versions of real images"
+    "blurred, JPEG-coded, noisy and posterised versions of real images",
 }
 
 

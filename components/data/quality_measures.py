@@ -4,25 +4,10 @@ They describe; only `filters` decides. All images of a batch have one size (`dec
 """
 
 import numpy as np
-import pyarrow as pa
 from jaxtyping import Bool, Float, Float32, Int64, UInt8
-
-from components.data.config import DecodeLimits
-from components.data.decode import decode_squares
-from components.data.records import SCORES
 
 _GREY = np.array([0.299, 0.587, 0.114])  # Rec. 601 luma, as Pillow's "L"
 _BLANK_TOLERANCE = 8
-
-
-MEASURED = pa.schema([SCORES.field(name) for name in ("sharpness", "entropy", "colourfulness")])
-
-
-def measure_batch(batch: pa.Table, px: int, limits: DecodeLimits) -> pa.Table:
-    """Measures (`MEASURED`) of the images in the column `bytes`, on a square of `px` pixels."""
-    images = decode_squares((data.as_py() for data in batch.column("bytes")), px, limits)
-    columns = [measure(images).astype(np.float32) for measure in (sharpness, entropy, colourfulness)]
-    return pa.table([pa.array(values) for values in columns], schema=MEASURED)
 
 
 def grey(images_u8: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n h w"]:

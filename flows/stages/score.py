@@ -4,6 +4,7 @@ No person has voted on these images. The column `aesthetic` is therefore a PROXY
 image from damaged ones (blur, JPEG, noise, posterising) of known order. It ranks cleanness of execution, not taste.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,6 @@ from components.data.config import DecodeLimits, FeatureExtraction
 class Params(BaseModel, frozen=True, extra="forbid"):
     """On how many images the proxy is fitted, with which damage, and what it is tested on."""
 
-    batch_size: int
     limits: DecodeLimits
     features: FeatureExtraction
     num_reference_images: int
@@ -41,28 +41,28 @@ class Metrics:
 
 
 def score(p: Params, *, images: Path, catalogue: Path, verdicts: Path, features: Path, scores: Path) -> Metrics:
-    """Measure sharpness, entropy and colourfulness; score looks by a proxy trained on damage of known order."""
-    from components.data import feature_table, looks, quality_measures, records
-    from components.data.engine import map_batches
+    """Score looks by a proxy trained on damage of known order, beside the measures taken at intake."""
+    from components.data import feature_table, looks, records
+    from components.data.image_shards import ImageShards
     from components.models import image_features, linear_probe
 
     kept = records.kept_ids(records.read_table(verdicts, records.VERDICTS))
     samples = records.take_ids(records.read_table(catalogue, records.CATALOGUE), kept, catalogue)
-    pixels = records.read_images(images, kept)
     extract = partial(image_features.extract_on_one_core, image_features.ImageFeatures(**vars(p.features)))
 
     reference = looks.reference_rows(samples, p.num_reference_images, p.heldout_concept_frac)
-    versions = looks.versions(pixels.take(reference.rows), p.features.px, p.limits, p.strengths, p.seed)
-    rows = [extract(version) for version in versions]
+    shown = ImageShards(images, samples).take([kept[row] for row in reference.rows])
+    versions = looks.versions(shown, p.features.px, p.limits, p.strengths, p.seed)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        rows = list(pool.map(extract, versions))
     seen = [row[~reference.is_heldout] for row in rows]
     probe = linear_probe.fit_preference(seen[0], seen[1:], l2=p.l2)
     unseen = [probe.margin(row[reference.is_heldout]) for row in rows]
 
-    measure = partial(quality_measures.measure_batch, px=p.features.px, limits=p.limits)
-    measured = map_batches(pixels, measure, quality_measures.MEASURED, batch_size=p.batch_size)
+    measured = samples.select(list(looks.MEASURES))
     table = looks.score_table(kept, probe.margin(feature_table.read_features(features, kept)), measured)
-    records.write_table(table, scores, looks.PROXY_NOTE)
-    means = {name: float(table.column(name).to_numpy().mean()) for name in quality_measures.MEASURED.names}
+    records.write_table(table, scores, {**looks.PROXY_NOTE, **image_features.identity()})
+    means = {name: float(table.column(name).to_numpy().mean()) for name in looks.MEASURES}
     return Metrics(
         scored_images=table.num_rows,
         reference_images=len(reference.rows),
