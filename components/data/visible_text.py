@@ -20,7 +20,7 @@ from components.data.captions import WordsReason, WordsRefusedError, clean_visib
 from components.data.config import DecodeLimits, TextReading
 from components.data.decode import ImageRejectedError, decode_rgb
 from components.data.part_store import current_store
-from components.data.records import OCR, strings
+from components.data.records import CAPTION_COLUMNS, OCR, strings
 
 _ABOUT_WRITING = re.compile(
     r"\b(letters|lettering|alphabet|ideographs?|keycap|numerals?|digits?|text|typography|inscription|handwriting"
@@ -35,6 +35,7 @@ _CARRIES_WRITING = re.compile(
 _ACRONYM = re.compile(r"\b(?!SVG\b|PNG\b)[A-Z]{2,}\b")
 _LINES = pa.schema([("texts", pa.list_(pa.string())), ("confidences", pa.list_(pa.float32()))])
 _PART_IMAGES = 32
+_SLICE_ROWS = 4096  # of Python objects at a time
 
 
 class Line(Protocol):
@@ -61,10 +62,9 @@ def text_likeness(samples: pa.Table) -> Float[np.ndarray, " n"]:
     The larger of the measure `lettering` and of what its words say: 1 where they speak of letters, 0.8 where the title
     has an acronym, 0.5 where they name a thing that carries writing.
     """
-    titles, words = strings(samples, "title_en"), _all_words(samples)
-    of_words = np.array([_of_words(title, text) for title, text in zip(titles, words, strict=True)], np.float64)
-    measured = samples.column("lettering").to_numpy() if "lettering" in samples.column_names else np.zeros(len(words))
-    return np.maximum(of_words, np.nan_to_num(measured.astype(np.float64)))
+    runs = (samples.slice(start, _SLICE_ROWS) for start in range(0, samples.num_rows, _SLICE_ROWS))
+    of_words = np.array([likeness for run in runs for likeness in _of_rows(run)], np.float64)
+    return np.maximum(of_words, np.nan_to_num(samples.column("lettering").to_numpy().astype(np.float64)))
 
 
 def likeliest(samples: pa.Table, p: TextReading) -> Int64[np.ndarray, " k"]:
@@ -166,10 +166,9 @@ def _of_words(title: str, words: str) -> float:
     return 0.5 if _CARRIES_WRITING.search(words) else 0.0
 
 
-def _all_words(samples: pa.Table) -> list[str]:
-    names = ("title_en", "title_zh", "tags_en", "tags_zh", "description_en")
-    rows = samples.select(names).to_pylist()
-    return [" ".join(_flat(row[name]) for name in names) for row in rows]
+def _of_rows(samples: pa.Table) -> list[float]:
+    rows = samples.select(CAPTION_COLUMNS).to_pylist()
+    return [_of_words(row["title_en"] or "", " ".join(_flat(row[name]) for name in CAPTION_COLUMNS)) for row in rows]
 
 
 def _flat(words: str | list[str | None] | None) -> str:
