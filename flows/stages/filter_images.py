@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from components.data.candidates import ReadImages
+
 
 class Params(BaseModel, frozen=True, extra="forbid"):
     """Which filters are asked and where they draw the line; null files name nobody."""
@@ -52,15 +54,17 @@ def filter_images(p: Params, *, images: Path, catalogue: Path, verdicts: Path) -
     """Drop images that are small, empty, blurred, unsafe, repeated or unwanted, each for a named reason."""
     from components.data import filters, opt_out, records
     from components.data.decontamination import FINGERPRINTS
+    from components.data.image_shards import ImageShards
     from components.data.pinned import pinned_path
 
+    samples = records.read_table(catalogue, records.CATALOGUE)
+    shards = ImageShards(images, samples)
     evidence = filters.Evidence(
         opt_out=None if p.opt_out is None else opt_out.read_list(pinned_path(p.opt_out)),
         evaluation=None if p.evaluation is None else records.read_table(pinned_path(p.evaluation), FINGERPRINTS),
-        features=partial(_features, p, images),
+        features=partial(_features, p, shards.take),
     )
-    samples = records.read_table(catalogue, records.CATALOGUE)
-    samples = samples.append_column("unsafe", _unsafe(p, samples, images))
+    samples = samples.append_column("unsafe", _unsafe(p, samples, shards.take))
     verdict = filters.apply_filters(samples, p.filters, evidence)
     records.write_table(verdict, verdicts, filters.versions(p.filters))
     by_reason = Counter(verdict.column("reason").to_pylist())
@@ -73,32 +77,32 @@ def filter_images(p: Params, *, images: Path, catalogue: Path, verdicts: Path) -
     )
 
 
-def _unsafe(p: Params, samples: "pa.Table", images: Path) -> "pa.Array":
+def _unsafe(p: Params, samples: "pa.Table", read: "ReadImages") -> "pa.Array":
     """What the network says of every image with skin colours; null for the rest, and where the rule is off."""
     import numpy as np
     import pyarrow as pa
 
-    from components.data import candidates, records
+    from components.data.candidates import score_images
 
     scores = np.full(samples.num_rows, np.nan, np.float32)
     if "unsafe" in p.filters.enabled:
         from components.models import unsafe_images
 
         asked = samples.column("skin_frac").to_numpy() >= p.filters.min_skin_frac
-        pixels = records.read_images(images, samples.filter(asked).column("sample_id").to_pylist())
+        ids = samples.filter(asked).column("sample_id").to_pylist()
         network = unsafe_images.unsafe_probability
-        scores[asked] = candidates.score_images(pixels, "unsafe", network, p.limits, unsafe_images.READ_PX)
+        scores[asked] = score_images(read, ids, "unsafe", network, p.limits, unsafe_images.READ_PX)
     return pa.array(scores, from_pandas=True)
 
 
-def _features(p: Params, images: Path, sample_ids: Sequence[str]) -> "np.ndarray":
+def _features(p: Params, read: "ReadImages", sample_ids: Sequence[str]) -> "np.ndarray":
     """Image features of a few samples, for the pairs that look alike."""
-    from components.data import feature_table, records
+    from components.data import feature_table
     from components.models import image_features
 
     network = partial(image_features.extract_on_one_core, image_features.ImageFeatures(**vars(p.features)))
     found = feature_table.features_of_images(
-        partial(records.read_images, images),
+        read,
         sample_ids,
         network,
         made_by={"network": image_features.MODEL_NAME, "precision": p.features.precision},

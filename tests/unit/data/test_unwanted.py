@@ -112,18 +112,22 @@ def test_a_pinned_file_is_the_one_that_was_named(tmp_path: Path) -> None:
 
 def test_candidates_are_scored_in_order_and_once(tmp_path: Path) -> None:
     data = [picture(seed, side=8 + seed % 40) for seed in range(300)]
-    images = pa.table({"sample_id": [hashlib.sha256(one).hexdigest() for one in data], "bytes": data})
+    ids = [hashlib.sha256(one).hexdigest() for one in data]
+    images = dict(zip(ids, data, strict=True))
     asked = list[int]()
+
+    def read(ids: Sequence[str]) -> pa.Table:
+        return pa.table({"bytes": [images[one] for one in ids]})
 
     def score(pixels: Sequence[np.ndarray]) -> np.ndarray:
         asked.append(len(pixels))
         return np.array([one.shape[0] for one in pixels], np.float32)
 
     sides = [8 + seed % 40 for seed in range(300)]
-    assert score_images(images, "side", score, DECODE, 256).tolist() == sides
+    assert score_images(read, ids, "side", score, DECODE, 256).tolist() == sides
     assert sum(asked) == 300
     for _ in range(2):
         with open_store(tmp_path, "code"):
-            assert score_images(images.slice(0, 20), "side", score, DECODE, 256).tolist() == sides[:20]
+            assert score_images(read, ids[:20], "side", score, DECODE, 256).tolist() == sides[:20]
     assert sum(asked) == 320
-    assert score_images(images.slice(0, 0), "side", score, DECODE, 256).shape == (0,)
+    assert score_images(read, [], "side", score, DECODE, 256).shape == (0,)
