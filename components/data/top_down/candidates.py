@@ -6,11 +6,10 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
-from scipy.stats import rankdata
 
 from components.data.records import strings
 from components.data.top_down.demand import Candidates, free_of_held_out
-from components.data.top_down.known import of_catalogue, with_made_titles
+from components.data.top_down.known import has_words, with_made_titles
 
 
 def from_catalogue(
@@ -40,7 +39,7 @@ def from_catalogue(
         concepts=np.array([c or t.lower() or i for c, t, i in zip(concepts, titles, ids, strict=True)], dtype=object),
         probabilities=tree.column("probability").to_numpy().astype(np.float64),
         quality=quantiles(scores.column("aesthetic").to_numpy()),
-        is_described=np.array([of_catalogue(row, "en", 0) is not None for row in rows], bool),
+        is_described=np.array([has_words(row, "en") for row in rows], bool),
         is_free=free_of_held_out(ids, concepts, words, splits, held_titles),
         features=features.astype(np.float64),
     )
@@ -78,4 +77,5 @@ def caption_texts(captions: pa.Table) -> Mapping[str, str]:
 
 def quantiles(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """The share of values that are smaller, ties counted half: in [0, 1)."""
-    return (rankdata(values) - 0.5) / max(len(values), 1)
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return ((np.cumsum(counts) - counts / 2) / max(len(values), 1))[place]

@@ -33,6 +33,14 @@ def of_catalogue(row: Mapping[str, Any], language: Language, max_themes: int) ->
     return Known(subject, row["style"] or "", tuple(more[:number]), (), "", "", language) if subject else None
 
 
+def has_words(row: Mapping[str, Any], language: Language) -> bool:
+    """Whether a catalogue row has a usable title, or a usable tag, in `language`."""
+    try:
+        return bool(clean_title(row[f"title_{language}"]))
+    except WordsRefusedError:
+        return bool(clean_tags(row[f"tags_{language}"]))
+
+
 def of_rendered(row: Mapping[str, Any], language: Language) -> Known:
     """What an image with rendered text shows, told in `language`; the words on it stay as they are."""
     layout = row["layout"] if language == "en" else LAYOUTS_ZH[row["layout"]]

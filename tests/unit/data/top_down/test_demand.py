@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 
 from components.data.errors import DataError
+from components.data.top_down.candidates import quantiles
 from components.data.top_down.config import Domain
 from components.data.top_down.demand import (
     Candidates,
@@ -167,3 +169,9 @@ def test_nothing_that_is_held_out_is_free():
         "other art": True,
         "unrelated": True,
     }
+
+
+def test_quality_is_the_place_in_the_pool_with_ties_in_the_middle():
+    values = np.random.default_rng(0).integers(0, 9, 50).astype(float)
+    assert quantiles(values) == pytest.approx((rankdata(values) - 0.5) / 50)
+    assert quantiles(np.zeros(0)).shape == (0,)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from components.data.records import CAPTIONS
 from components.data.top_down.config import PromptStyle
 from components.data.top_down.facts import Known, Lexicon, differences, facts_known, facts_of
-from components.data.top_down.known import of_catalogue, of_rendered, with_made_titles
+from components.data.top_down.known import has_words, of_catalogue, of_rendered, with_made_titles
 from components.data.top_down.lettering import PALETTE
 from components.data.top_down.prompt_grammar import PROMPT_STYLES, GrammarWriter, Subject
 
@@ -121,6 +121,8 @@ def row(**words: object) -> dict[str, object]:
 def test_what_is_known_comes_from_title_and_tags():
     assert of_catalogue(row(), "en", 2) == Known("cat", "Noto", (), (), "", "", "en")
     assert of_catalogue(row(), "zh", 2) is None
+    for some in (row(), row(title_en="0001"), row(title_en="0001", tags_en=["pet"]), row(title_en=None, tags_en=None)):
+        assert has_words(some, "en") == (of_catalogue(some, "en", 0) is not None)
     assert of_catalogue(row(title_en="0001", tags_en=["pet"]), "en", 0) == Known("pet", "Noto", (), (), "", "", "en")
     tags = ["pet", "cats", "fur", "paw"]
     known = [of_catalogue(row(sample_id=str(n), tags_en=tags), "en", 2) for n in range(40)]
