@@ -33,17 +33,24 @@ def show_sample(known: Mapping[str, Any]) -> None:
     for name, rows in known.items():
         if isinstance(rows, Mapping):
             _block(name, {key: value for key, value in rows.items() if value not in (None, "", [])})
-        elif isinstance(rows, list):
-            texts = [(row.get("kind"), row.get("language"), row.get("maker"), row.get("text")) for row in rows]
-            table = Table(box=None, show_header=False, pad_edge=False)
-            for text in texts:
-                table.add_row(*(printable(part) for part in text if part is not None))
+        elif isinstance(rows, list) and rows:
+            table = _grid()
+            for row in rows:
+                table.add_row(*(printable(row[key]) for key in ("kind", "language", "maker", "text") if key in row))
             out.print(Group(f"\n[bold]{name}[/]", table))
+
+
+def _grid() -> Table:
+    """A table without lines, in which long words are broken and not cut."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for _ in range(4):
+        table.add_column(overflow="fold")
+    return table
 
 
 def _block(name: str, rows: Mapping[str, Any]) -> None:
     """A line for each value, but one for all measures together: there are many and each is short."""
-    table = Table(box=None, show_header=False, pad_edge=False)
+    table = _grid()
     measures = {key: value for key, value in rows.items() if isinstance(value, float)}
     for key, value in rows.items():
         if key not in measures:

@@ -1,0 +1,46 @@
+"""What is printed of the data: strangers' words never steer the terminal, nothing is cut, and changes add up."""
+
+import pytest
+
+from components.data.report.diff import Change, Difference
+from flows import data_views
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("\x1b[31mred\x07", r"\x1b[31mred\x07"),
+        ("two\nlines\u202e", r"two\nlines\u202e"),
+        ("[bold]not[/]", r"\[bold]not\[/]"),
+        (["a", "苹果"], "a, 苹果"),
+        (0.123456, "0.1235"),
+        (12, "12"),
+    ],
+)
+def test_words_are_printed_as_they_are_and_nothing_is_obeyed(value: object, text: str) -> None:
+    assert data_views.printable(value) == text
+
+
+def test_a_long_word_is_broken_and_not_cut(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    monkeypatch.setattr(data_views.out, "file", None)
+    known = {"sample_id": "ab", "fate": "kept", "captions": [{"kind": "short", "text": "x" * 700}], "ocr": []}
+    data_views.show_sample(known)
+    printed = capsys.readouterr().out
+    assert printed.count("x") == 700
+    assert "ocr" not in printed
+
+
+def test_a_difference_is_told_by_group(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    monkeypatch.setattr(data_views.out, "file", None)
+    changes = (Change("selected by licence", "MIT", 3, 5, 4, 2), Change("dropped", "filter: flat", 1, 0))
+    data_views.show_difference(Difference("HEAD", "workspace", 4, 2, 0, changes))
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "From HEAD to workspace: 4 images in, 2 out, 0 regrouped" in lines
+    assert "MIT 3 5 +2 4 2" in lines
+    assert "filter: flat 1 0 -1" in lines
+
+
+def test_no_difference_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    monkeypatch.setattr(data_views.out, "file", None)
+    data_views.show_difference(Difference("a", "b", 0, 0, 0, ()))
+    assert capsys.readouterr().out == "a and b hold the same.\n"
