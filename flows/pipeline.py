@@ -42,6 +42,7 @@ FILTER = Stage(
     filter_images,
     inputs={"images": IMAGES, "catalogue": CATALOGUE},
     outputs={"verdicts": "artifacts/tables/verdicts.parquet"},
+    needs_libraries=True,
 )
 VERDICTS = FILTER.out("verdicts")
 
