@@ -19,6 +19,7 @@ from components.data import records
 from components.data.report.diff import difference
 from components.data.report.summary import summarise, write_summary
 from components.data.report.tables import Tables
+from flows.data_report import compared_page
 from flows.data_versions import CATALOGUE, REPORT, SELECTION, SUMMARY, find_summary, find_version, previous_revision
 from flows.freshness import FreshnessError
 
@@ -156,6 +157,17 @@ def test_the_previous_version_is_the_newest_with_another_selection(repository: P
     shutil.copytree(repository, tmp_path / "copy")
     call(tmp_path / "copy", sys.executable, "-m", "dvc", "commit", "--force", "--quiet")
     assert previous_revision(tmp_path / "copy") == head.strip()
+
+
+def test_the_page_is_compared_with_an_earlier_version(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EASEL_HOME", raising=False)
+    shutil.copyfile(ROOT / "params.yaml", repository / "params.yaml")
+    page = compared_page(repository, "HEAD~1")
+    assert page == repository / ".easel/data_report/since-HEAD-1.html"
+    text = page.read_text(encoding="utf-8")
+    assert "since the version <b>HEAD~1</b>" in text
+    assert '4<span class="delta up">+2</span>' in "".join(text.split("\n"))
+    (repository / "params.yaml").unlink()
 
 
 def easel(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
