@@ -272,3 +272,22 @@ def test_views_keep_the_aspect_and_stretching_does_not() -> None:
     assert np.abs(at_most(pixels, 40) - pixels.reshape(30, 2, 40, 2, 3).mean(axis=(1, 3))).max() <= 1
     assert np.abs(stretched(pixels, 20) - pixels.reshape(20, 3, 20, 4, 3).mean(axis=(1, 3))).max() <= 1
     assert at_most(np.zeros((1, 3000, 3), np.uint8), 100).shape == (1, 100, 3)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])
+def test_whatever_bytes_are_damaged_the_answer_is_pixels_or_a_reason(kind: str) -> None:
+    rng = np.random.default_rng(9)
+    sound = encoded(photo(60, 80), kind)
+    outcomes = set[str]()
+    for trial in range(80):
+        data = bytearray(sound)
+        for place in rng.integers(0, len(data), 1 + trial % 8):
+            data[place] = int(rng.integers(0, 256))
+        try:
+            decoded = decode_image(bytes(data[: len(data) - trial % 5 * 10]), LIMITS, 20)
+            assert decoded.pixels_u8.dtype == np.uint8
+            outcomes.add("pixels")
+        except ImageRejectedError as refused:
+            outcomes.add(refused.reason)
+    assert outcomes <= {"pixels", *REASONS}
+    assert len(outcomes) > 1

@@ -188,3 +188,20 @@ def test_rows_are_taken_in_the_order_asked_and_an_absent_one_is_named() -> None:
     assert records.take_ids(table, ["c", "a"], "t")["bytes"].to_pylist() == [b"3", b"1"]
     with pytest.raises(DataError, match="t: has no sample x"):
         records.take_ids(table, ["a", "x"], "t")
+
+
+def test_whatever_bytes_of_a_part_are_damaged_it_is_read_or_refused_in_one_line(tmp_path: Path) -> None:
+    file = part(tmp_path, [row(seed) for seed in range(30)])
+    sound, rng = file.read_bytes(), np.random.default_rng(4)
+    refused = list[str]()
+    for trial in range(40):
+        data = bytearray(sound)
+        start = int(rng.integers(0, len(data)))
+        data[start : start + 1 + trial] = rng.bytes(len(data[start : start + 1 + trial]))
+        file.write_bytes(data)
+        try:
+            intake.inspect_batch(intake.read_raw_part(file), LIMITS, INTAKE)
+        except DataError as error:
+            refused.append(str(error))
+    assert 0 < len(refused) < 40
+    assert all("\n" not in line and file.name in line for line in refused)
