@@ -88,4 +88,5 @@ def summary(landing: Landing, name: str) -> list[str]:
     if landing.first_refusal:
         first = landing.first_refusal
         lines.append(f"  first: {first.name}: {first.reason} {first.detail}".rstrip())
+        lines.append(f"  all of them: data/{name}/landed/")
     return lines

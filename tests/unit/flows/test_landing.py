@@ -43,4 +43,5 @@ def test_the_summary_counts_every_reason_and_shows_the_first() -> None:
         "  30 opted out: noai",
         "  1 refused: link",
         "  first: a.jpg: link to /etc/passwd",
+        "  all of them: data/photos/landed/",
     ]
