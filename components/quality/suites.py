@@ -150,7 +150,7 @@ def captions_checks(
         _between("control_characters", 0, 0),
         _between("script_margin", 0, None, mostly=1 - limits.max_wrong_language_frac, remedy=wrong),
     ]
-    keys = captions.group_by(["sample_id", "kind", "language", "text"]).aggregate([])
+    keys = captions.group_by(["sample_id", "kind", "language", "text", "maker"]).aggregate([])
     captioned = pc.count_distinct(captions["sample_id"]).as_py() / max(len(kept_ids), 1)
     facts = [
         Fact("orphans", measures.num_orphans(captions["sample_id"], kept_ids), _OTHER_RUN, most=0),

@@ -2,7 +2,10 @@
 
 import io
 import json
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Generator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -93,14 +96,29 @@ def test_without_reading_no_network_is_needed(at: dict[str, Path]) -> None:
     assert (m.read_images, records.read_table(at["ocr"], records.OCR).num_rows) == (0, 0)
 
 
+KILLED = """
+import json, sys
+from pathlib import Path
+import yaml
+from components.data.part_store import open_store
+from flows.stages import caption
+root, given = Path(sys.argv[1]), json.loads(sys.argv[2])
+params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))["caption"] | given["changes"]
+with open_store(Path(given["parts"]), "code"):
+    caption.caption(caption.Params.model_validate(params), **{name: Path(path) for name, path in given["at"].items()})
+"""
+
+
 class Handler(BaseHTTPRequestHandler):
     """Answers every question but the third with a good caption, and remembers keys."""
 
     keys: list[str | None]
+    patience_s = 0.0
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self.keys.append(self.headers.get("Authorization"))
+        time.sleep(self.patience_s)
         answer = "<html>" if len(self.keys) == 3 else json.dumps({"en": SEEN})
         choice = {"message": {"content": answer}, "finish_reason": "stop"}
         usage = {"prompt_tokens": 1000, "completion_tokens": 500}
@@ -116,7 +134,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Generator[ThreadingHTTPServer]:
     monkeypatch.setenv("EASEL_VLM_API_KEY", KEY)
-    Handler.keys = []
+    Handler.keys, Handler.patience_s = [], 0.0
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as one:
         threading.Thread(target=one.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         yield one
@@ -151,6 +169,29 @@ def test_an_endpoint_captions_what_it_can_once_and_its_key_is_nowhere(
     assert Handler.keys == [f"Bearer {KEY}"] * 6  # not one was asked again
     made = [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
     assert not any(KEY.encode() in data for data in made)
+
+
+def test_a_stage_killed_midway_finds_every_answer_again(
+    at: dict[str, Path], server: ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    Handler.patience_s = 0.3
+    given = {
+        "at": {name: str(path) for name, path in at.items()},
+        "changes": asking(server),
+        "parts": str(tmp_path / "p"),
+    }
+    stage = subprocess.Popen([sys.executable, "-c", KILLED, str(ROOT), json.dumps(given)])
+    wait_until = time.monotonic() + 60
+    while len(Handler.keys) < 4 and time.monotonic() < wait_until:
+        time.sleep(0.01)
+    stage.kill()
+    stage.wait()
+    assert 4 <= len(Handler.keys) < len(SAMPLES)
+    Handler.patience_s = 0.0
+    with open_store(tmp_path / "p", "code"):
+        m = run(at, **asking(server))
+    assert m.captioned_images == len(SAMPLES)
+    assert len(Handler.keys) <= len(SAMPLES) + 1  # only what was being answered then is asked again
 
 
 def test_more_failures_than_allowed_stop_the_stage(at: dict[str, Path], server: ThreadingHTTPServer) -> None:
