@@ -223,11 +223,14 @@ def open_table(file: Path, schema: pa.Schema) -> Generator[Callable[[pa.Table], 
 def write_table(table: pa.Table, file: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write `table` as Parquet with fixed options; `metadata` is what a reader should know about the columns."""
     file.parent.mkdir(parents=True, exist_ok=True)
+    codecs: Any = _codecs(table.schema)
+    compressed: Any = [column for column, codec in codecs.items() if codec == "zstd"]
     pq.write_table(
         table.replace_schema_metadata(dict(metadata) if metadata else None).combine_chunks(),
         file,
-        compression="zstd",
-        compression_level=3,
+        compression=codecs,
+        compression_level=dict.fromkeys(compressed, 3),
+        use_dictionary=compressed,
         row_group_size=_ROW_GROUP_ROWS,
     )
 
@@ -302,6 +305,14 @@ def unit_hash(text: str, salt: str) -> float:
     """A number in [0, 1) that depends on `text` and `salt` only: SHA-256, its first 8 bytes as a fraction."""
     digest = hashlib.sha256(f"{salt}\0{text}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2.0**64
+
+
+def _codecs(schema: pa.Schema) -> dict[str, str]:
+    """How each column is compressed: bytes are images, which are compressed already."""
+    paths = {
+        field.name: f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name for field in schema
+    }
+    return {path: "none" if pa.types.is_binary(schema.field(name).type) else "zstd" for name, path in paths.items()}
 
 
 def _cast(table: pa.Table, field: pa.Field, file: Path) -> pa.ChunkedArray:
