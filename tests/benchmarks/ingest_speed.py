@@ -17,7 +17,7 @@ import yaml
 from harness import Figure, at_least, in_child
 from pictures import write_folder
 
-NUM_IMAGES = 320
+NUM_IMAGES = 240
 SIZE = 1024, 768
 VIEW_PX = 256
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,6 +26,7 @@ ENVIRONMENT = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "
 
 def measure(folder: Path) -> list[Figure]:
     in_child(write_folder, folder / "files", NUM_IMAGES, *SIZE)
+    kilobytes = sum(file.stat().st_size for file in (folder / "files").iterdir()) / NUM_IMAGES / 1000
     python = img2dataset_python()
     times: dict[str, list[float]] = {"ours": [], "img2dataset": [], "daft": []}
     for _ in range(2):
@@ -34,6 +35,7 @@ def measure(folder: Path) -> list[Figure]:
         times["img2dataset"].append(img2dataset(python, folder / "files"))
     rate = {name: NUM_IMAGES / min(seconds) for name, seconds in times.items()}
     return [
+        Figure("size of a file", kilobytes, "kB"),
         Figure("ingest", rate["ours"], "images/s"),
         Figure("img2dataset, resize path", rate["img2dataset"], "images/s"),
         Figure("Daft, decoding at full size", rate["daft"], "images/s"),

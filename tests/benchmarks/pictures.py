@@ -15,7 +15,7 @@ def photo_like(rng: np.random.Generator, width: int, height: int) -> Image.Image
         coarse = 0.7 * coarse.mean(axis=2, keepdims=True) + 0.3 * coarse
         levels = Image.fromarray(np.clip(coarse + 128, 0, 255).astype(np.uint8))
         pixels += np.asarray(levels.resize((width, height), Image.Resampling.BICUBIC), np.float64) - 128
-    pixels += rng.normal(0, 4, (height, width, 1))
+    pixels += rng.normal(0, 2, (height, width, 1))
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
@@ -32,4 +32,4 @@ def write_folder(folder: Path, count: int, width: int, height: int) -> None:
     originals = [np.asarray(photo_like(rng, width, height)) for _ in range(8)]
     for number in range(count):
         moved = np.roll(originals[number % len(originals)], number, axis=1)
-        (folder / f"{number:05d}.jpg").write_bytes(jpeg(Image.fromarray(moved), 90))
+        (folder / f"{number:05d}.jpg").write_bytes(jpeg(Image.fromarray(moved), 85))
