@@ -7,7 +7,7 @@ before it enters, single values of rows are never kept, and the pages lose their
 import html
 import logging
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def judge(checks: Iterable[Check], docs_dir: Path | None = None) -> list[Outcome
         result = run.run(batch_parameters={"dataframe": frame}, result_format=_NO_ROWS_KEPT)
         outcomes += [_outcome(check.suite, one) for one in result.results]
     if docs_dir is not None:
-        _write_docs(context, docs_dir)
+        _write_docs(context, docs_dir, outcomes)
     return outcomes
 
 
@@ -106,7 +106,7 @@ def _escaped(table: pa.Table) -> pa.Table:
     return table
 
 
-def _write_docs(context: Any, docs_dir: Path) -> None:
+def _write_docs(context: Any, docs_dir: Path, outcomes: Sequence[Outcome]) -> None:
     for site in list(context.variables.data_docs_sites):
         context.delete_data_docs_site(site)
     context.add_data_docs_site(
@@ -119,4 +119,4 @@ def _write_docs(context: Any, docs_dir: Path) -> None:
         },
     )
     context.build_data_docs()
-    make_pages_safe(docs_dir)
+    make_pages_safe(docs_dir, outcomes)

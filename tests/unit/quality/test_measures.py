@@ -86,7 +86,7 @@ def test_the_summary_is_what_numpy_says() -> None:
 def test_a_page_keeps_its_words_and_loses_what_runs_or_fetches() -> None:
     page = (
         '<html><head><link rel="stylesheet" href="https://cdn.example/x.css"><script>alert(1)</script></head>'
-        '<body><img src="https://ads.example/a.gif"><p>kept</p><script src="//x"></script><a href="https://ads.example">site</a></body></html>'
+        '<body><img src="https://ads.example/a.gif"><p onclick="alert(2)">kept</p><script src="//x"></script><a href="https://ads.example">site</a></body></html>'
     )
     safe = safe_page(page)
     assert "kept" in safe
