@@ -10,6 +10,8 @@ from pydantic import BaseModel, Field
 
 from components.data.top_down.config import Lettering
 
+_SHEET_IMAGES = 42  # shown in the run
+
 
 class Params(BaseModel, frozen=True, extra="forbid"):
     """How many images, in which layouts and fonts."""
@@ -55,6 +57,7 @@ def render_text(p: Params, *, images: Path, catalogue: Path, captions: Path, ren
     records.write_table(lettering_tables.captions_table(sample_ids, specifications), captions)
     records.write_table(lettering_tables.rendered_table(sample_ids, specifications), rendered, hashes)
     run.set_tags({f"easel.font.{name}": sha256 for name, sha256 in hashes.items()})
+    run.log_image("rendered", lettering.contact_sheet(pixels[:_SHEET_IMAGES], len(p.lettering.layouts)))
     kinds = Counter(tuple(dict.fromkeys(one.languages)) for one in specifications)
     return Metrics(
         rendered_images=len(pixels),

@@ -65,13 +65,21 @@ class Found:
 
 
 def check_demand(domains: Sequence[Domain]) -> None:
-    """ValueError for a list that cannot be meant: no domain, one name twice, or shares that do not add up to 1."""
+    """ValueError for a list that cannot be meant: no domain, one name twice, shares that do not add up to 1, ranges."""
     names = [domain.name for domain in domains]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"curate_sft.domains are {names}; allowed: at least one, each name once")
     total = sum(domain.share for domain in domains)
     if min(domain.share for domain in domains) <= 0 or abs(total - 1) > _SHARE_TOLERANCE:
         raise ValueError(f"the shares in curate_sft.domains add up to {total:g}; allowed: each above 0, together 1")
+    for domain in domains:
+        if not (
+            0 <= domain.min_quality < 1 and 0 <= domain.min_category_probability <= 1 and domain.max_per_concept > 0
+        ):
+            raise ValueError(
+                f"domain {domain.name}: allowed are min_quality in [0, 1), min_category_probability in [0, 1] and "
+                "max_per_concept of 1 or more"
+            )
 
 
 def wanted_numbers(domains: Sequence[Domain], num_images: int) -> list[int]:

@@ -111,6 +111,13 @@ def draw(specification: Specification, fonts: Mapping[str, Font], px: int) -> UI
     return np.asarray(canvas.image.reduce(_SHARPER))
 
 
+def contact_sheet(images: Sequence[UInt8[np.ndarray, "px px 3"]], columns: int) -> UInt8[np.ndarray, "h w 3"]:
+    """The images side by side, row by row; the last row is filled up with white."""
+    missing = -len(images) % columns
+    filled = [*images, *[np.full_like(images[0], 255)] * missing]
+    return np.vstack([np.hstack(filled[n : n + columns]) for n in range(0, len(filled), columns)])
+
+
 def _specification(
     layout: Layout,
     pairs: Sequence[tuple[str, str]],

@@ -153,6 +153,12 @@ def test_two_domains_of_one_name_are_refused():
         check_demand([replace(ANY, share=0.5), replace(ANY, share=0.5)])
 
 
+@pytest.mark.parametrize("change", [{"min_quality": 1.0}, {"min_category_probability": 1.5}, {"max_per_concept": 0}])
+def test_values_outside_their_range_are_refused_with_the_domain(change: dict[str, float]):
+    with pytest.raises(ValueError, match="domain any: allowed are"):
+        check_demand([replace(ANY, **change)])
+
+
 def test_nothing_that_is_held_out_is_free():
     ids = ["trained", "cell", "its sibling", "concept", "its other style", "art of it", "other art", "unrelated"]
     concepts = np.array(["apple", "apple", "apple", "fox", "fox", "", "", "car"], object)

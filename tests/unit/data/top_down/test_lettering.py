@@ -99,3 +99,10 @@ def test_the_tables_agree_and_captions_hold_the_exact_words():
     }
     rendered = lettering_tables.rendered_table(ids, made).to_pylist()
     assert [tuple(row["lines"]) for row in rendered] == [one.lines for one in made]
+
+
+def test_a_contact_sheet_holds_every_image_in_its_place():
+    images = [np.full((4, 4, 3), value, np.uint8) for value in (10, 20, 30, 40, 50)]
+    sheet = lettering.contact_sheet(images, 3)
+    assert sheet.shape == (8, 12, 3)
+    assert sheet[::4, ::4, 0].tolist() == [[10, 20, 30], [40, 50, 255]]
