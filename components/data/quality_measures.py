@@ -1,6 +1,6 @@
 """Measures of one image's pixels: how sharp, how varied, how colourful, how empty. Pure, in batches, nothing learnt.
 
-They describe; only `filters` decides. All images of a batch have one size (`decode.square`), so values compare.
+They describe; only `filters` decides. All images of a batch have one size (`decode.stretched`), so values compare.
 """
 
 import numpy as np
