@@ -87,7 +87,8 @@ def data_land(
     out.print(
         escape("\n".join(summary(_landed(source, name, kind, allow_private_host, force=force), name))), soft_wrap=True
     )
-    out.print(f"data.dvc pins it; name it in params.yaml: ingest.pools: [images, {name}]", markup=False)
+    out.print("data.dvc pins it: commit that file to keep this version")
+    out.print(f"Name it in params.yaml to use it: ingest.pools: [images, {name}]", markup=False)
 
 
 @data_app.command("build")
@@ -124,6 +125,7 @@ def data_build(
     for label, number in funnel(root):
         out.print(f"{number:>12,}  {label}")
     out.print(f"Report     {PIPELINE['data_report'].outputs['report']}/index.html")
+    out.print("Keep       git commit data.dvc params.yaml dvc.lock")
 
 
 @data_app.command("accept")
