@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from components.data.order import draw, order_key, uniforms
+from components.data.order import draw, draw_epochs, order_key, uniforms
 
 KEY = order_key("manifest", 7)
 
@@ -29,7 +29,7 @@ def test_far_positions_cost_nothing_and_differ():
     assert len(set(far) & set(uniforms(KEY, "sample", 0, 100))) == 0
 
 
-@pytest.mark.parametrize("stream", ["sample", "caption", "dropout"])
+@pytest.mark.parametrize("stream", ["sample", "caption", "dropout", "epoch"])
 def test_numbers_are_uniform(stream):
     assert stats.kstest(uniforms(KEY, stream, 5, 50_000), "uniform").pvalue > 0.01
 
@@ -75,3 +75,42 @@ def test_probabilities_that_are_none_are_refused(bad):
 def test_a_negative_position_is_refused():
     with pytest.raises(ValueError, match="-1"):
         uniforms(KEY, "sample", -1, 4)
+
+
+@pytest.mark.parametrize("epoch_images", [1, 2, 7, 100, 1000, 4097])
+@pytest.mark.parametrize("epoch", [0, 1, 5])
+def test_an_epoch_takes_each_as_often_as_expected_rounded_down_or_up(epoch_images, epoch):
+    probabilities = np.random.default_rng(epoch_images).random(100)
+    probabilities[::7] = 0
+    counts = np.bincount(
+        draw_epochs(probabilities, KEY, epoch * epoch_images, epoch_images, epoch_images), minlength=100
+    )
+    expected = epoch_images * probabilities / probabilities.sum()
+    assert (counts >= np.floor(expected - 1e-9)).all()
+    assert (counts <= np.ceil(expected + 1e-9)).all()
+
+
+def test_an_epoch_of_equal_images_is_a_permutation_and_the_next_is_another():
+    first, second = (draw_epochs(np.ones(1000), KEY, start, 1000, 1000) for start in (0, 1000))
+    assert sorted(first) == sorted(second) == list(range(1000))
+    assert (first != second).mean() > 0.98
+    assert abs(np.corrcoef(first, np.arange(1000))[0, 1]) < 4 / np.sqrt(1000)
+    assert abs(np.corrcoef(first[1:], first[:-1])[0, 1]) < 4 / np.sqrt(1000)
+
+
+def test_epochs_do_not_depend_on_how_they_are_asked_for():
+    probabilities = np.arange(1.0, 11.0)
+    whole = draw_epochs(probabilities, KEY, 0, 300, 90)
+    parts = [draw_epochs(probabilities, KEY, start, 37, 90) for start in range(0, 300, 37)]
+    np.testing.assert_array_equal(np.concatenate(parts)[:300], whole)
+
+
+def test_over_epochs_the_counts_follow_the_probabilities():
+    probabilities = np.array([0.5, 0.3, 0.15, 0.05])
+    counts = np.bincount(draw_epochs(probabilities, KEY, 0, 9 * 2000, 9), minlength=4)
+    np.testing.assert_allclose(counts / 18000, probabilities, atol=0.01)
+
+
+def test_an_epoch_without_images_is_refused():
+    with pytest.raises(ValueError, match="epoch_images"):
+        draw_epochs(np.ones(3), KEY, 0, 1, 0)
