@@ -29,5 +29,5 @@ def require_passed(outcomes: Sequence[Outcome]) -> None:
     """QualityError that names every failed expectation, in one line, unless all passed."""
     failed = [str(outcome) for outcome in outcomes if not outcome.passed]
     if failed:
-        counts = f"{len(failed)} of {len(outcomes)} expectations failed (data_docs in this stage's MLflow run shows all)"
+        counts = f"{len(failed)} of {len(outcomes)} expectations failed (see data_docs in this stage's MLflow run)"
         raise QualityError(f"{counts}: {' | '.join(failed)}")
