@@ -65,7 +65,7 @@ def evaluate(
     from components.evaluation.held_out import HELD_OUT, TRAIN, read_credits, read_prompts, read_squares
     from components.evaluation.prompts import choose_prompts
     from components.evaluation.report import read_png, write_report
-    from components.models.autoencoder import load_autoencoder
+    from components.models.autoencoder import autoencoder_sha256, load_autoencoder
     from components.models.denoiser import Denoiser
     from components.models.image_features import ImageFeatures
     from components.models.linear_probe import load_probe
@@ -74,7 +74,7 @@ def evaluate(
     from components.tracking import current_run
 
     run, record = current_run(), read_training_record(model)
-    store = read_latents(latents, record.px)
+    store = read_latents(latents, record.px, autoencoder_sha256(autoencoder))
     candidates = read_prompts(store, p.caption_kind)
     probes = {name: load_probe(classifier, name) for name in ("style", "category")}
     seen_as: Any = probes["style"][1]  # the facts beside the probe: how the features it was fitted on were made

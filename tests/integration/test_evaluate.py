@@ -12,12 +12,13 @@ import torch
 from PIL import Image, ImageDraw
 
 from components.data import latents as store
+from components.data.buckets import Bucket
 from components.data.config import DecodeLimits
 from components.data.errors import DataError
 from components.data.records import CAPTIONS, CATALOGUE, IMAGES, SELECTION, part_file, write_table
 from components.evaluation.config import RetrievalConfig, SamplingConfig
 from components.evaluation.held_out import read_prompts
-from components.models.autoencoder import build_autoencoder
+from components.models.autoencoder import autoencoder_sha256, build_autoencoder
 from components.models.config import AutoencoderConfig, DiTConfig
 from components.models.image_features import ImageFeatures, extract
 from components.models.linear_probe import fit_probe, save_probe
@@ -79,6 +80,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         save_probe(probe, root / "classifier", name, {"px": PX, "precision": "fp32"})
     torch.manual_seed(0)
     build_autoencoder(AutoencoderConfig(4, (8, 8, 8, 8), 1, 4)).save_pretrained(root / "autoencoder")
+    layout = store.Layout(autoencoder_sha256(root / "autoencoder"), "pad", {PX: [Bucket(PX, PX)]})
+    store.write_layout(root / "latents", layout)
     network = build_transformer(DiTConfig(32, 1, 2, 48, (4, 6, 6), 256), 16, TEXT_DIM)
     network.save_pretrained(root / "model" / "transformer")
     (root / "model" / "training.json").write_text(json.dumps({"px": PX, "shift": 2.0, "images_seen": 640}))
