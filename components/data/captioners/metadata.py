@@ -24,7 +24,7 @@ from components.data.captions import (
 MAKER = "metadata/1"
 _MAX_TOLD_CHARS = 200
 _MAX_LONG_CHARS = 1000
-_SENTENCE_WORDS = 8
+_SENTENCE_WORDS, _SENTENCE_CHARS = 8, 16
 _CATEGORY_ZH = {
     "smileys": "表情",
     "animals": "动物与自然",
@@ -62,11 +62,19 @@ class MetadataCaptioner:
 
 
 def cleaned(words: Words) -> tuple[Words, list[WordsReason]]:
-    """`words` fit for the templates, with a tag for an unusable title, and why others were left out."""
+    """`words` fit for the templates, and why others were left out.
+
+    A tag, or the beginning of the description, stands in for an unusable title; a title that is too long for one is a
+    description, if there is no other.
+    """
     tags, refused = kept_tags(words.tags)
     title, why_title = _tried(words.title, clean_title)
     description, why_description = _tried(words.description, clean_words)
-    kept = Words(title or next(iter(tags), ""), tags, description, words.style, words.category, words.visible_text)
+    if title and not description:
+        whole, _ = _tried(words.title, clean_words)
+        description = whole if len(whole) > len(title) and whole.lower().startswith(title.lower()) else ""
+    title = title or next(iter(tags), "") or _tried(description, clean_title)[0]
+    kept = Words(title, tags, description, words.style, words.category, words.visible_text)
     return kept, [*why_title, *refused, *why_description]
 
 
@@ -76,15 +84,18 @@ def captions_en(words: Words) -> list[Caption]:
     style = f"{words.style} style" if words.style else ""
     text = f'with the text "{words.visible_text}"' if words.visible_text else ""
     drawn = " ".join(part for part in (f"drawn in {style}" if style else "", text) if part)
-    if len(words.title.split()) >= _SENTENCE_WORDS:
-        first = f"{_capital(words.title)}{', ' if drawn else ''}{drawn}"
+    own, told = _own_sentence(words)
+    if own:
+        first = _capital(", ".join(part for part in (cut_words(own.rstrip(". "), _MAX_TOLD_CHARS), drawn) if part))
+        about = first
     else:
         first = f"A picture of {thing}{' ' if drawn else ''}{drawn}"
-    about = f"{first}, {words.category}" if words.category else first
-    told = cut_words(words.description.rstrip(". "), _MAX_TOLD_CHARS)
-    end = f": {told}" if told else f", with {', '.join(others[:3])}" if others else ""
-    sentences = [f"{first}.", f"Category: {words.category}." if words.category else ""]
-    sentences += [f"Keywords: {', '.join(others)}." if others else "", _sentence(words.description)]
+        about = f"{first}, {words.category}" if words.category else first
+    few = f", with {', '.join(others[:3])}" if others and not own else ""
+    end = f": {cut_words(told.rstrip('. '), _MAX_TOLD_CHARS)}" if told else few
+    sentences = [_sentence(_capital(own)), f"A picture {drawn}." if drawn else ""] if own else [f"{first}."]
+    sentences += [f"Category: {words.category}." if words.category else ""]
+    sentences += [f"Keywords: {', '.join(others)}." if others else "", _sentence(told)]
     return [
         Caption("tags", "en", ", ".join(part for part in (words.title, *others, style, words.category) if part)),
         Caption("short", "en", ", ".join(part for part in (thing, style) if part)),
@@ -98,7 +109,8 @@ def captions_zh(words: Words) -> list[Caption]:
     """Every kind in Chinese, from `cleaned` words with a title."""
     category, others = _CATEGORY_ZH.get(words.category, words.category), _others(words)
     style = f"{words.style} 风格" if words.style else ""
-    first = f"一幅{style}的{words.title}图画" if style else f"一幅{words.title}图画"
+    own = words.description or (words.title if len(words.title) >= _SENTENCE_CHARS else "")
+    first = own.rstrip("。") or (f"一幅{style}的{words.title}图画" if style else f"一幅{words.title}图画")
     text = f"，上面有文字“{words.visible_text}”" if words.visible_text else ""
     about = f"，{'、'.join(others[:3])}" if others else ""
     sentences = [f"{first}{text}。", f"类别：{category}。" if category else ""]
@@ -136,12 +148,22 @@ def structured(words: Words, language: Language) -> str:
     return json.dumps(facts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
+def _own_sentence(words: Words) -> tuple[str, str]:
+    """What people wrote that is a sentence already, as the description that begins with the title is; and the rest."""
+    is_more = words.description.lower().startswith(words.title.lower())
+    own = words.description if is_more else words.title
+    rest = "" if is_more and own.lower() == words.title.lower() else words.description
+    if len(own.split()) < _SENTENCE_WORDS:
+        return "", rest
+    return own, "" if is_more else rest
+
+
 def _others(words: Words) -> list[str]:
     return [tag for tag in words.tags if tag != words.title.lower()]
 
 
 def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
+    return text[:1].upper() + text[1:]
 
 
 def _sentence(text: str) -> str:

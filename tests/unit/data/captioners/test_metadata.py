@@ -59,7 +59,29 @@ def test_what_is_not_known_is_not_told() -> None:
 
 def test_a_photographs_own_sentence_is_not_wrapped_in_another() -> None:
     words = Words("two dogs run over a wet beach at dusk", ["dog"], "", "", "")
-    assert told(words)["sentence"] == "Two dogs run over a wet beach at dusk, with dog."
+    assert told(words)["sentence"] == "Two dogs run over a wet beach at dusk."
+    assert told(words)["long"] == "Two dogs run over a wet beach at dusk. Keywords: dog."
+
+
+LONG = "A man in a blue jacket rides a brown horse along a wet beach while two small dogs run. The sun is low."
+
+
+@pytest.mark.parametrize("words", [Words("", [], LONG, "", ""), Words(LONG, [], "", "", "")])
+def test_one_long_human_caption_is_told_whole_wherever_it_stood(words: Words) -> None:
+    captions = told(words)
+    assert (captions["sentence"], captions["long"]) == (LONG, LONG)
+    assert LONG.startswith(captions["short"])
+    assert len(captions["short"]) <= 80
+
+
+def test_a_description_that_only_repeats_the_title_is_told_once() -> None:
+    muffin = Words("plain muffin", [], "Plain muffin", "clip art", "food")
+    assert told(muffin)["sentence"] == "A picture of a plain muffin drawn in clip art style, food."
+
+
+def test_a_long_chinese_caption_is_told_whole() -> None:
+    text = "两只小狗在潮湿的沙滩上奔跑并且太阳正在下山。"
+    assert told(Words(text, [], "", "", ""), "zh")["sentence"] == text
 
 
 def test_visible_text_is_quoted_and_kept_as_a_fact() -> None:
