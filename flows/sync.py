@@ -81,7 +81,7 @@ def render_stage_table(pipeline: Pipeline) -> str:
 
 def render_diagram(pipeline: Pipeline) -> str:
     """The pipeline as a Mermaid diagram, which the usual code hosts draw."""
-    edges = [f"    {parent} --> {stage.name}" for stage in pipeline for parent in (stage.upstream or ("data",))]
+    edges = [f"    {' & '.join(stage.upstream or ('data',))} --> {stage.name}" for stage in pipeline]
     return "\n".join(["```mermaid", "graph LR", *edges, "```"])
 
 
