@@ -43,7 +43,7 @@ class PinnedFile:
 class Likeness:
     """When two images are one picture: how far their hashes, colours, aspects and image features may differ.
 
-    At most `max_hamming_bits` of 64, `max_colour_distance` levels of mean RGB (Euclidean), a factor `max_aspect_change`;
+    At most `max_hamming_bits` of 64, `max_colour_distance` levels of mean RGB (Euclidean), `max_aspect_change` times;
     where `min_feature_cosine` is given, the features of pairs that pass must agree at least so much.
     """
 
