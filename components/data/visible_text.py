@@ -10,7 +10,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +38,7 @@ _PART_IMAGES = 32
 _SLICE_ROWS = 4096  # of Python objects at a time
 
 
+@runtime_checkable  # the tests check types at run time
 class Line(Protocol):
     """One line as a reader gives it."""
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import httpx
 
@@ -24,6 +24,7 @@ _MAX_PAUSE_S = 60.0
 _WRONG_SETTING = {401: "set {key}", 403: "check {key}", 404: "check {block}.url and model"}
 
 
+@runtime_checkable  # the tests check types at run time
 class Service(Protocol):
     """Where a model answers and how much is asked of it; see `VisionEndpoint`."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 from components.data.captions import WORDS_REASONS, Caption, Language, Words, WordsReason
 
@@ -44,6 +44,7 @@ class Made:
     completion_tokens: int = 0
 
 
+@runtime_checkable  # the tests check types at run time
 class Captioner(Protocol):
     """One way to caption. `maker` names it with its model and version, in every row that it makes."""
 

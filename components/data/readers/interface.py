@@ -7,7 +7,7 @@ so that a landing that was killed can count how far it came.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 _MAX_NAME_CHARACTERS = 500
 
@@ -66,6 +66,7 @@ class RefusedError(Exception):
         self.refusal = Refusal(printable(name), reason, printable(detail), status)
 
 
+@runtime_checkable  # the tests check types at run time
 class Reader(Protocol):
     """A source of images."""
 

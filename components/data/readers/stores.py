@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
-from typing import IO, Protocol
+from typing import IO, Protocol, runtime_checkable
 
 from components.data.errors import DataError
 from components.data.readers.interface import RefusedError, too_large
@@ -42,6 +42,7 @@ class Stored:
         return os.path.splitext(self.key)[1].lower()  # noqa: PTH122 - a key of a bucket is no path
 
 
+@runtime_checkable  # the tests check types at run time
 class Store(Protocol):
     """Files by name. A file that is not what was listed any more is a RefusedError with status `failed`."""
 

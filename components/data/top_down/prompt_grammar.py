@@ -6,7 +6,7 @@ form an image gets follows from a hash of its id, so a larger pool changes no pr
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, get_args
+from typing import Protocol, get_args, runtime_checkable
 
 from components.data.captions import Language, with_article
 from components.data.records import unit_hash
@@ -26,6 +26,7 @@ class Subject:
     known: Known
 
 
+@runtime_checkable  # the tests check types at run time
 class PromptWriter(Protocol):
     """Whatever writes prompts: the grammar below, or a language model whose words are checked."""
 
