@@ -42,7 +42,7 @@ check: setup
 	$(BIN)/pyright
 
 unit: setup
-	$(BIN)/pytest tests/unit --quiet --jaxtyping-packages=$(SHAPED),beartype.beartype
+	$(BIN)/pytest tests/unit --quiet --jaxtyping-packages=$(SHAPED),shape_checker.check
 
 contract: setup
 	$(BIN)/pytest tests/contract --quiet

@@ -35,14 +35,14 @@ _OF_SQUARES = {
 }
 
 
-def measure_views(views: Sequence[UInt8[np.ndarray, "h w 3"]], with_repetition: bool) -> pa.Table:
+def measure_views(views: Sequence[UInt8[np.ndarray, "_ _ 3"]], with_repetition: bool) -> pa.Table:
     """`MEASURES` of each view; `repetition`, which costs as much as decoding, is null unless asked for."""
     # A few at a time: a batch of squares in floats that leaves the processor's cache takes five times as long.
     few = (views[start : start + _AT_ONCE] for start in range(0, len(views), _AT_ONCE))
     return pa.concat_tables([MEASURES.empty_table(), *(_measure_few(part, with_repetition) for part in few)])
 
 
-def _measure_few(views: Sequence[UInt8[np.ndarray, "h w 3"]], with_repetition: bool) -> pa.Table:
+def _measure_few(views: Sequence[UInt8[np.ndarray, "_ _ 3"]], with_repetition: bool) -> pa.Table:
     squares = np.stack([stretched(view, SQUARE_PX) for view in views])
     greys = [np.asarray(Image.fromarray(view).convert("L"), np.float32) for view in views]
     columns = {

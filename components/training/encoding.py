@@ -26,7 +26,7 @@ class EncodedGroup:
 
     crops: Crops
     rows: Int64[np.ndarray, " n"]
-    latents: list[Float16[np.ndarray, "n c h w"]]
+    latents: list[Float16[np.ndarray, "n c _ _"]]
 
 
 def encode_images(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Integer
 
 from components.data import records
 from components.data.arrow import pc
@@ -181,7 +181,7 @@ def _largest_first(counts: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _steps(sizes_px: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+def _steps(sizes_px: Integer[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
     return np.floor(STEPS_PER_OCTAVE * np.log2(sizes_px) + 1e-9).astype(np.int64)
 
 

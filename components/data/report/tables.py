@@ -70,7 +70,7 @@ def fates(tables: Tables) -> pa.Table:
     return pa.table({"sample_id": ids, "gate": gate.tolist(), "reason": reason.tolist()})
 
 
-def is_encoded(selection: pa.Table) -> pa.Array:
+def is_encoded(selection: pa.Table) -> pa.Array | pa.ChunkedArray:
     """Which rows are encoded: those that training may draw, and those held out."""
     return pc.or_(pc.greater(selection["probability"], 0), pc.not_equal(selection["split"], "train"))
 

@@ -22,7 +22,7 @@ def test_words_are_printed_as_they_are_and_nothing_is_obeyed(value: object, text
 
 
 def test_a_long_word_is_broken_and_not_cut(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
-    monkeypatch.setattr(data_views.out, "file", None)
+    monkeypatch.setattr(data_views.out, "_file", None)  # what `file` gives is this test's own stream
     known = {"sample_id": "ab", "fate": "kept", "captions": [{"kind": "short", "text": "x" * 700}], "ocr": []}
     data_views.show_sample(known)
     printed = capsys.readouterr().out
@@ -31,7 +31,7 @@ def test_a_long_word_is_broken_and_not_cut(capsys: pytest.CaptureFixture[str], m
 
 
 def test_a_difference_is_told_by_group(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
-    monkeypatch.setattr(data_views.out, "file", None)
+    monkeypatch.setattr(data_views.out, "_file", None)  # what `file` gives is this test's own stream
     changes = (Change("selected by licence", "MIT", 3, 5, 4, 2), Change("dropped", "filter: flat", 1, 0))
     data_views.show_difference(Difference("HEAD", "workspace", 4, 2, 0, changes))
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
@@ -41,6 +41,6 @@ def test_a_difference_is_told_by_group(capsys: pytest.CaptureFixture[str], monke
 
 
 def test_no_difference_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
-    monkeypatch.setattr(data_views.out, "file", None)
+    monkeypatch.setattr(data_views.out, "_file", None)  # what `file` gives is this test's own stream
     data_views.show_difference(Difference("a", "b", 0, 0, 0, ()))
     assert capsys.readouterr().out == "a and b hold the same.\n"
