@@ -11,7 +11,7 @@ import pyarrow as pa
 from components.data.captioners.interface import Captioner, Made, Reason, Sample
 from components.data.captioners.metadata import MetadataCaptioner
 from components.data.captions import Caption, Language, Words
-from components.data.records import CAPTIONS, strings, table_writer
+from components.data.records import CAPTIONS, open_table, strings
 
 NAMELESS = "nameless/1"
 _SLICE_IMAGES = 2048
@@ -42,9 +42,9 @@ def write_captions(
 ) -> Tally:
     """Write `caption_table` of all `slices`, one after the other, so that memory does not grow with their number."""
     tally = Tally()
-    with table_writer(file, CAPTIONS) as writer:
+    with open_table(file, CAPTIONS) as write:
         for samples in slices:
-            writer.write_table(caption_table(samples, captioners, languages, tally, nameless))
+            write(caption_table(samples, captioners, languages, tally, nameless))
     return tally
 
 

@@ -235,14 +235,6 @@ def write_table(table: pa.Table, file: Path, metadata: Mapping[str, str] | None 
     )
 
 
-@contextmanager
-def table_writer(file: Path, schema: pa.Schema) -> Generator[pq.ParquetWriter]:
-    """A writer of one table in pieces, with the options of `write_table`; each piece is a group of rows."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with pq.ParquetWriter(file, schema, compression="zstd", compression_level=3) as writer:
-        yield writer
-
-
 def read_table(file: Path, schema: pa.Schema) -> pa.Table:
     """The columns of `schema` from `file`; DataError names file, column and what to do if they are not there."""
     try:
