@@ -15,7 +15,6 @@ from sklearn.datasets import load_sample_images
 
 from flows.landing import data_stages
 from flows.pipeline import PIPELINE
-from tests.e2e.test_pipeline import Clone, installed_wheel
 
 pytestmark = pytest.mark.e2e
 NUM_PHOTOS = 60
@@ -48,12 +47,12 @@ def prepare_nothing(place: Path) -> None:
     (place / "notes.docx").write_bytes(b"PK\x03\x04")
 
 
-def metrics(clone: Clone, stage: str) -> dict[str, float]:
+def metrics(clone, stage: str) -> dict[str, float]:
     return json.loads((clone.root / PIPELINE[stage].metrics_path).read_text())
 
 
-def test_a_folder_that_nobody_prepared_becomes_a_data_set_and_a_new_batch_joins_it(tmp_path: Path) -> None:
-    clone = Clone(tmp_path / "easel", installed_wheel(tmp_path / "wheel"))
+def test_a_folder_that_nobody_prepared_becomes_a_data_set_and_a_new_batch_joins_it(new_clone, tmp_path: Path) -> None:
+    clone = new_clone()
     clone.easel("data", "pull")
     prepare_nothing(tmp_path / "photos")
     said = clone.easel("data", "build", "--source", str(tmp_path / "photos"), "--name", "album").stdout

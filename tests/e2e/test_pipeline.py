@@ -5,12 +5,9 @@ in one module: its steps share one workspace, since a build takes minutes.
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
-import sysconfig
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -27,62 +24,11 @@ ROOT = Path(__file__).parents[2]
 NEVER_THE_SAME = {"register"}  # its receipt names the registry's version
 
 
-def installed_wheel(folder: Path) -> Path:
-    """The interpreter of an environment that has this checkout's wheel, and the third parties of ours."""
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*build, "--wheel-dir", folder, ROOT], check=True, capture_output=True)
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "env"], check=True)
-    [site] = (folder / "env").glob("lib/python*/site-packages")
-    zipfile.ZipFile(next(folder.glob("easel-*.whl"))).extractall(site)
-    # A path in a .pth file is searched, but .pth files in it are not: so our editable install is not seen there.
-    (site / "third-parties.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return folder / "env" / "bin" / "python"
-
-
-class Clone:
-    """A copy of this checkout's files (tracked, or new and not ignored), as a clone would have them."""
-
-    def __init__(self, root: Path, python: Path) -> None:
-        self.root, self.python = root, python
-        listed = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        for name in filter(None, listed.stdout.split("\0")):
-            if (ROOT / name).is_file():
-                (root / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(ROOT / name, root / name)
-        self.run("git", "init", "--quiet")
-        self.run("git", "add", "-A")
-        self.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "-m", "clone")
-
-    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        # Safe path: the working folder holds the same packages and must not come before the installed ones.
-        environment = {**os.environ, "PYTHONSAFEPATH": "1"}
-        environment["PATH"] = f"{self.python.parent}{os.pathsep}{environment['PATH']}"
-        done = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=900)
-        assert done.returncode == 0 or not check, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-        return done
-
-    def easel(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.run(str(self.python), "-m", "flows", *arguments, check=check)
-
-    def ran(self, build: int) -> list[str]:
-        """The stages that ran in the build of that number, in order."""
-        folders = sorted((self.root / ".easel" / "runs").iterdir())
-        events = [json.loads(line) for line in (folders[build] / "events.jsonl").read_text().splitlines()]
-        return [event["stage"] for event in events if event.get("state") == "done"]
-
-    def lock(self) -> dict:
-        return yaml.safe_load((self.root / "dvc.lock").read_text())["stages"]
-
-
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("e2e")
-    clone = Clone(folder / "easel", installed_wheel(folder / "wheel"))
+def clone(new_clone):
+    clone = new_clone()
     where = clone.run(str(clone.python), "-c", "import flows, components; print(flows.__file__, components.__file__)")
-    assert where.stdout.count(str(folder / "wheel")) == 2
+    assert where.stdout.count(str(clone.python.parents[1])) == 2
     clone.easel("data", "pull")
     clone.easel("run", "--recipe", "smoke")  # under Prefect, the default
     return clone
