@@ -54,9 +54,8 @@ def parts(root: Path) -> None:
 
 
 def tables(root: Path) -> None:
-    blank = {"string": "", "int32": 0, "int64": 0, "list<element: string>": [], "list<item: string>": []}
     rows = [
-        {field.name: blank[str(field.type)] for field in CATALOGUE}
+        {field.name: "" if pa.types.is_string(field.type) else None for field in CATALOGUE}
         | {"sample_id": f"s{i}", "source": "noto", "licence": "Apache-2.0", "attribution": "Noto <b>Emoji</b>"}
         for i in range(3)
     ]
