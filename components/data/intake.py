@@ -130,7 +130,7 @@ def id_prefixes(inspected: pa.Table) -> UInt64[np.ndarray, " n"]:
 class Repeats:
     """Refuses bytes that came before, in whichever part; remembers only those whose prefix comes more than once."""
 
-    def __init__(self, prefixes: Sequence[UInt64[np.ndarray, " n"]]) -> None:
+    def __init__(self, prefixes: Sequence[UInt64[np.ndarray, " _"]]) -> None:
         values, counts = np.unique(np.concatenate([np.empty(0, np.uint64), *prefixes]), return_counts=True)
         self._suspects = frozenset(values[counts > 1].tolist())
         self._first: dict[str, bytes] = {}

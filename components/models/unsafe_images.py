@@ -19,7 +19,7 @@ READ_PX = 256
 _BATCH = 8
 
 
-def unsafe_probability(images_u8: Sequence[UInt8[np.ndarray, "h w 3"]]) -> Float32[np.ndarray, " n"]:
+def unsafe_probability(images_u8: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float32[np.ndarray, " n"]:
     """The probability for each image, of any size, that it is unsafe; in [0, 1]."""
     scores = [np.empty(0, np.float32)]
     for start in range(0, len(images_u8), _BATCH):

@@ -32,7 +32,7 @@ class VisionLanguageModel:
         self._max_new_tokens, self._device = max_new_tokens, device
 
     @torch.inference_mode()
-    def describe(self, images_u8: Sequence[UInt8[np.ndarray, "h w 3"]], question: str) -> list[str]:
+    def describe(self, images_u8: Sequence[UInt8[np.ndarray, "_ _ 3"]], question: str) -> list[str]:
         """One answer to `question` about each of `images_u8` (sRGB), as the model wrote it."""
         return [self._describe(image_u8, question) for image_u8 in images_u8]
 
