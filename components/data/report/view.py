@@ -1,6 +1,6 @@
 """What the page shows, from one summary and the one before it: rows of figures, each with what it was."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -113,8 +113,7 @@ def _rows(
     now: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]] | None, names: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Rows of both versions by name; what only the version before had stands last, with 0."""
-    key: Callable[[Mapping[str, Any]], tuple[str, ...]] = lambda row: tuple(row[name] for name in names)  # noqa: E731
-    current, was = {key(row): row for row in now}, {key(row): row for row in before or ()}
+    current, was = ({tuple(row[name] for name in names): row for row in rows} for rows in (now, before or ()))
     return [
         {
             "names": name,
