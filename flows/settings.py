@@ -18,6 +18,8 @@ from typing import Any, Literal
 
 import yaml
 
+from components.training.config import Execution
+
 EXPERIMENT = "easel"
 MAX_PARTS_BYTES = 20_000_000_000
 """How much a workspace's part store may hold after a build; what was used longest ago goes first."""
@@ -45,13 +47,13 @@ class Profile:
     """Where a run executes; nothing here changes a result beyond rounding.
 
     Args:
-        accelerator: `cpu` or `cuda`.
         threads: CPU threads of one process; 0 leaves the choice to the libraries.
+        execution: how training stages run.
     """
 
     name: str
-    accelerator: str
     threads: int
+    execution: Execution
 
 
 def find_root(start: Path) -> Path:
@@ -106,8 +108,8 @@ def load_profile(root: Path, name: str | None = None) -> Profile:
         raise SettingsError(f"no profile is called {chosen!r}; infra/profiles/ holds: {', '.join(known)}")
     values = yaml.safe_load((folder / f"{chosen}.yaml").read_text(encoding="utf-8"))
     try:
-        return Profile(name=chosen, **values)
-    except TypeError as error:
+        return Profile(name=chosen, threads=values.pop("threads"), execution=Execution(**values))
+    except (TypeError, KeyError, ValueError) as error:
         raise SettingsError(f"infra/profiles/{chosen}.yaml: {str(error).split('__init__() ')[-1]}") from None
 
 

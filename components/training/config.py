@@ -118,3 +118,60 @@ class PretrainConfig:
     def num_steps(self) -> int:
         """Updates of the run: whole batches only."""
         return self.num_images // self.batch.batch_size
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where and how a training stage runs; nothing here changes a result beyond rounding.
+
+    Args:
+        accelerator: Lightning's name of the hardware.
+        devices: processes on each node.
+        num_nodes: nodes.
+        strategy: how weights, gradients and optimiser state are spread over the processes; `single` is one process.
+        offload: what DeepSpeed keeps in the host's memory.
+        micro_batch: images of one process per forward pass; None is its whole share of the batch.
+        activation_checkpointing: compute each block again in the backward pass instead of keeping its activations.
+        compile: compile each block.
+        checkpoint_every_steps: updates between two checkpoints.
+        peak_tflops: of one device at the training's precision, for the model FLOPs utilisation; None leaves it out.
+    """
+
+    accelerator: Literal["cpu", "cuda"]
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: Literal["single", "ddp", "zero1", "zero2", "zero3", "fsdp2"] = "single"
+    offload: Literal["none", "optimizer", "optimizer+parameters"] = "none"
+    micro_batch: int | None = None
+    activation_checkpointing: bool = False
+    compile: bool = False
+    checkpoint_every_steps: int = 250
+    peak_tflops: float | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.devices, self.num_nodes, self.checkpoint_every_steps) < 1 or (
+            self.micro_batch is not None and self.micro_batch < 1
+        ):
+            raise ValueError(f"devices, num_nodes, micro_batch and checkpoint_every_steps must be at least 1: {self}")
+        if self.strategy == "single" and self.world_size > 1:
+            raise ValueError(f"strategy single is one process, got {self.world_size}; choose ddp, zero1 ... or fsdp2")
+        if self.offload != "none" and not self.strategy.startswith("zero"):
+            raise ValueError(f"offload {self.offload} needs strategy zero1, zero2 or zero3, got {self.strategy}")
+        if self.offload == "optimizer+parameters" and self.strategy != "zero3":
+            raise ValueError(f"offload {self.offload} needs strategy zero3, got {self.strategy}")
+
+    @property
+    def world_size(self) -> int:
+        """Processes in all."""
+        return self.devices * self.num_nodes
+
+    def accumulate(self, batch_size: int) -> int:
+        """Forward passes per update and process; ValueError if processes and micro-batch do not divide the batch."""
+        micro = self.micro_batch or batch_size // self.world_size
+        if not micro or batch_size % (micro * self.world_size):
+            raise ValueError(
+                f"a batch of {batch_size} does not divide into {self.world_size} processes"
+                + (f" with micro-batches of {micro}" if self.micro_batch else "")
+                + "; change batch_size, or micro_batch and devices of the profile"
+            )
+        return batch_size // (micro * self.world_size)

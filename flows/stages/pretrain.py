@@ -52,7 +52,7 @@ def pretrain(
         p.training,
         current_run(),
         lambda grid_u8, seen: Image.fromarray(grid_u8).save(grids / f"{seen:09d}.png"),
-        current_profile().accelerator,
+        current_profile().execution.accelerator,
     )
     grid = p.training.grid
     facts = {

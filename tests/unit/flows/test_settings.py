@@ -2,6 +2,7 @@
 
 import pytest
 
+from components.training.config import Execution
 from flows import settings
 
 
@@ -15,7 +16,7 @@ def root(tmp_path, monkeypatch):
 
 
 def test_the_default_profile_is_cpu(root):
-    assert settings.load_profile(root) == settings.Profile("cpu", "cpu", 2)
+    assert settings.load_profile(root) == settings.Profile("cpu", 2, Execution(accelerator="cpu"))
 
 
 @pytest.mark.parametrize(
