@@ -38,7 +38,7 @@ def run(
 ) -> None:
     """Bring the pipeline up to date: run what is stale, and nothing else.
 
-    Examples: `easel run` · `easel run --until pretrain_32` · `easel run --only evaluate --force` ·
+    Examples: `easel run` · `easel run --until pretrain_1` · `easel run --only evaluate --force` ·
     `easel run --recipe smoke --executor local`
     """
     root = here()

@@ -193,22 +193,31 @@ ENCODE = Stage(
 )
 LATENTS = ENCODE.out("latents")
 
-PRETRAIN_32 = Stage(
+# One phase a resolution. Where a recipe has fewer resolutions than phases, the last one settles at a small rate.
+PRETRAIN_1 = Stage(
     pretrain,
-    name="pretrain_32",
+    name="pretrain_1",
     inputs={"latents": LATENTS, "autoencoder": AUTOENCODER},
-    outputs={"model": "artifacts/models/pretrain_32", "grids": "artifacts/grids/pretrain_32"},
+    outputs={"model": "artifacts/models/pretrain_1", "grids": "artifacts/grids/pretrain_1"},
     needs_libraries=True,
 )
 
-PRETRAIN_64 = Stage(
+PRETRAIN_2 = Stage(
     pretrain,
-    name="pretrain_64",
-    inputs={"latents": LATENTS, "autoencoder": AUTOENCODER, "init": PRETRAIN_32.out("model")},
-    outputs={"model": "artifacts/models/pretrain_64", "grids": "artifacts/grids/pretrain_64"},
+    name="pretrain_2",
+    inputs={"latents": LATENTS, "autoencoder": AUTOENCODER, "init": PRETRAIN_1.out("model")},
+    outputs={"model": "artifacts/models/pretrain_2", "grids": "artifacts/grids/pretrain_2"},
     needs_libraries=True,
 )
-BASE = PRETRAIN_64.out("model")
+
+PRETRAIN_3 = Stage(
+    pretrain,
+    name="pretrain_3",
+    inputs={"latents": LATENTS, "autoencoder": AUTOENCODER, "init": PRETRAIN_2.out("model")},
+    outputs={"model": "artifacts/models/pretrain_3", "grids": "artifacts/grids/pretrain_3"},
+    needs_libraries=True,
+)
+BASE = PRETRAIN_3.out("model")
 
 EVALUATE = Stage(
     evaluate,
@@ -257,8 +266,9 @@ PIPELINE = Pipeline(
     CURATE_SFT,
     CHECK_SFT,
     ENCODE,
-    PRETRAIN_32,
-    PRETRAIN_64,
+    PRETRAIN_1,
+    PRETRAIN_2,
+    PRETRAIN_3,
     EVALUATE,
     EXPORT,
     REGISTER,

@@ -53,8 +53,8 @@ def test_every_parameter_is_required():
         (lambda b: b["ingest"].update(widht=3), "ingest.widht"),
         (lambda b: b.pop("sample"), "'sample' is missing"),
         (lambda b: b.update(sampel={}), "no stage is called 'sampel'"),
-        (lambda b: b["pretrain_64"]["training"].update(seed="many"), "pretrain_64.training.seed"),
-        (lambda b: b["pretrain_64"].pop("px"), "pretrain_64.px: Field required"),
+        (lambda b: b["pretrain_2"]["training"].update(seed="many"), "pretrain_2.training.seed"),
+        (lambda b: b["pretrain_2"].pop("px"), "pretrain_2.px: Field required"),
     ],
 )
 def test_a_mistake_in_params_is_one_line_that_names_the_key(tmp_path, change, said):
@@ -115,7 +115,7 @@ def test_dvc_can_cache_every_stage():
 
 def test_code_dependencies_are_what_the_stage_reaches():
     entries = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    assert "components/objectives/flow_matching.py" in entries["pretrain_64"]["deps"]
+    assert "components/objectives/flow_matching.py" in entries["pretrain_2"]["deps"]
     assert not [d for d in entries["ingest"]["deps"] if d.startswith(("components/training", "components/tracking"))]
     missing = [d for e in entries.values() for d in e["deps"] if d.endswith(".py") and not (ROOT / d).is_file()]
     assert missing == []

@@ -60,7 +60,7 @@ def test_every_sample_is_kept_or_dropped_for_a_reason(clone):
 def test_training_lowers_the_held_out_loss(clone):
     client = MlflowClient(f"sqlite:///{clone.root}/.easel/mlflow/mlflow.db")
     experiment = client.get_experiment_by_name("easel").experiment_id
-    [run] = client.search_runs([experiment], "attributes.run_name = 'pretrain_64'")
+    [run] = client.search_runs([experiment], "attributes.run_name = 'pretrain_2'")
     held_out = "held_out/heldout_cell"
     history = client.get_metric_history(run.info.run_id, held_out)
     assert history[-1].value < history[0].value
