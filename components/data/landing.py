@@ -24,24 +24,11 @@ from typing import Any
 import pyarrow as pa
 
 from components.data.errors import DataError
+from components.data.landing_ledger import LANDED, LISTED_TWICE, TABLES, Ledger, read_ledger
 from components.data.readers.interface import Item, Outcome, Reader, Refusal, RefusedError, Sample
-from components.data.records import RAW, read_table, write_table
+from components.data.records import RAW, write_table
 
-LANDED = pa.schema(
-    [
-        ("key", pa.string()),
-        ("fingerprint", pa.string()),
-        ("status", pa.string()),  # landed, or why not: refused, opted_out, failed, repeated
-        ("name", pa.string()),  # what was refused: the item or a member of it
-        ("reason", pa.string()),
-        ("detail", pa.string()),
-        ("num_outcomes", pa.int64()),  # counts from the item's beginning; 0 where it is not of the item
-        ("is_complete", pa.bool_()),
-        ("digest", pa.string()),  # SHA-256 of image and words, of an item that is one sample; else ""
-    ]
-)
-LISTED_TWICE = "listed_twice"
-_TABLES, _ORIGIN = "landed", "source.json"
+_ORIGIN = "source.json"
 
 
 @dataclass(frozen=True)
@@ -75,48 +62,6 @@ class Landing:
     def num_landed(self) -> int:
         """Images that are new in the pool."""
         return self.counts["landed", ""]
-
-
-@dataclass(frozen=True)
-class _Known:
-    """How far an item came in earlier landings."""
-
-    fingerprint: str
-    num_outcomes: int
-    is_complete: bool
-    failures: frozenset[str] = frozenset()
-    digest: str = ""
-
-
-@dataclass
-class _Ledger:
-    """All tables of a pool, summed up."""
-
-    num_tables: int = 0
-    items: dict[str, _Known] = field(default_factory=dict)
-    repeats: set[str] = field(default_factory=set)
-
-    def add(self, row: dict[str, Any]) -> None:
-        """Take in one row of a table."""
-        if row["reason"] == LISTED_TWICE and row["name"] == row["key"]:
-            self.repeats.add(row["key"])
-            return
-        before = self.items.get(row["key"])
-        if before is None or before.fingerprint != row["fingerprint"]:
-            before = _Known(row["fingerprint"], 0, is_complete=False)
-        failed = {row["reason"]} if row["status"] == "failed" else set[str]()
-        self.items[row["key"]] = _Known(
-            before.fingerprint,
-            before.num_outcomes + row["num_outcomes"],
-            before.is_complete or row["is_complete"],
-            before.failures | failed,
-            row["digest"],
-        )
-
-    def has_failed_so(self, item: Item, outcome: Outcome) -> bool:
-        """Whether an earlier table says already that `item` failed for this reason, so that it need not again."""
-        known = self.items.get(item.key)
-        return bool(known and isinstance(outcome, Refusal) and outcome.reason in known.failures)
 
 
 @dataclass
@@ -176,7 +121,7 @@ def land(
         _sweep(pool, ledger.num_tables)
         landing, step = Landing(), _Step()
         for item, num_skipped, outcomes in _ahead(reader, _new_items(reader.listing(), ledger, landing)):
-            known, digest, has_failed = ledger.items.get(item.key), _digest(outcomes), False
+            known, digest, failure = ledger.items.get(item.key), _digest(outcomes), ""
             if known and digest and known.digest == digest:  # another time stamp on the same content
                 step.complete(item, digest)
                 landing.num_known += 1
@@ -186,33 +131,16 @@ def land(
                 if step.is_full(outcome, limits):
                     step = _commit(pool, step, ledger, landing)
                 landing.count(outcome)
-                has_failed = isinstance(outcome, Refusal) and outcome.status == "failed"
-                if not (has_failed and ledger.has_failed_so(item, outcome)):
+                failure = outcome.reason if isinstance(outcome, Refusal) and outcome.status == "failed" else ""
+                if not (failure and ledger.has_failed_so(item.key, failure)):
                     step.add(item, outcome, pool.name)
-            if not has_failed:
+            if not failure:
                 step.complete(item, digest)
             progress(landing)
         if step.table:
             _commit(pool, step, ledger, landing)
         _check_anything(pool, origin, landing)
         return landing
-
-
-def read_ledger(pool: Path) -> _Ledger:
-    """What the tables of `pool` say."""
-    ledger = _Ledger()
-    for file in sorted((pool / _TABLES).glob("part-*.parquet")):
-        for row in read_table(file, LANDED).to_pylist():
-            ledger.add(row)
-        ledger.num_tables += 1
-    return ledger
-
-
-def read_refusals(pool: Path) -> pa.Table:
-    """Every row of the pool's tables that is not of landed images, in their order."""
-    tables = [read_table(file, LANDED) for file in sorted((pool / _TABLES).glob("part-*.parquet"))]
-    table = pa.concat_tables([LANDED.empty_table(), *tables])
-    return table.filter(pa.array([status != "landed" for status in table.column("status").to_pylist()], pa.bool_()))
 
 
 def _row(item: Item, status: str, num_outcomes: int, refusal: Refusal | None = None) -> dict[str, Any]:
@@ -236,7 +164,7 @@ def _digest(outcomes: Iterator[Outcome] | Sequence[Outcome]) -> str:
     return hashlib.sha256(hashlib.sha256(words).digest() + outcomes[0].image).hexdigest()
 
 
-def _new_items(listing: Iterable[Item], ledger: _Ledger, landing: Landing) -> Iterator[tuple[Item, int, bool]]:
+def _new_items(listing: Iterable[Item], ledger: Ledger, landing: Landing) -> Iterator[tuple[Item, int, bool]]:
     """Items to read, how many of their outcomes are known, and whether the listing named them before."""
     seen: set[str] = set()
     for item in listing:
@@ -290,13 +218,13 @@ def _ahead(
             threads.shutdown(cancel_futures=True)
 
 
-def _commit(pool: Path, step: _Step, ledger: _Ledger, landing: Landing) -> _Step:
+def _commit(pool: Path, step: _Step, ledger: Ledger, landing: Landing) -> _Step:
     """Write the part, then its table; returns the next, empty step."""
     name = f"part-{ledger.num_tables:05d}.parquet"
     if step.rows:
         _write_whole(pa.Table.from_pylist(step.rows, schema=RAW), pool / name)
         landing.num_parts += 1
-    _write_whole(pa.Table.from_pylist(step.table, schema=LANDED), pool / _TABLES / name)
+    _write_whole(pa.Table.from_pylist(step.table, schema=LANDED), pool / TABLES / name)
     ledger.num_tables += 1
     return _Step()
 
@@ -311,7 +239,7 @@ def _write_whole(table: pa.Table, file: Path) -> None:
 
 def _sweep(pool: Path, num_tables: int) -> None:
     """Delete what a killed landing left: files half written, and a part whose table never came."""
-    for file in [*pool.glob(".*"), *(pool / _TABLES).glob(".*")]:
+    for file in [*pool.glob(".*"), *(pool / TABLES).glob(".*")]:
         file.unlink()
     (pool / f"part-{num_tables:05d}.parquet").unlink(missing_ok=True)
 

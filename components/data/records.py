@@ -83,6 +83,16 @@ QUARANTINE = pa.schema(
         ("row", pa.int32()),
         ("source", pa.string()),
         ("source_id", pa.string()),
+        ("num_bytes", pa.int64()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+REFUSALS = pa.schema(
+    [
+        ("source", pa.string()),
+        ("name", pa.string()),
+        ("status", pa.string()),
         ("reason", pa.string()),
         ("detail", pa.string()),
     ]

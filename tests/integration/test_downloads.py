@@ -22,7 +22,8 @@ from cryptography.x509.oid import NameOID
 from PIL import Image
 
 from components.data.errors import DataError
-from components.data.landing import land, read_refusals
+from components.data.landing import land
+from components.data.landing_ledger import read_refusals
 from components.data.readers import READERS, open_reader, open_store
 from components.data.readers.download import Downloader, is_public, opt_out_wish
 from components.data.readers.interface import ReadLimits, RefusedError

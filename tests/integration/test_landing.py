@@ -25,7 +25,8 @@ import pytest
 from PIL import Image
 
 from components.data.errors import DataError
-from components.data.landing import PartLimits, land, read_refusals
+from components.data.landing import PartLimits, land
+from components.data.landing_ledger import read_refusals
 from components.data.readers import READERS, open_reader, open_store
 from components.data.readers.interface import Item, Outcome, ReadLimits
 from components.data.readers.s3 import S3Store

@@ -7,9 +7,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from components.data import landing
+from components.data import landing, records
 from components.data.errors import DataError
-from components.data.landing import PartLimits, land, read_refusals
+from components.data.landing import PartLimits, land
+from components.data.landing_ledger import read_refusals
 from components.data.readers.interface import Item, Outcome, Refusal, RefusedError, Sample
 from components.data.readers.words import no_words
 from components.data.records import RAW, raw_parts
@@ -119,7 +120,7 @@ def test_an_item_listed_twice_lands_once_and_is_noted_once(tmp_path: Path) -> No
         land(source, tmp_path / "p", origin="here")
     assert names(tmp_path / "p") == ["s0/0", "s1/0"]
     (noted,) = read_refusals(tmp_path / "p").to_pylist()
-    assert (noted["key"], noted["status"], noted["reason"]) == ("s0", "repeated", "listed_twice")
+    assert (noted["name"], noted["status"], noted["reason"]) == ("s0", "repeated", "listed_twice")
 
 
 def test_a_failure_is_asked_again_a_refusal_is_not(tmp_path: Path) -> None:
@@ -136,6 +137,35 @@ def test_a_failure_is_asked_again_a_refusal_is_not(tmp_path: Path) -> None:
     items["late"] = [sample("late")]
     assert land(source, tmp_path / "p", origin="here").num_landed == 1
     assert names(tmp_path / "p") == ["s0/0", "late"]
+
+
+def test_only_the_last_word_on_an_item_stands_among_the_refusals(tmp_path: Path) -> None:
+    versions = dict.fromkeys(("sound", "later", "never", "mended"), "1")
+    says: dict[str, list[Outcome]] = {
+        "sound": [sample("sound/0"), Refusal("sound/x", "link")],
+        "later": [Refusal("later", "too_slow", "", "failed")],
+        "never": [Refusal("never", "too_slow", "", "failed")],
+        "mended": [Refusal("mended", "empty")],
+    }
+    source = Planned(says)
+    source.listing = lambda: (Item(key, versions[key], 0) for key in versions)  # type: ignore[method-assign]
+    pool = tmp_path / "p"
+
+    def standing() -> dict[str, str]:
+        land(source, pool, origin="here")
+        return {row["name"]: f"{row['status']} {row['reason']}" for row in read_refusals(pool).to_pylist()}
+
+    of_archive = {"sound/x": "refused link"}
+    assert standing() == of_archive | {
+        "later": "failed too_slow",
+        "never": "failed too_slow",
+        "mended": "refused empty",
+    }
+    says["later"], says["never"] = [sample("later")], [Refusal("never", "no_answer", "", "failed")]
+    says["mended"], versions["mended"] = [sample("mended")], "2"
+    assert standing() == of_archive | {"never": "failed no_answer"}
+    assert read_refusals(pool).schema == records.REFUSALS
+    assert read_refusals(tmp_path / "never landed").num_rows == 0
 
 
 def test_an_item_that_fails_midway_goes_on_where_it_stopped(tmp_path: Path) -> None:
