@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 Stream = Literal["sample", "caption", "dropout", "epoch"]
 _STREAMS: dict[Stream, int] = {"sample": 0, "caption": 1, "dropout": 2, "epoch": 3}
 _FEISTEL_ROUNDS = 6
+_SEEDS = 1 << 32
 _LANES = 4  # numbers that Philox makes per count
 
 
@@ -66,6 +67,18 @@ def draw_epochs(
         points = (_permuted(places[mine], epoch_images, order_key(str(key), epoch)) + shift) / epoch_images
         drawn[mine] = np.searchsorted(cumulative, points * cumulative[-1], side="right")
     return drawn
+
+
+def seeds(key: int, start: int, count: int) -> NDArray[np.int64]:
+    """Seeds of 32 bits for the positions start, ..., start + count - 1: no two of 2**32 in a row are equal."""
+    if start < 0 or count < 0:
+        raise ValueError(f"start and count must not be negative, got {start} and {count}")
+    rounds, places = np.divmod(np.arange(start, start + count), _SEEDS)
+    made = np.empty(count, np.int64)
+    for turn in np.unique(rounds).tolist():
+        mine = rounds == turn
+        made[mine] = _permuted(places[mine], _SEEDS, order_key(f"{key} seeds", turn))
+    return made
 
 
 def _cumulative(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:

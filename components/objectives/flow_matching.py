@@ -3,7 +3,7 @@
 Source: Lipman et al. 2022, arXiv:2210.02747, eq. 14 (time runs the other way there); arXiv:2605.25347, section 2.2.2.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from components.paths.config import TimestepDensity
 from components.paths.interpolant import interpolate, velocity
+from components.paths.noise import normal_noise
 from components.paths.timesteps import draw_timesteps
 
 Condition = TypeVar("Condition")
@@ -38,9 +39,9 @@ def flow_matching_terms(
     condition: Condition,
     x_0: Float[Tensor, " b *rest"],
     density: TimestepDensity,
-    generator: torch.Generator,
+    generators: Sequence[torch.Generator],
 ) -> dict[str, Float[Tensor, ""]]:
-    """The objective's only term, the mean velocity error at random times and noises drawn from `generator`."""
-    t = draw_timesteps(density, len(x_0), generator).to(x_0)
-    eps = torch.randn(x_0.shape, generator=generator, dtype=x_0.dtype)
+    """The objective's only term, the mean velocity error; each sample's generator gives its time, then its noise."""
+    t = draw_timesteps(density, generators).to(x_0)
+    eps = normal_noise(x_0, generators)
     return {"flow_matching": velocity_error(model, condition, x_0, eps, t).mean()}

@@ -1,6 +1,5 @@
 """Batches for training: what the network sees at each position of the run, as a pure function of that position."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -11,24 +10,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from components.data.latents import EMPTY_TEXT, LatentStore
-from components.data.order import draw, order_key, uniforms
+from components.data.order import draw, order_key, seeds, uniforms
 from components.models.denoiser import TextCondition, pad_states
+from components.paths.noise import generators_from
 from components.training.config import BatchConfig
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Latents with their texts; `start` is the number of images seen before, `rows` and `texts` say which they are."""
+    """Latents with their texts; `start` is the number of images seen before, `rows` and `texts` say which they are.
+
+    Each sample has a generator of its own, from its position alone.
+    """
 
     x_0: Float[Tensor, "b c h w"]
     condition: TextCondition
     rows: NDArray[np.int64]
     texts: NDArray[np.int64]
     start: int
-    generator: torch.Generator
+    generators: list[torch.Generator]
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch on `device`; the generator stays on the CPU, so that every device draws the same."""
+        """The same batch on `device`; the generators stay on the CPU, so that every device draws the same."""
         condition = TextCondition(self.condition.states.to(device), self.condition.lengths.to(device))
         return replace(self, x_0=self.x_0.to(device), condition=condition)
 
@@ -64,7 +67,7 @@ class BatchSource:
             rows=rows,
             texts=texts,
             start=start,
-            generator=generator_at(self._key, start),
+            generators=generators_from(seeds(self._key, start, count).tolist()),
         )
 
 
@@ -87,9 +90,3 @@ def choose_texts(
 def condition_of(store: LatentStore, texts: NDArray[np.int64]) -> TextCondition:
     """The token states of texts, padded to the longest."""
     return pad_states([torch.from_numpy(store.texts.of(int(text))) for text in texts])
-
-
-def generator_at(key: int, images_seen: int) -> torch.Generator:
-    """The generator of times and noise for the batch that begins at this position."""
-    digest = hashlib.sha256(f"{key}:{images_seen}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)

@@ -119,7 +119,7 @@ def _quiet_lightning() -> Generator[None]:
 
 def objective(model: Denoiser, batch: Batch, density: TimestepDensity) -> dict[str, Float[torch.Tensor, ""]]:
     """Flow matching on one batch, with the batch's own random numbers."""
-    return flow_matching_terms(model, batch.condition, batch.x_0, density, batch.generator)
+    return flow_matching_terms(model, batch.condition, batch.x_0, density, batch.generators)
 
 
 def start_network(config: DiTConfig, in_channels: int, text_in_dim: int, init: Path | None, seed: int) -> Denoiser:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from components.data.order import draw, draw_epochs, order_key, uniforms
+from components.data.order import draw, draw_epochs, order_key, seeds, uniforms
 
 KEY = order_key("manifest", 7)
 
@@ -114,3 +114,17 @@ def test_over_epochs_the_counts_follow_the_probabilities():
 def test_an_epoch_without_images_is_refused():
     with pytest.raises(ValueError, match="epoch_images"):
         draw_epochs(np.ones(3), KEY, 0, 1, 0)
+
+
+def test_seeds_are_distinct_spread_and_a_function_of_the_position():
+    made = seeds(KEY, 10**9, 100_000)
+    assert len(set(made.tolist())) == 100_000
+    assert stats.kstest(made / 2**32, "uniform").pvalue > 0.01
+    np.testing.assert_array_equal(seeds(KEY, 10**9 + 500, 7), made[500:507])
+    assert seeds(KEY, 0, 4).tolist() != seeds(order_key("manifest", 8), 0, 4).tolist()
+
+
+def test_after_all_seeds_were_used_they_come_again_in_another_order():
+    around = seeds(KEY, 2**32 - 2, 4)
+    assert around[2:].tolist() != seeds(KEY, 0, 2).tolist()
+    assert ((around >= 0) & (around < 2**32)).all()

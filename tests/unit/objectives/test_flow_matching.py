@@ -6,6 +6,7 @@ import torch
 from components.objectives.flow_matching import flow_matching_terms, velocity_error
 from components.paths.config import TimestepDensity
 from components.paths.interpolant import interpolate
+from components.paths.noise import generators_from
 
 STD = 0.7
 UNIFORM = TimestepDensity(kind="uniform", mean=0.0, std=1.0, shift=1.0)
@@ -51,9 +52,7 @@ def test_with_gaussian_data_the_minimum_is_the_conditional_variance(time):
 
 def test_a_network_that_says_zero_pays_one_plus_the_variance_of_the_data():
     x_0 = STD * noise(500, 4, 8, 8)
-    terms = flow_matching_terms(
-        lambda x, t, c: torch.zeros_like(x), None, x_0, UNIFORM, torch.Generator().manual_seed(0)
-    )
+    terms = flow_matching_terms(lambda x, t, c: torch.zeros_like(x), None, x_0, UNIFORM, generators_from(range(500)))
     assert set(terms) == {"flow_matching"}
     assert float(terms["flow_matching"]) == pytest.approx(1 + STD**2, rel=0.01)
 
@@ -84,11 +83,24 @@ def test_the_network_sees_the_point_of_the_path_at_the_time_it_is_told():
     assert torch.equal(seen[1], t)
 
 
-def test_the_generator_decides_times_and_noise():
+def test_the_generators_decide_times_and_noise():
     x_0 = noise(8, 2, 4, 4)
     one, same, other = (
-        flow_matching_terms(best_for_gaussian, None, x_0, UNIFORM, torch.Generator().manual_seed(seed))
+        flow_matching_terms(best_for_gaussian, None, x_0, UNIFORM, generators_from(range(seed, seed + 8)))
         for seed in (1, 1, 2)
     )
     assert torch.equal(one["flow_matching"], same["flow_matching"])
     assert not torch.equal(one["flow_matching"], other["flow_matching"])
+
+
+def test_a_batch_cut_in_parts_sees_the_same_times_and_noises():
+    x_0 = noise(8, 2, 4, 4)
+    seen: list[torch.Tensor] = []
+
+    def model(x: torch.Tensor, t: torch.Tensor, c: None) -> torch.Tensor:
+        seen.append(torch.cat([t.reshape(-1, 1), x.flatten(1)], dim=1))
+        return x
+
+    for part in (slice(0, 8), slice(0, 3), slice(3, 8)):
+        flow_matching_terms(model, None, x_0[part], UNIFORM, generators_from(range(8)[part]))
+    assert torch.equal(seen[0], torch.cat(seen[1:]))

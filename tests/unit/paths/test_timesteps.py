@@ -5,6 +5,7 @@ import torch
 from scipy import stats
 
 from components.paths.config import TimestepDensity
+from components.paths.noise import generators_from
 from components.paths.timesteps import draw_timesteps, shift_time
 
 COUNT = 20_000
@@ -36,7 +37,7 @@ def test_the_released_grid_of_eight_steps_is_this_shift():
 @pytest.mark.parametrize("kind", ["logit_normal", "uniform"])
 def test_draws_follow_their_density(kind, shift):
     density = TimestepDensity(kind=kind, mean=0.3, std=1.4, shift=shift)
-    t = draw_timesteps(density, COUNT, torch.Generator().manual_seed(3))
+    t = draw_timesteps(density, generators_from(range(COUNT)))
     u = unshift(t.double(), shift).numpy()
     # Kolmogorov-Smirnov on the scale where the density is a known one.
     known = stats.norm(0.3, 1.4).cdf(stats.logistic.ppf(u)) if kind == "logit_normal" else u
@@ -44,10 +45,12 @@ def test_draws_follow_their_density(kind, shift):
     assert 0 < t.min() <= t.max() < 1
 
 
-def test_the_same_generator_state_draws_the_same():
-    density = TimestepDensity(kind="uniform", mean=0.0, std=1.0, shift=2.0)
-    one, two = (draw_timesteps(density, 100, torch.Generator().manual_seed(8)) for _ in range(2))
-    assert torch.equal(one, two)
+@pytest.mark.parametrize("kind", ["logit_normal", "uniform"])
+def test_a_sample_s_time_hangs_on_its_own_generator_alone(kind):
+    density = TimestepDensity(kind=kind, mean=0.0, std=1.0, shift=2.0)
+    whole = draw_timesteps(density, generators_from(range(100)))
+    parts = [draw_timesteps(density, generators_from(part)) for part in (range(37), range(37, 38), range(38, 100))]
+    assert torch.equal(whole, torch.cat(parts))
 
 
 def test_a_shift_that_is_not_positive_is_refused():

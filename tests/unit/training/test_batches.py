@@ -6,6 +6,7 @@ import torch
 from scipy import stats
 
 from components.data.latents import EMPTY_TEXT
+from components.paths.noise import normal_noise
 from components.training.batches import BatchSource, condition_of
 from components.training.config import BatchConfig
 
@@ -25,7 +26,7 @@ def test_a_run_that_continues_sees_what_the_uninterrupted_one_would(store):
         np.testing.assert_array_equal(one.rows, other.rows)
         np.testing.assert_array_equal(one.texts, other.texts)
         assert torch.equal(one.x_0, other.x_0)
-        assert torch.equal(torch.rand(3, generator=one.generator), torch.rand(3, generator=other.generator))
+        assert torch.equal(normal_noise(one.x_0, one.generators), normal_noise(other.x_0, other.generators))
 
 
 def test_two_halves_are_the_whole_batch(store):
@@ -33,6 +34,9 @@ def test_two_halves_are_the_whole_batch(store):
     whole, first, second = batches.at(600, 6), batches.at(600, 3), batches.at(603, 3)
     np.testing.assert_array_equal(whole.rows, np.concatenate([first.rows, second.rows]))
     np.testing.assert_array_equal(whole.texts, np.concatenate([first.texts, second.texts]))
+    noises = [normal_noise(batch.x_0, batch.generators) for batch in (whole, first, second)]
+    assert torch.equal(noises[0], torch.cat(noises[1:]))
+    assert not torch.equal(noises[1], noises[2])
 
 
 def test_only_training_rows_are_drawn_as_often_as_they_should(store):

@@ -180,5 +180,5 @@ def test_the_objective_uses_the_batch_s_own_random_numbers(store, denoiser):
     source = BatchSource(store, BatchConfig(6, {"short": 1.0}, 0.1), seed=0, num_batches=1)
     loss = training.objective(denoiser, source.at(18, 6), density)["flow_matching"]
     again = source.at(18, 6)
-    by_hand = flow_matching_terms(denoiser, again.condition, again.x_0, density, again.generator)["flow_matching"]
+    by_hand = flow_matching_terms(denoiser, again.condition, again.x_0, density, again.generators)["flow_matching"]
     assert torch.equal(loss, by_hand)
