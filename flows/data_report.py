@@ -46,7 +46,8 @@ def known_of(root: Path, sample: str) -> dict[str, Any]:
 
     files = {role: root / artifact.path for role, artifact in STAGE.inputs.items()}
     images = files.pop("images")
-    del files["quarantine"]  # what was refused has no id
+    for refused in ("refusals", "quarantine"):  # has no id
+        del files[refused]
     return describe_sample(find_sample(files["catalogue"], sample), files, images)
 
 

@@ -34,6 +34,7 @@ INGEST = Stage(
         "images": "artifacts/images",
         "catalogue": "artifacts/tables/catalogue.parquet",
         "quarantine": "artifacts/tables/quarantine.parquet",
+        "refusals": "artifacts/tables/refusals.parquet",
     },
 )
 IMAGES, CATALOGUE = INGEST.out("images"), INGEST.out("catalogue")
@@ -117,6 +118,7 @@ DATA_REPORT = Stage(
     inputs={
         "images": IMAGES,
         "catalogue": CATALOGUE,
+        "refusals": INGEST.out("refusals"),
         "quarantine": INGEST.out("quarantine"),
         "verdicts": VERDICTS,
         "categories": CATEGORIES,

@@ -17,7 +17,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
 
 @dataclass(frozen=True)
 class Metrics:
-    """offered = dropped + encoded."""
+    """offered = dropped + encoded; what landing refused is among both."""
 
     offered_images: int
     dropped_images: int
@@ -31,6 +31,7 @@ def data_report(
     *,
     images: Path,
     catalogue: Path,
+    refusals: Path,
     quarantine: Path,
     verdicts: Path,
     categories: Path,
@@ -47,6 +48,7 @@ def data_report(
 
     tables = read_tables(
         catalogue=catalogue,
+        refusals=refusals,
         quarantine=quarantine,
         verdicts=verdicts,
         categories=categories,

@@ -1,4 +1,4 @@
-"""Stage `ingest`: raw parts in; images written once, the catalogue that names them, and what was refused."""
+"""Stage `ingest`: raw parts in; images written once, the catalogue that names them, what it or landing refused."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -35,13 +35,14 @@ class Metrics:
     catalogued_bytes: int
 
 
-def ingest(p: Params, *, raw: Path, images: Path, catalogue: Path, quarantine: Path) -> Metrics:
+def ingest(p: Params, *, raw: Path, images: Path, catalogue: Path, quarantine: Path, refusals: Path) -> Metrics:
     """Decode, check, hash and measure every raw image; refuse the damaged with a reason; write the rest once."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from components.data import intake, records
     from components.data.arrow import pc
+    from components.data.landing_ledger import read_refusals
     from components.tracking import current_run
 
     parts = [part for pool in p.pools for part in records.raw_parts(raw / pool)]
@@ -74,6 +75,7 @@ def ingest(p: Params, *, raw: Path, images: Path, catalogue: Path, quarantine: P
                 counts["catalogued"] += accepted.num_rows
                 counts["misnamed"] += intake.num_misnamed(accepted)
                 counts["bytes"] += pc.sum(accepted.column("num_bytes")).as_py() or 0
+    records.write_table(pa.concat_tables([read_refusals(raw / pool) for pool in p.pools]), refusals)
     current_run().log_metrics({f"refused/{reason}": by_reason[reason] for reason in intake.INTAKE_REASONS})
     return Metrics(
         offered_images=counts["offered"],

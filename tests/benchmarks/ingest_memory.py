@@ -52,6 +52,6 @@ def ingest(folder: Path) -> None:
     from flows.stages.ingest import Params, ingest
 
     given = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["ingest"] | {"pools": ["pool"]}
-    out = {name: folder / name for name in ("images", "catalogue", "quarantine")}
+    out = {name: folder / name for name in ("images", "catalogue", "quarantine", "refusals")}
     metrics = ingest(Params.model_validate(given), raw=folder / "raw", **out)
     assert metrics.catalogued_images == metrics.offered_images

@@ -31,6 +31,10 @@ ROOT = Path(__file__).resolve().parents[2]
 STYLES = ("Noto", "blob", "flat Twemoji", "Fluent 3D", "Fluent flat", "EmojiOne")
 CATEGORIES = ("activities", "animals", "food", "objects", "smileys", "symbols", "travel")
 NUM_CONCEPTS = 32
+REPORTED = (
+    *("images", "catalogue", "refusals", "quarantine", "verdicts"),
+    *("categories", "captions", "ocr", "scores", "selection"),
+)
 PLANTED = {"truncated": 1, "animated": 1, "no_words": 1, "repeated_bytes": 2}
 
 
@@ -141,6 +145,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         for name in (
             "catalogue",
             "quarantine",
+            "refusals",
             "verdicts",
             "categories",
             "captions",
@@ -161,7 +166,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         return getattr(module, name)(values, **{role: at[role] for role in roles}, **extra)
 
     metrics = {
-        "ingest": run(ingest, "ingest", "images", "catalogue", "quarantine", raw=raw.parent),
+        "ingest": run(ingest, "ingest", "images", "catalogue", "quarantine", "refusals", raw=raw.parent),
         "filter_images": run(filter_images, "filter_images", "images", "catalogue", "verdicts"),
         "categorize": run(
             categorize,
@@ -190,7 +195,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         "data_report": run(
             data_report,
             "data_report",
-            *("images", "catalogue", "quarantine", "verdicts", "categories", "captions", "ocr", "scores", "selection"),
+            *REPORTED,
             report=home / "data_report",
         ),
     }
@@ -315,7 +320,7 @@ def test_too_many_damaged_images_stop_ingest_with_one_line_and_nothing_written(
     built: SimpleNamespace, tmp_path: Path
 ) -> None:
     values = ingest.Params.model_validate(params()["ingest"] | {"max_quarantine_frac": 0.001})
-    out = {name: tmp_path / name for name in ("images", "catalogue", "quarantine")}
+    out = {name: tmp_path / name for name in ("images", "catalogue", "quarantine", "refusals")}
     with pytest.raises(
         DataError, match=r"3 of \d+ samples cannot be used, more than ingest.max_quarantine_frac"
     ) as error:
@@ -326,7 +331,7 @@ def test_too_many_damaged_images_stop_ingest_with_one_line_and_nothing_written(
 
 def test_a_part_of_each_source_takes_the_same_concepts(built: SimpleNamespace, tmp_path: Path) -> None:
     values = ingest.Params.model_validate(params()["ingest"] | {"max_images": 8})
-    out = {name: tmp_path / name for name in ("images", "catalogue", "quarantine")}
+    out = {name: tmp_path / name for name in ("images", "catalogue", "quarantine", "refusals")}
     m = ingest.ingest(values, raw=built.raw.parent, **out)
     assert m.offered_images == (len(STYLES) + 1) * 8
     catalogue = records.read_table(out["catalogue"], records.CATALOGUE).to_pylist()
@@ -347,7 +352,6 @@ def test_the_report_counts_what_the_stages_counted_and_stays_the_same_bytes(
     assert summary["splits"]["train"] == built.sample.train_images
     page = (built.at["report"] / "index.html").read_bytes()
     assert m.page_bytes == len(page) < 2_000_000
-    roles = ("images", "catalogue", "quarantine", "verdicts", "categories", "captions", "ocr", "scores", "selection")
     again = data_report.Params.model_validate(params()["data_report"])
-    data_report.data_report(again, **{role: built.at[role] for role in roles}, report=tmp_path / "again")
+    data_report.data_report(again, **{role: built.at[role] for role in REPORTED}, report=tmp_path / "again")
     assert (tmp_path / "again" / "index.html").read_bytes() == page

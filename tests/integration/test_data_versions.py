@@ -52,6 +52,7 @@ def version(num_selected: int, num: int = 6) -> Tables:
     chosen = {"category": "animals", "split": "train", "probability": 1 / num_selected}
     return Tables(
         catalogue=table(records.CATALOGUE, [one | size | {"row": n, "title_en": WORDS} for n, one in enumerate(ids)]),
+        refusals=records.REFUSALS.empty_table(),
         quarantine=records.QUARANTINE.empty_table(),
         verdicts=table(records.VERDICTS, [one | {"kept": True} for one in ids]),
         categories=table(records.CATEGORIES, [one | tree for one in ids]),

@@ -55,7 +55,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pq.write_table(pa.Table.from_pylist(rows, schema=records.RAW), home / "raw" / "made" / "part-00000.parquet")
     given = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["ingest"] | {"pools": ["made"]}
     given["intake"]["with_repetition"] = True
-    outputs = {role: home / role for role in ("images", "catalogue", "quarantine")}
+    outputs = {role: home / role for role in ("images", "catalogue", "quarantine", "refusals")}
     ingest.ingest(ingest.Params.model_validate(given), raw=home / "raw", **outputs)
     identity = hashlib.sha256(PLANTED["opted_out"]).hexdigest()
     (home / "opt-out.txt").write_text(opt_out.format_list("a-salt", [identity]))

@@ -18,7 +18,9 @@ from PIL import Image
 from components.data import records
 from components.data.config import DecodeLimits, Intake
 from components.data.errors import DataError
+from components.data.landing import land
 from components.data.part_store import PartStore, open_store
+from components.data.readers import open_reader
 from flows.stages.ingest import Metrics, Params, ingest
 
 NUM_PARTS, PART_ROWS = 3, 200
@@ -30,7 +32,7 @@ PARAMS = Params(
     intake=Intake(require_words=True, with_repetition=False, part_images=25, batch_size=16),
     limits=DecodeLimits(10**7, 10**6, 500.0),
 )
-ROLES = ("images", "catalogue", "quarantine")
+ROLES = ("images", "catalogue", "quarantine", "refusals")
 ALONE = f"""
 import sys
 from pathlib import Path
@@ -144,6 +146,20 @@ def test_new_files_cost_their_own_parts_only(raw: Path, whole: tuple[Path, Path,
     assert metrics.catalogued_images == whole[2].catalogued_images + 20
     assert kept.num_found == len(entries(whole[1])) - kept.num_made
     assert 1 <= kept.num_made <= 4
+
+
+def test_what_landing_refused_is_handed_on(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    for seed in range(3):
+        (place / f"{seed}.jpg").write_bytes(photo(seed))
+        (place / f"{seed}.txt").write_text("a thing")
+    (place / "all.zip").write_bytes(b"PK\x03\x04")
+    land(open_reader(str(place), "folder"), tmp_path / "raw" / "made", origin="here")
+    metrics, _ = run(tmp_path / "raw", tmp_path / "out", tmp_path / "store")
+    assert metrics.offered_images == metrics.catalogued_images == 3
+    (refused,) = records.read_table(tmp_path / "out" / "refusals", records.REFUSALS).to_pylist()
+    assert (refused["source"], refused["name"], refused["reason"]) == ("made", "all.zip", "archive_inside")
 
 
 def test_a_part_with_a_corrupt_row_group_is_one_line_and_nothing_is_written(raw: Path, tmp_path: Path) -> None:

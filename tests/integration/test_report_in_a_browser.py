@@ -34,6 +34,7 @@ def page(tmp_path: Path) -> Path:
     records.write_table(table(records.IMAGES, **one, bytes=out.getvalue()), records.part_file(tmp_path, 0))
     tables = Tables(
         catalogue=table(records.CATALOGUE, **one, width=40, height=30, num_bytes=70, shard=0, row=0),
+        refusals=table(records.REFUSALS, name=HOSTILE, status="refused", reason="link", detail=HOSTILE),
         quarantine=table(records.QUARANTINE),
         verdicts=table(records.VERDICTS, **one, kept=True, reason="", duplicate_of=""),
         categories=table(records.CATEGORIES, **one),

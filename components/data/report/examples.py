@@ -7,19 +7,28 @@ from typing import Any
 import pyarrow as pa
 
 from components.data.arrow import pc
-from components.data.report.tables import Tables, align
+from components.data.report.tables import Tables, align, landing_reasons
 
 _REPEATS = "the same bytes as "
 
 
 @dataclass(frozen=True)
 class Example:
-    """An image that was dropped: its id ("" if its bytes were refused), what it repeats ("" if nothing), and words."""
+    """An image that was dropped: its id ("" if its bytes were refused), what it repeats ("" if nothing), and words.
+
+    `num_bytes` is told of a file that came in and could not be used.
+    """
 
     sample_id: str
     repeats: str
     name: str
     detail: str
+    num_bytes: int | None = None
+
+    @property
+    def is_pictured(self) -> bool:
+        """Whether there is an image to show: its own, or the one it repeats."""
+        return bool(self.sample_id or self.repeats)
 
 
 Reason = tuple[str, str]
@@ -28,7 +37,7 @@ Reason = tuple[str, str]
 def choose_examples(tables: Tables, fate: pa.Table, number: int) -> dict[Reason, list[Example]]:
     """At most `number` examples for each gate and reason, by their ids: a SHA-256 falls like dice, and always alike."""
     dropped = fate.filter(pc.not_equal(fate.column("gate"), "")).sort_by("sample_id")
-    examples = _refused(tables, number)
+    examples = _not_landed(tables.refusals, number) | _refused(tables, number)
     for key in dropped.group_by(["gate", "reason"], use_threads=False).aggregate([]).to_pylist():
         gate, reason = key["gate"], key["reason"]
         mine = dropped.filter(
@@ -76,6 +85,17 @@ def _described(tables: Tables, ids: pa.Array) -> list[Example]:
     ]
 
 
+def _not_landed(refusals: pa.Table, number: int) -> dict[Reason, list[Example]]:
+    """Examples of what landing refused, by their names."""
+    examples = dict[Reason, list[Example]]()
+    ordered = refusals.sort_by([("name", "ascending"), ("source", "ascending")])
+    for row, reason in zip(ordered.to_pylist(), landing_reasons(ordered), strict=True):
+        few = examples.setdefault(("land", reason), [])
+        if len(few) < number:
+            few.append(Example("", "", row["name"], row["detail"]))
+    return examples
+
+
 def _refused(tables: Tables, number: int) -> dict[Reason, list[Example]]:
     """Examples of what ingest refused; only a repeat of another image can be shown, by that image."""
     examples = dict[Reason, list[Example]]()
@@ -86,5 +106,6 @@ def _refused(tables: Tables, number: int) -> dict[Reason, list[Example]]:
             original = (row["detail"] or "").removeprefix(_REPEATS) if row["reason"] == "repeated_bytes" else ""
             found = sound.filter(pc.equal(sound.column("source_id"), original)).to_pylist()
             name = (found and found[0]["title_en"]) or row["source_id"] or ""
-            few.append(Example("", found[0]["sample_id"] if found else "", name, row["detail"] or ""))
+            repeated = found[0]["sample_id"] if found else ""
+            few.append(Example("", repeated, name, row["detail"] or "", row["num_bytes"]))
     return examples

@@ -83,7 +83,7 @@ def _facts(summary: Summary, previous: Summary | None) -> list[tuple[str, Any]]:
 
     return [
         ("images offered", figure(lambda s: s["funnel"][0]["offered"])),
-        ("left by the filters", figure(lambda s: s["funnel"][1]["kept"])),
+        ("left by the filters", figure(lambda s: next(g["kept"] for g in s["funnel"] if g["gate"] == "filter"))),
         ("selected", figure(lambda s: sum(s["splits"].values()))),
         ("for training", figure(lambda s: s["splits"].get("train", 0))),
         ("held out", figure(lambda s: sum(s["splits"].values()) - s["splits"].get("train", 0))),
@@ -118,6 +118,12 @@ def _signed(change: float) -> str:
     return f"{'+' if change > 0 else '−'}{_number(abs(change))}"
 
 
+def _size(num_bytes: int) -> str:
+    """So many bytes, in the unit that a person would say."""
+    unit, factor = ("MB", 1e6) if num_bytes >= 1e6 else ("kB", 1e3) if num_bytes >= 1e3 else ("bytes", 1)
+    return f"{_number(round(num_bytes / factor, 1))} {unit}"
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
@@ -147,6 +153,7 @@ def _said(reason: str) -> str:
 _FILTERS: dict[str, Any] = {
     "number": _number,
     "signed": _signed,
+    "size": _size,
     "percent": _percent,
     "place": _place,
     "score": _score,

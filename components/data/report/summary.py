@@ -14,7 +14,7 @@ from jaxtyping import Float, Int64, Integer
 from components.data import records
 from components.data.arrow import pc
 from components.data.errors import DataError
-from components.data.report.tables import GATES, Tables, align, fates
+from components.data.report.tables import GATES, Tables, align, fates, landing_reasons
 
 SCHEMA = 1
 GROUPS = ("category", "source", "licence", "style")
@@ -32,7 +32,7 @@ def summarise(tables: Tables) -> Summary:
     return {
         "schema": SCHEMA,
         "version": version(tables.selection),
-        "funnel": funnel(tables.quarantine, fate),
+        "funnel": funnel(tables, fate),
         "bytes": pc.sum(tables.catalogue.column("num_bytes")).as_py() or 0,
         "splits": dict(sorted(splits.items())),
         "groups": {name: group_counts(kept, (name,)) for name in GROUPS},
@@ -52,11 +52,15 @@ def version(selection: pa.Table) -> str:
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
-def funnel(quarantine: pa.Table, fate: pa.Table) -> list[dict[str, Any]]:
-    """For every gate how many images came, how many passed, and how many were stopped for which reason."""
+def funnel(tables: Tables, fate: pa.Table) -> list[dict[str, Any]]:
+    """For every gate how many images came, how many passed, and how many were stopped for which reason.
+
+    What landing refused counts once, also where it is an archive of which nobody knows how many images it holds.
+    """
     dropped = Counter(zip(fate.column("gate").to_pylist(), fate.column("reason").to_pylist(), strict=True))
-    dropped += Counter(("ingest", reason) for reason in quarantine.column("reason").to_pylist())
-    offered, gates = fate.num_rows + quarantine.num_rows, list[dict[str, Any]]()
+    dropped += Counter(("ingest", reason) for reason in tables.quarantine.column("reason").to_pylist())
+    dropped += Counter(("land", reason) for reason in landing_reasons(tables.refusals))
+    offered, gates = fate.num_rows + tables.quarantine.num_rows + tables.refusals.num_rows, list[dict[str, Any]]()
     for gate in GATES:
         reasons = {reason: count for (at, reason), count in dropped.items() if at == gate}
         kept = offered - sum(reasons.values())

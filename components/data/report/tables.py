@@ -14,7 +14,7 @@ from components.data.arrow import pc
 from components.data.errors import DataError
 
 ENCODED = ""
-GATES = ("ingest", "filter", "caption", "select", "encode")
+GATES = ("land", "ingest", "filter", "caption", "select", "encode")
 CATALOGUED = pa.schema(
     records.CATALOGUE.field(name)
     for name in (
@@ -29,6 +29,7 @@ class Tables:
     """One version of the data set, as the data stages wrote it; `score_note` is what the score's makers say of it."""
 
     catalogue: pa.Table
+    refusals: pa.Table
     quarantine: pa.Table
     verdicts: pa.Table
     categories: pa.Table
@@ -68,6 +69,12 @@ def fates(tables: Tables) -> pa.Table:
     stop(~_is_in(ids, tables.selection), "select", _why_not_selected(ids, tables))
     stop(~_is_in(ids, tables.selection.filter(is_encoded(tables.selection))), "encode", "probability_zero")
     return pa.table({"sample_id": ids, "gate": gate.tolist(), "reason": reason.tolist()})
+
+
+def landing_reasons(refusals: pa.Table) -> list[str]:
+    """Why each row was not taken: a maker's wish and a failure that may pass are told from plain refusals."""
+    said = zip(refusals.column("status").to_pylist(), refusals.column("reason").to_pylist(), strict=True)
+    return [f"{status}: {reason}" if status in ("opted_out", "failed") else reason for status, reason in said]
 
 
 def is_encoded(selection: pa.Table) -> pa.Array | pa.ChunkedArray:

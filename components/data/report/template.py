@@ -19,7 +19,8 @@ h3 { font-size: 1rem; margin: 0; text-transform: capitalize; }
 .reason .why b { display: block; font-size: 1.05rem; font-variant-numeric: tabular-nums; }
 .shown { display: flex; flex-wrap: wrap; gap: .6rem; margin: 0; padding: 0; list-style: none; min-width: 0; }
 .shown li { max-width: 9.2rem; }
-.shown li.words { max-width: 100%; font-size: .82rem; color: var(--quiet); overflow-wrap: anywhere; }
+.few { min-width: 0; } .few table { margin: 0; font-size: .82rem; } .few td { padding: .25rem .75rem .25rem 0; }
+.few th { padding: 0 .75rem .25rem 0; }
 .shown .pair { display: flex; align-items: center; gap: .2rem; color: var(--quiet); font-size: .8rem; }
 .shown img, .cluster img { width: 64px; height: 64px; display: block; background: #ffffff; border-radius: .35rem;
   border: 1px solid var(--line); }
@@ -101,6 +102,19 @@ _MACROS = """
 <span class="num">{{ count(row.kept) }}</span><span class="num selected">{{ count(row.selected) }}</span>
 <span class="num">{{ count(row.drawn) }}</span>{{ shares(row) }}
 {% endmacro %}
+{% macro files(few) %}
+{% if few %}
+{% set with_size = few[0].num_bytes is not none %}
+<div class="scroll"><table>
+<thead><tr><th>file</th>{% if with_size %}<th class="n">size</th>{% endif %}<th>what is wrong</th></tr></thead>
+<tbody>
+{% for one in few %}
+<tr><td class="word">{{ one.name|short }}</td>{% if with_size %}<td class="n">{{ one.num_bytes|size }}</td>{% endif %}
+<td class="word">{{ one.detail|short }}</td></tr>
+{% endfor %}
+</tbody></table></div>
+{% endif %}
+{% endmacro %}
 {% macro histogram(edges, counts, class, css, line=none) %}
 <svg class="{{ css }}" viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">
 {% for bar in bars(edges, counts) %}
@@ -141,8 +155,9 @@ where there is none, nothing did.{% endif %}</p>
 
 <section><h2>From raw images to training</h2>
 <p class="quiet">Dark is what passed a gate, light what came to it. The examples are drawn by lot among the dropped;
-where an image repeats another one, the one that was kept stands to its right.</p>
-{% for gate in funnel %}
+where an image repeats another one, the one that was kept stands to its right. Of files that hold no sound image the
+first names are told; what landing refused counts once, also where it is a whole archive.</p>
+{% for gate in funnel if gate.reasons or gate.gate != "land" %}
 <div class="gate">
 <header><h3>{{ gate.gate }}</h3>
 <div class="track" aria-hidden="true"><i class="offered" style="width:{{ (gate.offered.now / offered)|percent }}%"></i>
@@ -151,19 +166,21 @@ where an image repeats another one, the one that was kept stands to its right.</
 {% for reason, figure in gate.reasons.items() %}
 <div class="reason">
 <div class="why"><b>{{ count(figure) }}</b>{{ reason|said }}</div>
+{% set few = examples.get((gate.gate, reason), []) %}
+<div class="few">
 <ul class="shown">
-{% for one in examples.get((gate.gate, reason), []) %}
+{% for one in few|selectattr("is_pictured") %}
 {% if one.sample_id and one.repeats %}
 <li><div class="pair">{{ picture(one.sample_id, one.name) }}={{ picture(one.repeats, "kept instead") }}</div>
 <span class="name">{{ one.name|short }}</span></li>
-{% elif one.sample_id or one.repeats %}
+{% else %}
 <li class="single">{{ picture(one.sample_id or one.repeats, one.name) }}
 <span class="name">{{ one.name|short }}</span></li>
-{% else %}
-<li class="words">{{ one.name|short }}: {{ one.detail|short }}</li>
 {% endif %}
 {% endfor %}
 </ul>
+{{ files(few|rejectattr("is_pictured")|list) }}
+</div>
 </div>
 {% endfor %}
 </div>

@@ -39,8 +39,9 @@ def replaced(rows: pa.Table, column: str, values: list[str]) -> pa.Table:
 
 
 def planted() -> Tables:
-    """20 catalogued of 23: 0-2 are dropped by filters, 3 has no words, 4-9 are not selected, 10 is never drawn.
+    """20 catalogued of 23 that landed of 28.
 
+    0-2 are dropped by filters, 3 has no words, 4-9 are not selected, 10 is never drawn.
     1 and 2 repeat 11; of the rest 11-17 train and 18-19 are held out.
     """
     catalogue = [
@@ -75,6 +76,15 @@ def planted() -> Tables:
     selected = range(10, NUM)
     return Tables(
         catalogue=table(records.CATALOGUE, catalogue),
+        refusals=table(
+            records.REFUSALS,
+            [
+                {"source": "pool 0", "name": f"{n}.zip", "status": "refused", "reason": "archive_inside"}
+                | {"detail": HOSTILE}
+                for n in range(4)
+            ]
+            + [{"source": "pool 0", "name": "https://a.example/1", "status": "opted_out", "reason": "noai"}],
+        ),
         quarantine=table(
             records.QUARANTINE,
             [
@@ -82,12 +92,14 @@ def planted() -> Tables:
                     "part": "part-00000.parquet",
                     "row": 3,
                     "source_id": HOSTILE,
+                    "num_bytes": 1234,
                     "reason": "truncated",
                     "detail": "short",
                 },
                 {"part": "part-00000.parquet", "row": 5, "source_id": "again", "reason": "repeated_bytes"}
                 | {"detail": "the same bytes as file 12"},
-                {"part": "part-00001.parquet", "row": 5, "source_id": "more", "reason": "truncated", "detail": "short"},
+                {"part": "part-00001.parquet", "row": 5, "source_id": "more", "num_bytes": 5, "reason": "truncated"}
+                | {"detail": "short"},
             ],
         ),
         verdicts=table(records.VERDICTS, verdicts),

@@ -64,6 +64,27 @@ def test_a_repeat_stands_beside_what_was_kept(tables: Tables, images: Path) -> N
     assert "short" in page.text
 
 
+def test_what_cannot_be_pictured_is_named_with_its_size_and_what_is_wrong(tables: Tables, images: Path) -> None:
+    page = parsed(build_report(tables, images, SHOW, LIMITS)[1])
+    assert "4 archive inside file what is wrong 0.zip" in page.text
+    assert "2.zip" in page.text
+    assert "3.zip" not in page.text, "the first three of each reason"
+    assert "1 opted out: noai file what is wrong https://a.example/1" in page.text
+    assert "2 truncated file size what is wrong" in page.text
+    assert "1.2 kB short" in page.text
+    assert "more 5 bytes short" in page.text
+    assert "28 → 23" in page.text
+
+
+def test_where_nothing_was_refused_while_landing_the_page_is_silent_of_it(tables: Tables, images: Path) -> None:
+    never_landed = replace(tables, refusals=tables.refusals.slice(0, 0))
+    summary, page = build_report(never_landed, images, SHOW, LIMITS)
+    assert summary["funnel"][0] == {"gate": "land", "offered": 23, "kept": 23, "dropped": {}}
+    assert "23 → 23" not in parsed(page).text
+    beside = parsed(build_report(never_landed, images, SHOW, LIMITS, summarise(tables), "HEAD")[1])
+    assert "23 → 23 0 −4 archive inside" in beside.text
+
+
 def test_thumbnails_are_whole_images_of_the_side_asked_for(tables: Tables, images: Path) -> None:
     page = build_report(tables, images, SHOW, LIMITS)[1]
     first = re.search(r"data:image/webp;base64,([^\"]+)", page)
@@ -87,8 +108,9 @@ def test_what_only_the_version_before_had_is_shown_with_its_loss(tables: Tables,
     before["groups"]["licence"].append({"licence": "gone", "kept": 3, "selected": 2, "drawn": 1.0})
     rows = {row["names"][0]: row for row in view.groups(summarise(tables), before)["licence"]}
     assert (rows["gone"]["kept"].now, rows["gone"]["kept"].change) == (0, -3)
-    before["funnel"][1]["dropped"] = {"old_rule": 4}
-    reasons = view.funnel(summarise(tables), before)[1]["reasons"]
+    gates = [gate["gate"] for gate in before["funnel"]]
+    before["funnel"][gates.index("filter")]["dropped"] = {"old_rule": 4}
+    reasons = view.funnel(summarise(tables), before)[gates.index("filter")]["reasons"]
     assert reasons["old_rule"].change == -4
     assert reasons["flat"].change == 1
 

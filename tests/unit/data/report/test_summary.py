@@ -18,12 +18,14 @@ from .conftest import HOSTILE, NUM, replaced, sample_id
 def test_every_gate_counts_what_was_planted(tables: Tables) -> None:
     gates = {gate["gate"]: gate for gate in summarise(tables)["funnel"]}
     assert {name: (gate["offered"], gate["kept"]) for name, gate in gates.items()} == {
+        "land": (NUM + 8, NUM + 3),
         "ingest": (NUM + 3, NUM),
         "filter": (20, 17),
         "caption": (17, 16),
         "select": (16, 10),
         "encode": (10, 9),
     }
+    assert gates["land"]["dropped"] == {"archive_inside": 4, "opted_out: noai": 1}
     assert gates["ingest"]["dropped"] == {"truncated": 2, "repeated_bytes": 1}
     assert gates["filter"]["dropped"] == {"exact_duplicate": 1, "flat": 1, "near_duplicate": 1}
     assert gates["select"]["dropped"] == {"concept_not_taken": 5, "no_category": 1}
@@ -110,5 +112,5 @@ def test_tables_of_different_runs_are_refused(tables: Tables) -> None:
 def test_an_empty_version_is_still_a_report(tables: Tables) -> None:
     empty = {name: value.slice(0, 0) for name, value in vars(tables).items() if name != "score_note"}
     summary = summarise(Tables(**empty))
-    assert [gate["kept"] for gate in summary["funnel"]] == [0] * 5
+    assert [gate["kept"] for gate in summary["funnel"]] == [0] * 6
     assert summary["aesthetic"]["mean_kept"] is None
