@@ -35,7 +35,7 @@ def build_autoencoder(config: AutoencoderConfig) -> AutoencoderKLFlux2:
         layers_per_block=config.layers_per_block,
         latent_channels=config.latent_channels,
         norm_num_groups=config.norm_num_groups,
-        mid_block_add_attention=False,
+        mid_block_add_attention=config.mid_block_attention,
         batch_norm_eps=BATCH_NORM_EPS,
     )
 

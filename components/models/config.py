@@ -1,6 +1,7 @@
 """Shapes of the networks, as plain values: reading parameters must not import torch."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,42 @@ class AutoencoderConfig:
     block_out_channels: tuple[int, int, int, int]
     layers_per_block: int
     norm_num_groups: int
+    mid_block_attention: bool = False
 
     @property
     def packed_channels(self) -> int:
         """Channels of one token: the 2x2 patch of the latents."""
         return 4 * self.latent_channels
+
+
+@dataclass(frozen=True)
+class TextEncoderConfig:
+    """Shape of a text encoder; `num_layers` are all of them, the last of which the transformer does not look at.
+
+    `is_gated`: three matrices in each feed-forward layer, not two. `max_tokens` is where a text is cut.
+    """
+
+    hidden_size: int
+    num_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    head_dim: int
+    ffn_hidden_size: int
+    is_gated: bool
+    vocab_size: int
+    max_tokens: int
+
+
+AutoencoderName = Literal["embedded", "flux2"]
+AUTOENCODERS: dict[AutoencoderName, AutoencoderConfig] = {
+    "embedded": AutoencoderConfig(8, (16, 16, 64, 64), 1, 8),
+    "flux2": AutoencoderConfig(32, (128, 256, 512, 512), 2, 32, mid_block_attention=True),
+}
+"""The autoencoder that comes with the data, and FLUX.2's, which ERNIE-Image uses."""
+
+TextEncoderName = Literal["minilm", "ministral3"]
+TEXT_ENCODERS: dict[TextEncoderName, TextEncoderConfig] = {
+    "minilm": TextEncoderConfig(384, 6, 12, 12, 32, 1536, False, 30522, 512),
+    "ministral3": TextEncoderConfig(3072, 26, 32, 8, 128, 9216, True, 131072, 2048),
+}
+"""all-MiniLM-L6-v2, which comes in a package, and Ministral-3 3B, which ERNIE-Image uses."""

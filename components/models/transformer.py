@@ -33,15 +33,3 @@ def load_transformer(directory: Path) -> ErnieImageTransformer2DModel:
         raise ValueError(f"no transformer in {directory}: config.json is missing; run the pre-training stages first")
     loaded = ErnieImageTransformer2DModel.from_pretrained(directory, use_safetensors=True, torch_dtype=torch.float32)
     return loaded.eval()
-
-
-def parameter_count(config: DiTConfig, in_channels: int, text_in_dim: int) -> int:
-    """Number of weights by formula: five square and three gated matrices and four norms a block, and the ends."""
-    h, f, head = config.hidden_size, config.ffn_hidden_size, config.hidden_size // config.num_attention_heads
-    block = 4 * h * h + 3 * h * f + 2 * h + 2 * head
-    image_in = in_channels * h + h
-    text_in = 0 if text_in_dim == h else text_in_dim * h
-    time_in = 2 * (h * h + h)
-    modulation = h * 6 * h + 6 * h
-    out = h * 2 * h + 2 * h + h * in_channels + in_channels
-    return config.num_layers * block + image_in + text_in + time_in + modulation + out
