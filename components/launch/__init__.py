@@ -1,0 +1,1 @@
+"""Start, watch and stop the processes ("ranks") of one stage, knowing nothing of what they compute."""

@@ -1,0 +1,105 @@
+"""Real processes: the ranks of a job start together and end together, however one of them ends."""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+
+from components.launch.local import Ended, free_port, log_file, places, run_ranks
+
+TOLD = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(75)); print('ready', flush=True); "
+
+
+def run(tmp_path, code, num_ranks=2, grace_s=20.0, failure_grace_s=20.0):
+    command = [sys.executable, "-S", "-c", f"import os; rank = int(os.environ['RANK']); {code}"]
+    return run_ranks(command, num_ranks, {"PATH": "/bin"}, tmp_path, grace_s=grace_s, failure_grace_s=failure_grace_s)
+
+
+def when_ready(tmp_path, num_ranks, act):
+    """Call `act` as soon as every rank has said that it is ready."""
+
+    def wait():
+        logs = [log_file(tmp_path, rank) for rank in range(num_ranks)]
+        while not all(log.exists() and b"ready" in log.read_bytes() for log in logs):
+            time.sleep(0.01)
+        act()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+def test_every_rank_is_told_its_place_and_nothing_else_of_ours(tmp_path, monkeypatch):
+    monkeypatch.setenv("EASEL_SECRET", "x")
+    ended = run(
+        tmp_path, "print(rank, os.environ['WORLD_SIZE'], os.environ['MASTER_PORT'], 'EASEL_SECRET' in os.environ)", 3
+    )
+    assert sorted(one.rank for one in ended) == [0, 1, 2]
+    assert all(one.code == 0 and not one.was_told for one in ended)
+    said = [log_file(tmp_path, rank).read_text().split() for rank in range(3)]
+    assert said == [[str(rank), "3", said[0][2], "False"] for rank in range(3)]
+
+
+def test_places_agree_on_where_to_meet():
+    first, second = places(2)
+    assert (first.pop("RANK"), first.pop("LOCAL_RANK")) == ("0", "0")
+    assert (second.pop("RANK"), second.pop("LOCAL_RANK")) == ("1", "1")
+    assert first == second
+    assert first["MASTER_ADDR"] == "127.0.0.1"
+    assert free_port() > 0
+
+
+def test_when_one_fails_the_others_are_told_to_stop(tmp_path):
+    ended = run(tmp_path, f"{TOLD} rank == 1 and sys.exit(3); time.sleep(60)")
+    assert ended[0] == Ended(1, 3, was_told=False)
+    assert ended[1].rank == 0
+    assert ended[1].was_told
+
+
+def test_who_does_not_stop_is_killed_with_what_it_started(tmp_path):
+    code = (
+        "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        "child = subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(60)']); "
+        "print(child.pid, flush=True); rank == 1 and sys.exit(1); time.sleep(60)"
+    )
+    ended = run(tmp_path, code, failure_grace_s=0.3)
+    assert ended == [Ended(1, 1, was_told=False), Ended(0, -signal.SIGKILL, was_told=True)]
+    (grandchild,) = log_file(tmp_path, 0).read_text().split()
+    assert not psutil.pid_exists(int(grandchild)) or psutil.Process(int(grandchild)).status() == psutil.STATUS_ZOMBIE
+    left = int(log_file(tmp_path, 1).read_text())
+    if psutil.pid_exists(left):  # what a rank leaves behind when it ends by itself is its own affair
+        os.kill(left, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_a_signal_is_passed_on_and_waited_for(tmp_path, number):
+    before = signal.getsignal(number)
+    killer = when_ready(tmp_path, 2, lambda: os.kill(os.getpid(), number))
+    ended = run(tmp_path, f"{TOLD} time.sleep(60)")
+    killer.join()
+    assert [(one.code, one.was_told) for one in ended] == [(75, True)] * 2
+    assert signal.getsignal(number) is before
+
+
+def test_the_grace_ends_and_a_second_ctrl_c_ends_it_at_once(tmp_path):
+    deaf = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+    )
+    killer = when_ready(tmp_path, 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert [one.code for one in run(tmp_path, deaf, grace_s=0.2)] == [-signal.SIGKILL] * 2
+    killer.join()
+
+    def press_twice():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    for log in tmp_path.iterdir():
+        log.unlink()
+    killer = when_ready(tmp_path, 2, press_twice)
+    assert [one.code for one in run(tmp_path, deaf, grace_s=1000.0)] == [-signal.SIGKILL] * 2
+    killer.join()
