@@ -1,6 +1,6 @@
 """Checkpoints of one training run, as folders of files: written in two phases and verified before anything is read.
 
-A store's directory belongs to one identity (stage, parameters, inputs, code):
+A store's directory, <stage>/<digest>, belongs to one identity (stage, parameters, inputs, code):
 
     images-000000012800/    a checkpoint: its files, and manifest.json with the SHA-256 and the size of each
     .images-000000019200/   one that is being written; what a killed attempt left is removed when the next one starts
@@ -46,7 +46,7 @@ NAME = re.compile(r"images-\d{12,}")
 class Checkpoint:
     """A whole, verified checkpoint: where its files lie, and what the writer said about them."""
 
-    folder: Path
+    directory: Path
     images_seen: int
     num_ranks: int
     facts: Mapping[str, Any]
@@ -114,8 +114,10 @@ class CheckpointStore:
         folder.rename(final)
         flush(self.directory)
         write_flushed(self.directory / LATEST, final.name + "\n")
-        for other in set(self._names()) - set(self._names(until=final.name)[: self._keep]):
-            self._drop(self.directory / other)
+        kept = self._names(until=final.name)[: self._keep]
+        for other in self.directory.glob("images-*"):
+            if other.name not in kept:
+                self._drop(other)
         return Checkpoint(final, images_seen, num_ranks, facts)
 
     def latest(self) -> Checkpoint | None:
@@ -131,7 +133,7 @@ class CheckpointStore:
         for name in names:
             try:
                 checkpoint, files = self._read(self.directory / name)
-                verify(checkpoint.folder, files)
+                verify(checkpoint.directory, files)
                 return checkpoint
             except (CheckpointError, OSError) as error:
                 self._warn(f"checkpoint refused: {error}; going back to the one before it")
@@ -148,7 +150,9 @@ class CheckpointStore:
 
     def _names(self, until: str = "") -> list[str]:
         """Names of the finished checkpoints, newest first; with `until`, that one and older ones."""
-        names = sorted((folder.name for folder in self.directory.glob("images-*")), reverse=True)
+        names = sorted(
+            filter(NAME.fullmatch, (folder.name for folder in self.directory.glob("images-*"))), reverse=True
+        )
         return [name for name in names if not until or name <= until]
 
     def _read(self, folder: Path) -> tuple[Checkpoint, dict[str, Any]]:
@@ -211,8 +215,8 @@ def not_continued(directory: Path, identity: Mapping[str, Any]) -> str:
 
 
 def keep_newest(directory: Path, num_others: int) -> None:
-    """Beside `directory`, keep the `num_others` stores written last that hold a checkpoint; remove the rest."""
-    others = [folder for folder in directory.parent.glob("*") if folder.is_dir() and folder.name != directory.name]
+    """Of all stages' stores beside `directory`, keep the `num_others` written last that hold a checkpoint."""
+    others = [folder for folder in directory.parent.parent.glob("*/*") if folder.is_dir() and folder != directory]
     held = sorted((folder for folder in others if newest_name(folder)), key=lambda folder: folder.stat().st_mtime)
     for folder in set(others) - set(held[len(held) - min(num_others, len(held)) :]):
         shutil.rmtree(folder, ignore_errors=True)

@@ -51,7 +51,7 @@ def test_whenever_the_writer_is_killed_the_newest_checkpoint_is_whole(tmp_path):
         assert said == []
         if found is not None:
             for name in ("weights.safetensors", "optimiser.safetensors"):
-                assert (found.folder / name).read_bytes() == content(found.images_seen, name)
+                assert (found.directory / name).read_bytes() == content(found.images_seen, name)
         seen.append(found.images_seen if found else 0)
         assert seen[-1] >= committed.value  # nothing that was committed is lost
     assert seen == sorted(seen)

@@ -53,7 +53,7 @@ def test_what_is_written_comes_back(store, tmp_path, said):
     again = CheckpointStore(tmp_path / "run", IDENTITY, warn=said.append)
     assert again.latest() == again.at(20) == written
     assert (written.images_seen, written.num_ranks, written.facts) == (20, 2, {"step": 2})
-    assert file_names(written.folder) - {MANIFEST} == {
+    assert file_names(written.directory) - {MANIFEST} == {
         "weights-0.safetensors", "weights-1.safetensors", "optimiser/0.pt", "optimiser/1.pt"
     }  # fmt: skip
     assert said == []
@@ -93,17 +93,27 @@ HARM = {
 @pytest.mark.parametrize("harm", HARM.values(), ids=HARM)
 def test_a_harmed_checkpoint_is_refused_in_one_line_and_the_one_before_it_used(store, said, harm):
     write(store, 10)
-    harm(write(store, 20).folder)
+    harm(write(store, 20).directory)
     assert store.latest().images_seen == 10
     assert len(said) == 1
     assert "images-000000000020" in said[0]
     assert "\n" not in said[0]
 
 
+def test_what_else_lies_there_is_no_checkpoint_and_goes(store, tmp_path, said):
+    converted = tmp_path / "run" / "images-000000000010.universal"
+    write(store, 10)
+    converted.mkdir()
+    assert store.latest().images_seen == 10
+    write(store, 20)
+    assert not converted.exists()
+    assert said == []
+
+
 def test_training_goes_over_a_refused_checkpoint(store, said):
     write(store, 10)
     for images_seen in (20, 30):
-        flip(write(store, images_seen).folder / "weights-0.safetensors")
+        flip(write(store, images_seen).directory / "weights-0.safetensors")
     assert store.latest() is None  # 10 was pruned
     assert len(said) == 2
     write(store, 20)  # the same place again: the new one replaces the harmed one, and 30 goes
@@ -181,16 +191,16 @@ def test_a_changed_parameter_is_told_and_an_unchanged_run_is_not(store, tmp_path
     assert not_continued(tmp_path / "run", IDENTITY) == ""
 
 
-def test_few_unfinished_runs_are_kept(tmp_path):
-    for age, name in enumerate(("a", "b", "c", "d", "mine")):
+def test_few_unfinished_runs_are_kept_of_all_stages_together(tmp_path):
+    for age, name in enumerate(("one/a", "two/b", "one/c", "two/d", "one/mine")):
         write(CheckpointStore(tmp_path / name, IDENTITY), 10)
         os.utime(tmp_path / name, (age, age))
-    (tmp_path / "empty").mkdir()
-    keep_newest(tmp_path / "mine", 2)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["c", "d", "mine"]
-    keep_newest(tmp_path / "mine", 0)
-    assert newest_name(tmp_path / "mine")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine"]
+    (tmp_path / "one" / "empty").mkdir()
+    keep_newest(tmp_path / "one" / "mine", 2)
+    assert sorted(p.name for p in tmp_path.glob("*/*")) == ["c", "d", "mine"]
+    keep_newest(tmp_path / "one" / "mine", 0)
+    assert sorted(p.name for p in tmp_path.glob("*/*")) == ["mine"]
+    assert newest_name(tmp_path / "one" / "mine")
 
 
 def test_a_write_goes_on_beside_and_the_next_one_waits_for_it():
@@ -231,6 +241,6 @@ def test_only_inside_the_block_is_there_a_store(store):
 
 
 def test_the_manifest_is_plain_json(store):
-    manifest = json.loads((write(store, 10).folder / MANIFEST).read_text())["manifest"]
+    manifest = json.loads((write(store, 10).directory / MANIFEST).read_text())["manifest"]
     assert manifest["identity"] == json.loads(json.dumps(IDENTITY))
     assert manifest["files"]["optimiser/0.pt"][1] == 300
