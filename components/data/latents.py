@@ -222,6 +222,12 @@ def manifest_hash(rows: pa.Table) -> str:
     return digest.hexdigest()
 
 
+def combined_hash(stores: Mapping[Bucket, LatentStore]) -> str:
+    """SHA-256 over the manifests of all buckets: which sample is in which, and how often each is drawn."""
+    told = "".join(f"{bucket} {stores[bucket].manifest_hash}\n" for bucket in sorted(stores))
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
 def latents_file(directory: Path, px: int, bucket: Bucket | None = None) -> Path:
     """Where the latents of one resolution lie, or of one of its buckets."""
     is_square = bucket is None or bucket == Bucket(px, px)

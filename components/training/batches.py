@@ -1,6 +1,11 @@
-"""Batches for training: what the network sees at each position of the run, as a pure function of that position."""
+"""Batches for training: what the network sees at each position of the run, as a pure function of that position.
 
-from collections.abc import Iterator
+Step s trains on the positions s B, ..., s B + B - 1, all of one bucket, so that every process has the same shape at
+every step. Buckets take turns by their share of the probabilities, and the rows of a bucket follow one another without
+replacement within its epoch, across batches: nothing is left over where an epoch's end is no batch's end.
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,18 +14,22 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from components.data.latents import EMPTY_TEXT, LatentStore
-from components.data.order import draw, order_key, seeds, uniforms
-from components.models.denoiser import TextCondition, pad_states
+from components.data.buckets import Bucket
+from components.data.latents import EMPTY_TEXT, LatentStore, combined_hash
+from components.data.order import Rounds, order_key, seeds, uniforms
+from components.models.denoiser import TextCondition
 from components.paths.noise import generators_from
 from components.training.config import BatchConfig
+
+TURNS = 64
+"""Steps within which every bucket has its share of them, rounded down or up."""
 
 
 @dataclass(frozen=True)
 class Batch:
     """Latents with their texts; `start` is the number of images seen before, `rows` and `texts` say which they are.
 
-    Each sample has a generator of its own, from its position alone.
+    Rows are those of the bucket's store. Each sample has a generator of its own, from its position alone.
     """
 
     x_0: Float[Tensor, "b c h w"]
@@ -29,6 +38,8 @@ class Batch:
     texts: NDArray[np.int64]
     start: int
     generators: list[torch.Generator]
+    sample_ids: tuple[str, ...]
+    bucket: Bucket
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on `device`; the generators stay on the CPU, so that every device draws the same."""
@@ -37,38 +48,71 @@ class Batch:
 
 
 class BatchSource:
-    """The batches of one run, in order: `len` of them from `start` images on."""
+    """The samples of a run at any position, from the buckets of one resolution.
 
-    def __init__(self, store: LatentStore, config: BatchConfig, *, seed: int, num_batches: int, start: int = 0) -> None:
-        if unknown := set(config.caption_weights) - set(store.captions):
-            raise ValueError(
-                f"caption_weights names {sorted(unknown)}, but encode stored only {sorted(store.captions)}; "
-                "see encode.caption_kinds"
-            )
-        self._store, self._config = store, config
-        self._key = order_key(store.manifest_hash, seed)
-        self._start, self._num_batches = start, num_batches
+    After s steps every bucket had its share of them to within 18 + log2(1 + s / 64). ValueError for a kind of caption
+    that was not encoded, or when there is nothing to train on.
+    """
 
-    def __len__(self) -> int:
-        return self._num_batches
-
-    def __iter__(self) -> Iterator[Batch]:
-        size = self._config.batch_size
-        for number in range(self._num_batches):
-            yield self.at(self._start + number * size, size)
+    def __init__(self, buckets: Mapping[Bucket, LatentStore], config: BatchConfig, *, seed: int) -> None:
+        for store in buckets.values():
+            if unknown := set(config.caption_weights) - set(store.captions):
+                raise ValueError(
+                    f"caption_weights names {sorted(unknown)}, but encode stored only {sorted(store.captions)}; "
+                    "see encode.caption_kinds"
+                )
+        masses = {bucket: float(buckets[bucket].probabilities.sum()) for bucket in sorted(buckets)}
+        used = [bucket for bucket, mass in masses.items() if mass > 0]
+        if not used:
+            raise ValueError("no image has a positive probability, so there is nothing to train on; see the selection")
+        self.manifest_hash = combined_hash(buckets)
+        self._key, self._config = order_key(self.manifest_hash, seed), config
+        self._buckets = [(bucket, buckets[bucket], self._rows_of(buckets[bucket], bucket)) for bucket in used]
+        self._turns = Rounds(np.array([masses[bucket] for bucket in used]), order_key(f"{self._key} turns", 0), TURNS)
 
     def at(self, start: int, count: int) -> Batch:
-        """The samples at the positions start, ..., start + count - 1; a rank asks for its part of a global batch."""
-        rows = draw(self._store.probabilities, self._key, start, count)
-        texts = choose_texts(self._store, self._config, self._key, start, rows)
+        """The samples at the positions start, ..., start + count - 1, which must be of one step."""
+        step, offset = divmod(start, self._config.batch_size)
+        if start < 0 or count < 1 or offset + count > self._config.batch_size:
+            raise ValueError(
+                f"positions {start} to {start + count - 1} are not of one step; a step has {self._config.batch_size}"
+            )
+        turn, turns_before = self._turns.turn(step)
+        bucket, store, order = self._buckets[turn]
+        rows = order.at(turns_before * self._config.batch_size + offset, count)
+        texts = choose_texts(store, self._config, self._key, start, rows)
         return Batch(
-            x_0=torch.from_numpy(self._store.latents[rows]).float(),
-            condition=condition_of(self._store, texts),
+            x_0=torch.from_numpy(store.latents[rows]).float(),
+            condition=condition_of(store, texts),
             rows=rows,
             texts=texts,
             start=start,
             generators=generators_from(seeds(self._key, start, count).tolist()),
+            sample_ids=tuple(store.rows.column("sample_id").take(rows).to_pylist()),
+            bucket=bucket,
         )
+
+    def slices(
+        self, start_step: int, num_steps: int, *, rank: int = 0, world_size: int = 1, accumulate: int = 1
+    ) -> Iterator[Batch]:
+        """What one process sees in the steps start_step, ..., start_step + num_steps - 1: `accumulate` parts of each.
+
+        All processes' parts of a step are its batch. ValueError if they do not divide it.
+        """
+        count, rest = divmod(self._config.batch_size, world_size * accumulate)
+        if rest or not count or not 0 <= rank < world_size:
+            raise ValueError(
+                f"rank {rank} of {world_size}, {accumulate} parts each: a batch of {self._config.batch_size} does not "
+                "divide so"
+            )
+        for step in range(start_step, start_step + num_steps):
+            for part in range(accumulate):
+                yield self.at(step * self._config.batch_size + (part * world_size + rank) * count, count)
+
+    def _rows_of(self, store: LatentStore, bucket: Bucket) -> Rounds:
+        """An epoch of a bucket has as many positions as rows that are trained on."""
+        probabilities = store.probabilities
+        return Rounds(probabilities, order_key(f"{self._key} {bucket}", 0), int((probabilities > 0).sum()))
 
 
 def choose_texts(
@@ -88,5 +132,11 @@ def choose_texts(
 
 
 def condition_of(store: LatentStore, texts: NDArray[np.int64]) -> TextCondition:
-    """The token states of texts, padded to the longest."""
-    return pad_states([torch.from_numpy(store.texts.of(int(text))) for text in texts])
+    """The token states of texts, padded with zeros to the longest, in float32."""
+    packed = store.texts
+    starts, lengths = packed.offsets[texts], packed.offsets[texts + 1] - packed.offsets[texts]
+    places = np.arange(lengths.max(initial=0))
+    is_token = places < lengths[:, None]
+    states = np.zeros((*is_token.shape, packed.states.shape[1]), packed.states.dtype)
+    states[is_token] = packed.states[(starts[:, None] + places)[is_token]]
+    return TextCondition(torch.from_numpy(states).float(), torch.from_numpy(lengths))

@@ -17,6 +17,7 @@ from jaxtyping import Float, UInt8
 from lightning import Trainer
 from lightning.fabric.utilities.warnings import PossibleUserWarning
 
+from components.data.buckets import STRIDE_PX, Bucket
 from components.data.latents import LatentStore
 from components.models.config import DiTConfig
 from components.models.denoiser import Denoiser, pad_states
@@ -73,7 +74,8 @@ def pretrain(
     kind = max(config.batch.caption_weights, key=lambda name: config.batch.caption_weights[name])
     problems = fix_problems(store, config.held_out, kind)
     draw = grid_drawer(autoencoder, store.latents.shape[-1], config.grid)
-    source = BatchSource(store, config.batch, seed=config.seed, num_batches=config.num_steps)
+    bucket = Bucket(*(STRIDE_PX * side for side in store.latents.shape[2:]))
+    source = BatchSource({bucket: store}, config.batch, seed=config.seed)
     start = time.perf_counter()
     with _quiet_lightning():
         trainer = Trainer(
@@ -92,7 +94,7 @@ def pretrain(
                 Every(config.grid.every_images, report_grid(report, draw, save_grid)),
             ],
         )
-        trainer.fit(module, train_dataloaders=source)
+        trainer.fit(module, train_dataloaders=source.slices(0, config.num_steps))
     seconds = time.perf_counter() - start
     averaged = deepcopy(denoiser)
     module.average.copy_to(averaged)
