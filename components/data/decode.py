@@ -6,7 +6,8 @@ grey and palette images converted, what is clear laid over the limits' backgroun
 damage.
 
 Where a small copy suffices, a JPEG is decoded at 1/2, 1/4 or 1/8: every coefficient is still read, so a file cut short
-is still refused, but only the low frequencies become pixels.
+is still refused, but only the low frequencies become pixels. Whole JPEGs are decoded by OpenCV (`jpeg`), all else and
+whatever OpenCV does not take by Pillow, whose word on damage is final.
 
 Source: Wallace 1991, doi:10.1145/103085.103089 (JPEG); scaled decoding as libjpeg does it.
 """
@@ -23,8 +24,9 @@ from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms
 
+from components.data import jpeg
 from components.data.config import DecodeLimits
 
 Reason = Literal[
@@ -44,6 +46,16 @@ RATIO_FREE_BYTES = 1 << 20
 _MAGIC = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF", b"RIFF": "WEBP"}
 _OPAQUE_MODE = {"RGBA": "RGB", "RGBa": "RGB", "PA": "RGB", "LA": "L", "La": "L", "1": "L"}
 _ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDES_CHANGE = tuple(_UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
 _TRUNCATION_WORDS = ("truncated", "unexpected end", "eof", "incomplete")
 
 
@@ -79,12 +91,10 @@ def decode_image(data: bytes, limits: DecodeLimits, at_least_px: int | None = No
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check_header(image, len(data), limits)
                 mode, (width, height) = image.mode, image.size
-                if at_least_px is not None and max(width, height) > at_least_px:
-                    image.draft(None, _within(width, height, at_least_px))
-                if image.getexif().get(_ORIENTATION) in (5, 6, 7, 8):
+                turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+                if turn in _SIDES_CHANGE:
                     width, height = height, width
-                upright = ImageOps.exif_transpose(image)
-                pixels = np.asarray(_to_rgb(upright, limits.background))
+                pixels = _upright_rgb(image, data, turn, at_least_px, limits.background)
         except ImageRejectedError:
             raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -174,6 +184,35 @@ def _check_header(image: Image.Image, num_bytes: int, limits: DecodeLimits) -> N
         raise ImageRejectedError(
             "compression_ratio", f"{ratio:.0f} decoded bytes per stored byte; allowed: {limits.max_ratio}"
         )
+
+
+def _upright_rgb(
+    image: Image.Image,
+    data: bytes,
+    turn: Image.Transpose | None,
+    at_least_px: int | None,
+    background: tuple[int, int, int],
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The pixels of `image`, opened from `data`: at the scale that suffices, turned upright, in sRGB."""
+    longer = max(image.size)
+    small = _within(*image.size, longer if at_least_px is None else min(at_least_px, longer))
+    profile = image.info.get("icc_profile")
+    # A grey profile is for grey pixels, and four channels are Pillow's to convert.
+    is_quick = image.format in ("JPEG", "MPO") and (image.mode == "RGB" or (image.mode == "L" and not profile))
+    pixels = jpeg.decode_whole(data, _scale(image.size, small)) if is_quick else None
+    if pixels is None:
+        image.draft(None, small)
+    elif turn is None and not profile:
+        return pixels
+    else:
+        image = Image.fromarray(pixels)
+        image.info["icc_profile"] = profile
+    return np.asarray(_to_rgb(image if turn is None else image.transpose(turn), background))
+
+
+def _scale(size: tuple[int, int], small: tuple[int, int]) -> int:
+    """The strongest reduction, of 1, 2, 4 and 8, that leaves at least `small` of `size`; what `draft` takes."""
+    return next(scale for scale in (8, 4, 2, 1) if scale <= min(size[0] // small[0], size[1] // small[1]))
 
 
 def _within(width: int, height: int, px: int) -> tuple[int, int]:
