@@ -64,6 +64,7 @@ KindOfSource = Annotated[
     Literal["folder", "webdataset", "parquet", "urls"] | None, typer.Option(help="Told by the names if left out.")
 ]
 Anew = Annotated[bool, typer.Option("--force", help="Empty the pool first and land everything anew.")]
+Rate = Annotated[float, typer.Option(min=0.01, help="How often a second one host of the web is asked.")]
 Private = Annotated[list[str], typer.Option(help="A host of your own network that addresses may name.")]
 
 
@@ -73,6 +74,7 @@ def data_land(
     name: Name,
     kind: KindOfSource = None,
     force: Anew = False,
+    requests_per_s: Rate = 10.0,
     allow_private_host: Private = [],  # noqa: B006 - typer reads it, nobody changes it
 ) -> None:
     """Bring what is new in a source into data/NAME and pin it: images with .txt or .json, tars, Parquet, addresses.
@@ -84,9 +86,8 @@ def data_land(
 
     from flows.landing import summary
 
-    out.print(
-        escape("\n".join(summary(_landed(source, name, kind, allow_private_host, force=force), name))), soft_wrap=True
-    )
+    landing = _landed(source, name, kind, allow_private_host, force=force, requests_per_s=requests_per_s)
+    out.print(escape("\n".join(summary(landing, name))), soft_wrap=True)
     out.print("data.dvc pins it: commit that file to keep this version")
     out.print(f"Name it in params.yaml to use it: ingest.pools: [images, {name}]", markup=False)
 
@@ -98,6 +99,7 @@ def data_build(
     recipe: Annotated[str, typer.Option(help="A file in infra/recipes/ that says how.")] = "photos",
     kind: KindOfSource = None,
     force: Anew = False,
+    requests_per_s: Rate = 10.0,
     executor: Annotated[Executor, typer.Option(help="`prefect` or `local`.")] = Executor.local,
     profile: Annotated[str, typer.Option(help="Where to run: a file in infra/profiles/.")] = "",
 ) -> None:
@@ -115,7 +117,7 @@ def data_build(
 
     place = load_profile(root, profile or None)
     recipe_file(root, recipe)  # refuse before the work of landing
-    landing = _landed(source, name, kind, [], force=force)
+    landing = _landed(source, name, kind, [], force=force, requests_per_s=requests_per_s)
     out.print(escape("\n".join(summary(landing, name))), soft_wrap=True)
     use_recipe(root, recipe, name)
     check_file(PIPELINE, root / PARAMS_FILE)
@@ -182,16 +184,22 @@ def data_export(
     out.print(f"{written.num_samples:,} samples in {written.num_files} files, {written.num_bytes:,} bytes: {output}")
 
 
-def _landed(source: str, name: str, kind: "Kind | None", private: list[str], *, force: bool) -> "Landing":
+def _landed(
+    source: str, name: str, kind: "Kind | None", private: list[str], *, force: bool, requests_per_s: float
+) -> "Landing":
     """Land with a line that counts while it goes."""
+    from components.data.readers.interface import ReadLimits
     from flows.landing import land_and_pin
 
+    limits = ReadLimits(host_requests_per_s=requests_per_s)
     with out.status(f"landing {source}") as line:
 
         def show(landing: "Landing") -> None:
             line.update(f"landing: {landing.num_landed:,} images of {landing.num_listed:,} items")
 
-        return land_and_pin(here(), source, name, kind, force=force, allowed_private_hosts=private, progress=show)
+        return land_and_pin(
+            here(), source, name, kind, force=force, allowed_private_hosts=private, limits=limits, progress=show
+        )
 
 
 Executed = Annotated[Executor, typer.Option(help="`prefect` or `local`: what runs a stale stage.")]

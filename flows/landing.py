@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from components.data.landing import Landing, land
 from components.data.readers import Kind, open_reader
+from components.data.readers.interface import ReadLimits
 from flows.freshness import check_raw_data, pin
 from flows.pipeline import PIPELINE
 from flows.settings import SettingsError
@@ -36,6 +37,7 @@ def land_and_pin(
     *,
     force: bool,
     allowed_private_hosts: Collection[str] = (),
+    limits: ReadLimits | None = None,
     progress: Callable[[Landing], None] = lambda _: None,
 ) -> Landing:
     """Bring what is new at `place` into data/NAME and pin data/.
@@ -51,7 +53,7 @@ def land_and_pin(
         raise SettingsError(f"--name {name!r}: use letters, digits, points, dashes; it becomes data/NAME") from None
     check_raw_data(root)
     origin = place if "://" in place else str(Path(place).absolute())
-    reader = open_reader(origin, kind, allowed_private_hosts=allowed_private_hosts)
+    reader = open_reader(origin, kind, limits, allowed_private_hosts=allowed_private_hosts)
     landing = land(reader, root / "data" / name, origin=origin, force=force, progress=progress)
     pin(root)
     return landing

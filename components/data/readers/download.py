@@ -2,7 +2,8 @@
 
 A name is resolved once, every address it has must be a public one, and the connection goes to the first of them, so a
 name that changes its mind meanwhile (DNS rebinding) gains nothing; the same holds for every redirect. A download has a
-limit of bytes and of seconds over all redirects, and a slow sender cannot stretch it. No proxy and no cookies are used.
+limit of bytes and of seconds over all redirects, and a slow sender cannot stretch it; the wait for a host's turn is
+outside of it. No proxy and no cookies are used.
 
 Makers who ask not to be taken for training are heeded: `X-Robots-Tag` with noai, noimageai, noindex, noimageindex, noml
 or none, to all robots or to ours, on any response of the chain, and `tdm-reservation: 1`.
@@ -14,12 +15,12 @@ import socket
 import ssl
 import time
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import httpcore
 
+from components.data.readers.hosts import HostTurns
 from components.data.readers.interface import ReadLimits, RefusedError, too_large
 
 ROBOT = "easel"
@@ -34,36 +35,42 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 Headers = Sequence[tuple[bytes, bytes]]
 
 
-@dataclass(frozen=True)
 class Downloader:
-    """Fetches images below `limits`; `allowed_private_hosts` are names that may be of this network (for tests)."""
+    """Fetches images below `limits`; may be asked by several threads, of which each host sees only as many as allowed.
 
-    limits: ReadLimits
-    allowed_private_hosts: Collection[str] = ()
-    context: ssl.SSLContext = field(default_factory=ssl.create_default_context)
+    `allowed_private_hosts` are names that may be of this network (for tests).
+    """
+
+    def __init__(
+        self, limits: ReadLimits, allowed_private_hosts: Collection[str] = (), context: ssl.SSLContext | None = None
+    ) -> None:
+        self._limits, self._allowed = limits, allowed_private_hosts
+        self._context = context or ssl.create_default_context()
+        self._turns = HostTurns(limits.host_requests_per_s, limits.host_at_once)
 
     def fetch(self, url: str) -> bytes:
         """The bytes behind `url`; RefusedError says why there are none, and whether to ask again."""
-        deadline = time.monotonic() + self.limits.fetch_s
-        at = url
-        for _ in range(self.limits.max_redirects + 1):
-            found = self._get(url, at, deadline)
+        at, left_s = url, self._limits.fetch_s
+        for _ in range(self._limits.max_redirects + 1):
+            with self._turns.turn(_checked_host(url, at)):
+                begun = time.monotonic()
+                found = self._get(url, at, begun + left_s)
+                left_s -= time.monotonic() - begun
             if isinstance(found, bytes):
                 return found
             at = urljoin(at, found)
-        raise RefusedError(url, "too_many_redirects", f"more than {self.limits.max_redirects}")
+        raise RefusedError(url, "too_many_redirects", f"more than {self._limits.max_redirects}")
 
     def _get(self, url: str, at: str, deadline: float) -> bytes | str:
         """The bytes at `at`, or where it redirects to."""
-        _check_address(url, at)
-        backend = _CheckedBackend(url, deadline, self.allowed_private_hosts)
+        backend = _CheckedBackend(url, deadline, self._allowed)
         # A pool per request: a connection that is kept would outlive the check of its address.
-        with httpcore.ConnectionPool(ssl_context=self.context, network_backend=backend) as pool:
+        with httpcore.ConnectionPool(ssl_context=self._context, network_backend=backend) as pool:
             try:
                 with pool.stream("GET", at, headers=list(_HEADERS.items())) as response:
                     return self._read(url, response)
             except (httpcore.TimeoutException, TimeoutError):
-                raise RefusedError(url, "too_slow", f"not here in {self.limits.fetch_s:g} s", "failed") from None
+                raise RefusedError(url, "too_slow", f"not here in {self._limits.fetch_s:g} s", "failed") from None
             except (httpcore.NetworkError, httpcore.ProtocolError) as error:
                 raise RefusedError(url, "no_answer", str(error) or type(error).__name__, "failed") from None
             except (httpcore.UnsupportedProtocol, UnicodeError, ValueError) as error:
@@ -89,8 +96,8 @@ class Downloader:
         parts, num_bytes = list[bytes](), 0
         for part in response.iter_stream():
             num_bytes += len(part)
-            if num_bytes > self.limits.max_image_bytes:
-                raise too_large(url, num_bytes, self.limits.max_image_bytes)
+            if num_bytes > self._limits.max_image_bytes:
+                raise too_large(url, num_bytes, self._limits.max_image_bytes)
             parts.append(part)
         return b"".join(parts)
 
@@ -187,7 +194,8 @@ def _left(deadline: float) -> float:
     return left
 
 
-def _check_address(url: str, at: str) -> None:
+def _checked_host(url: str, at: str) -> str:
+    """The name of the host at `at`, an address that may be asked."""
     try:
         parts = urlsplit(at)
     except ValueError as error:
@@ -196,6 +204,7 @@ def _check_address(url: str, at: str) -> None:
         raise RefusedError(url, "bad_address", f"{at[:80]}: must begin with http:// or https:// and a host")
     if parts.username or parts.password:
         raise RefusedError(url, "bad_address", "holds a user name; such images are not public")
+    return parts.hostname.lower().rstrip(".")
 
 
 def _values(headers: Headers, name: str) -> list[str]:

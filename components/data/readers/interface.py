@@ -17,13 +17,18 @@ Status = Literal["refused", "opted_out", "failed", "repeated"]
 
 @dataclass(frozen=True)
 class ReadLimits:
-    """What one image, its words, and one row group may cost before they are refused; `fetch_s` bounds a download."""
+    """What one image, its words, and one row group may cost before they are refused; `fetch_s` bounds a download.
+
+    A host of the web is asked for at most `host_requests_per_s`, and `host_at_once` together.
+    """
 
     max_image_bytes: int = 50_000_000
     max_text_bytes: int = 1_000_000
     max_row_group_bytes: int = 2_000_000_000
     max_redirects: int = 5
     fetch_s: float = 30.0
+    host_requests_per_s: float = 10.0
+    host_at_once: int = 4
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ SOURCES: dict[str, tuple[str, Callable[[Path], None]]] = {
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Downloads themselves are tested against a real server in tests/integration/test_landing.py."""
+    """Downloads themselves are tested against a real server in tests/integration/test_downloads.py."""
     monkeypatch.setattr(Downloader, "fetch", lambda self, url: picture(int(url.rpartition("/")[2])))
 
 
