@@ -1,0 +1,86 @@
+"""Preparing ahead: the same items in the same order, a bounded number of them, and a thread that ends."""
+
+import gc
+import threading
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from components.training.prefetch import prefetched
+
+
+def threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("prefetch")]
+
+
+class Counted:
+    """Numbers, and how many of them were made."""
+
+    def __init__(self, count: int, error_at: int = -1) -> None:
+        self.num_made, self._count, self._error_at = 0, count, error_at
+        self.changed = threading.Condition()
+
+    def __iter__(self) -> Iterator[int]:
+        for number in range(self._count):
+            if number == self._error_at:
+                raise OSError("the disk went away")
+            with self.changed:
+                self.num_made += 1
+                self.changed.notify_all()
+            yield number
+
+    def wait_for(self, num_made: int) -> bool:
+        with self.changed:
+            return self.changed.wait_for(lambda: self.num_made >= num_made, timeout=10)
+
+
+@pytest.mark.parametrize("ahead", [1, 2, 5, 200])
+def test_the_items_come_in_order_and_all(ahead):
+    assert list(prefetched(iter(Counted(100)), ahead)) == list(range(100))
+    assert list(prefetched(iter(()), ahead)) == []
+    assert not threads()
+
+
+def test_some_are_made_ahead_and_no_more():
+    source = Counted(100)
+    items = prefetched(iter(source), 3)
+    assert next(items) == 0
+    assert source.wait_for(4)  # one given, three ready, without being asked for
+    assert next(items) == 1
+    assert source.wait_for(5)
+    items.close()
+    assert source.num_made == 5
+
+
+def test_an_error_comes_in_its_place():
+    items = prefetched(iter(Counted(10, error_at=3)), 5)
+    assert [next(items) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(OSError, match="the disk went away"):
+        next(items)
+    assert not threads()
+
+
+def test_the_thread_ends_with_its_consumer():
+    source = Counted(10**9)
+    for item in (items := prefetched(iter(source), 2)):
+        if item == 5:
+            break
+    items.close()
+    assert not threads()
+    assert source.num_made <= 8
+
+
+def test_a_forgotten_consumer_ends_the_thread_too():
+    items = prefetched(iter(Counted(10**9)), 2)
+    next(items)
+    forgotten = weakref.ref(items)
+    del items
+    gc.collect()
+    assert forgotten() is None
+    assert not threads()
+
+
+def test_nothing_ahead_is_refused():
+    with pytest.raises(ValueError, match="ahead is 0"):
+        next(prefetched(iter([1]), 0))
