@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True)
@@ -137,16 +138,15 @@ class TextReading:
 
 
 @dataclass(frozen=True)
-class VisionEndpoint:
+class ChatEndpoint:
     """An OpenAI-compatible endpoint (`url` ends in /v1) and how much is asked of it.
 
-    A request may take `timeout_s`, and is tried `max_attempts` times with pauses that double from `backoff_s`.
-    `usd_per_million_tokens`: prices of prompt and completion. Above `max_failed_frac` of the images the stage stops.
+    A request may take `timeout_s`, and is tried `max_attempts` times with pauses that double from `backoff_s`. Above
+    `max_failed_frac` of the images without an answer the stage stops.
     """
 
     url: str
     model: str
-    max_px: int
     max_tokens: int
     timeout_s: float
     max_attempts: int
@@ -154,7 +154,33 @@ class VisionEndpoint:
     requests_per_s: float
     concurrency: int
     max_failed_frac: float
+
+    def __post_init__(self) -> None:
+        """ValueError for an address or a limit that cannot be."""
+        address = urlsplit(self.url)
+        if address.scheme not in ("http", "https") or not address.hostname or "@" in address.netloc or address.query:
+            raise ValueError("url must be http(s)://host/v1 without a name, a password or a query")
+        if min(self.concurrency, self.max_attempts, self.max_tokens) < 1:
+            raise ValueError("concurrency, max_attempts and max_tokens are 1 or more")
+        if min(self.timeout_s, self.requests_per_s) <= 0 or self.backoff_s < 0 or not 0 <= self.max_failed_frac <= 1:
+            raise ValueError("timeout_s and requests_per_s are above 0, backoff_s 0 or more, max_failed_frac in [0, 1]")
+
+
+@dataclass(frozen=True)
+class VisionEndpoint(ChatEndpoint):
+    """An endpoint whose model looks at pictures of at most `max_px` a side.
+
+    `usd_per_million_tokens`: prices of prompt and completion.
+    """
+
+    max_px: int
     usd_per_million_tokens: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        """ValueError for an address or a limit that cannot be."""
+        super().__post_init__()
+        if self.max_px < 1:
+            raise ValueError("max_px is 1 or more")
 
 
 @dataclass(frozen=True)

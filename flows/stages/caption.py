@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field
 
 from components.data.config import DecodeLimits, LocalVisionModel, TextReading, VisionEndpoint
 
@@ -30,19 +29,6 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     ocr: TextReading
     vlm: VisionEndpoint | None
     transformers: LocalVisionModel | None
-
-    @model_validator(mode="after")
-    def _endpoint_is_possible(self) -> "Params":
-        if self.vlm is None:
-            return self
-        address = urlsplit(self.vlm.url)
-        if address.scheme not in ("http", "https") or not address.hostname or "@" in address.netloc or address.query:
-            raise ValueError("vlm.url must be http(s)://host/v1 without a name, a password or a query")
-        if min(self.vlm.concurrency, self.vlm.max_attempts, self.vlm.max_px, self.vlm.max_tokens) < 1:
-            raise ValueError("vlm: concurrency, max_attempts, max_px and max_tokens are 1 or more")
-        if min(self.vlm.timeout_s, self.vlm.requests_per_s) <= 0 or not 0 <= self.vlm.max_failed_frac <= 1:
-            raise ValueError("vlm: timeout_s and requests_per_s are above 0, max_failed_frac is in [0, 1]")
-        return self
 
 
 @dataclass(frozen=True)

@@ -11,47 +11,18 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, cast
 
 import httpx
 
 from components.data.captioners.interface import ModelReason
+from components.data.config import ChatEndpoint
 from components.data.errors import DataError
 
 _MAX_REPLY_BYTES = 1 << 20
 _MAX_COUNT = 1 << 31
 _MAX_PAUSE_S = 60.0
 _WRONG_SETTING = {401: "set {key}", 403: "check {key}", 404: "check {block}.url and model"}
-
-
-@runtime_checkable  # the tests check types at run time
-class Service(Protocol):
-    """Where a model answers and how much is asked of it; see `VisionEndpoint`."""
-
-    @property
-    def url(self) -> str:
-        """The address, which ends in /v1."""
-        ...
-
-    @property
-    def timeout_s(self) -> float:
-        """What one attempt may take."""
-        ...
-
-    @property
-    def max_attempts(self) -> int:
-        """How often a question is tried."""
-        ...
-
-    @property
-    def backoff_s(self) -> float:
-        """The first pause; each next is twice as long."""
-        ...
-
-    @property
-    def requests_per_s(self) -> float:
-        """The highest rate."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -80,7 +51,7 @@ class Chat:
     `num_attempts` counts requests sent. `block` names the parameters and `key` the variable that a person can mend.
     """
 
-    def __init__(self, service: Service, api_key: str, *, block: str, key: str) -> None:
+    def __init__(self, service: ChatEndpoint, api_key: str, *, block: str, key: str) -> None:
         self.num_attempts = 0
         self._service, self._names = service, {"block": block, "key": key}
         self._headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {api_key}"} if api_key else {})

@@ -1,7 +1,9 @@
-"""Configuration of the top-down stages: frozen, standard library only."""
+"""Configuration of the top-down stages: frozen, torch-free, standard library only."""
 
 from dataclasses import dataclass
 from typing import Literal
+
+from components.data.config import ChatEndpoint
 
 Layout = Literal["poster", "sign", "label", "banner", "badge", "notice", "bilingual sign"]
 Pool = Literal["catalogue", "rendered"]
@@ -63,20 +65,7 @@ class Domain:
 
 
 @dataclass(frozen=True)
-class PromptEndpoint:
-    """A language model behind an OpenAI-compatible endpoint (`url` ends in /v1) that writes prompts.
+class PromptEndpoint(ChatEndpoint):
+    """An endpoint whose language model writes prompts, at `temperature`; what it writes is checked."""
 
-    What it writes is checked. A request may take `timeout_s`, and is tried `max_attempts` times with pauses that double
-    from `backoff_s`. Above `max_failed_frac` of the images without an answer the stage stops.
-    """
-
-    url: str
-    model: str
     temperature: float
-    max_tokens: int
-    timeout_s: float
-    max_attempts: int
-    backoff_s: float
-    requests_per_s: float
-    concurrency: int
-    max_failed_frac: float

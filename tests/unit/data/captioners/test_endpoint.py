@@ -47,6 +47,27 @@ def asking(url: str, **changes: Any) -> VisionEndpoint:
     return replace(given, **changes)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"url": "ftp://host/v1"}, "url must be"),
+        ({"url": "http://user:secret@host/v1"}, "url must be"),
+        ({"url": "http://host/v1?key=secret"}, "url must be"),
+        ({"concurrency": 0}, "are 1 or more"),
+        ({"max_tokens": 0}, "are 1 or more"),
+        ({"timeout_s": 0.0}, "above 0"),
+        ({"requests_per_s": 0.0}, "above 0"),
+        ({"backoff_s": -1.0}, "0 or more"),
+        ({"max_failed_frac": 1.5}, r"in \[0, 1\]"),
+        ({"max_px": 0}, "max_px is 1 or more"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_is_refused_without_its_secrets(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said) as error:
+        replace(asking("http://host/v1"), **change)
+    assert "secret" not in str(error.value)
+
+
 def captioner(url: str, num_images: int = 20, **changes: Any) -> EndpointCaptioner:
     return EndpointCaptioner(asking(url, **changes), ["en"], LIMITS, num_images, KEY)
 

@@ -79,7 +79,18 @@ def model() -> Generator[Model]:
 
 
 def writer(model: Model, **changes: Any) -> EndpointWriter:
-    given = PromptEndpoint(model.url, "some/model", 0.7, 500, 2.0, 2, 0.01, 1000.0, 2, 1.0)
+    given = PromptEndpoint(
+        url=model.url,
+        model="some/model",
+        max_tokens=500,
+        timeout_s=2.0,
+        max_attempts=2,
+        backoff_s=0.01,
+        requests_per_s=1000.0,
+        concurrency=2,
+        max_failed_frac=1.0,
+        temperature=0.7,
+    )
     return EndpointWriter(replace(given, **changes), KEY)
 
 
