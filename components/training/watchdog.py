@@ -137,7 +137,7 @@ class Watchdog:
     def _end_process(self) -> None:
         file = incident_file(self._incidents, "stalled", self.images_seen, "txt")
         message = (
-            f"no step for {self._clock.silent_s:.0f} s (allowed: {self.limit_s:.0f} s) after {self.images_seen} images; "
+            f"no step for {self._clock.silent_s:.0f} s after {self.images_seen} images (allowed: {self.limit_s:.0f}); "
             f"the stacks are in {file}; run again to continue"
         )
         with file.open("w", encoding="utf-8") as stream:
