@@ -8,7 +8,6 @@ Source: NovelAI 2022, aspect ratio bucketing; the area and stride are ERNIE-Imag
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from jaxtyping import UInt8
@@ -64,17 +63,6 @@ def cropped_frac(width: int, height: int, bucket: Bucket) -> float:
     """The share of an image's pixels that does not fit the bucket's aspect, in [0, 1)."""
     ratio = width / height / bucket.aspect
     return 1 - min(ratio, 1 / ratio)
-
-
-def worst_cropped_frac(buckets: Sequence[Bucket], max_aspect: float) -> float:
-    """The most that an image of an aspect up to `max_aspect` to 1 either way can lose in its best bucket.
-
-    Halfway (in ratio) between two neighbours, or at the ends.
-    """
-    aspects = sorted(bucket.aspect for bucket in buckets)
-    gaps = [math.sqrt(low / high) for low, high in pairwise(aspects)]
-    ends = [min(1.0, aspects[-1] / max_aspect), min(1.0, 1 / (aspects[0] * max_aspect))]
-    return 1 - min([*gaps, *ends])
 
 
 def bucket_for(width: int, height: int, buckets: Sequence[Bucket]) -> Bucket:

@@ -50,14 +50,6 @@ class Sampling:
         return np.exp(np.minimum(self.image_log_scale[place] + quality, np.log(self.cap)))
 
 
-def sampling_probabilities(
-    place: Int64[np.ndarray, " n"], scores: Float[np.ndarray, " n"], p: TwoLevelSampling
-) -> Float[np.ndarray, " n"]:
-    """Probability of each image of a corpus in memory; `place` numbers its categories. Errors as `fit_sampling`."""
-    num_categories = int(place.max()) + 1 if len(place) else 0
-    return fit_sampling(lambda: [(place, scores)], num_categories, p).probabilities(place, scores)
-
-
 def fit_sampling(corpus: Corpus, num_categories: int, p: TwoLevelSampling) -> Sampling:
     """Sampling of a corpus with categories numbered from 0.
 

@@ -85,8 +85,8 @@ def fit_probe(
     number_of = {name: number for number, name in enumerate(names)}
     y = torch.tensor([number_of[label] for label in labels])
     mean, std = _mean_std(features)
-    fit = _fit_at_once if len(features) * len(names) <= max_logits else _fit_in_batches
-    weight, bias = fit(features, y, len(names), mean, std, l2)
+    problem = _Problem(features, y, len(names), mean, std, l2)
+    weight, bias = (_fit_at_once if len(features) * len(names) <= max_logits else _fit_in_batches)(problem)
     scaled = weight / std
     shifted = bias - scaled @ mean
     return LinearProbe(names, scaled.numpy().astype(np.float32), shifted.numpy().astype(np.float32))
@@ -134,58 +134,70 @@ def _mean_std(features: Float[np.ndarray, "n d"]) -> tuple[Float[Tensor, " d"], 
     return middle + shift, (squares / len(features) - shift.square()).clamp_min(0).sqrt() + _STD_FLOOR
 
 
-def _standardised(
-    features: Float[np.ndarray, "n d"], mean: Float[Tensor, " d"], std: Float[Tensor, " d"]
-) -> Float[Tensor, "n d"]:
-    return (torch.from_numpy(features.astype(np.float32)) - mean.float()) / std.float()
+_Weights = tuple[Float[Tensor, "k d"], Float[Tensor, " k"]]
 
 
-def _fit_at_once(
-    features: Float[np.ndarray, "n d"],
-    y: Int64[Tensor, " n"],
-    num_classes: int,
-    mean: Float[Tensor, " d"],
-    std: Float[Tensor, " d"],
-    l2: float,
-) -> tuple[Float[Tensor, "k d"], Float[Tensor, " k"]]:
-    x = _standardised(features, mean, std)
-    weight = torch.zeros(num_classes, x.shape[1], requires_grad=True)
-    bias = torch.zeros(num_classes, requires_grad=True)
+@dataclass(frozen=True)
+class _Problem:
+    """Rows and the numbers of their classes; the loss is of rows that are standardised."""
+
+    features: Float[np.ndarray, "n d"]
+    y: Int64[Tensor, " n"]
+    num_classes: int
+    mean: Float[Tensor, " d"]
+    std: Float[Tensor, " d"]
+    l2: float
+
+    def start(self) -> _Weights:
+        """Weight and bias of zeros."""
+        weight = torch.zeros(self.num_classes, self.features.shape[1], requires_grad=True)
+        return weight, torch.zeros(self.num_classes, requires_grad=True)
+
+    def rows(self, chosen: Int64[np.ndarray, " m"] | slice) -> tuple[Float[Tensor, "m d"], Int64[Tensor, " m"]]:
+        """The chosen rows, standardised, and their classes."""
+        x = torch.from_numpy(self.features[chosen].astype(np.float32))
+        return (x - self.mean.float()) / self.std.float(), self.y[chosen]
+
+    def loss(self, x: Float[Tensor, "m d"], y: Int64[Tensor, " m"], weights: _Weights) -> Float[Tensor, ""]:
+        """Mean cross-entropy of `x`, and the penalty."""
+        weight, bias = weights
+        return nn.functional.cross_entropy(x @ weight.T + bias, y) + self.l2 / 2 * weight.square().sum()
+
+
+def _fit_at_once(problem: _Problem) -> _Weights:
+    x, y = problem.rows(slice(None))
+    weights = problem.start()
     optimiser = torch.optim.LBFGS(
-        [weight, bias], max_iter=100, tolerance_grad=1e-4, tolerance_change=1e-6, line_search_fn="strong_wolfe"
+        weights, max_iter=100, tolerance_grad=1e-4, tolerance_change=1e-6, line_search_fn="strong_wolfe"
     )
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        loss = nn.functional.cross_entropy(x @ weight.T + bias, y) + l2 / 2 * weight.square().sum()
+        loss = problem.loss(x, y, weights)
         loss.backward()
         return loss
 
     optimiser.step(closure)  # pyright: ignore[reportArgumentType]  # torch types the closure's result as float
-    return weight.detach().double(), bias.detach().double()
+    return _detached(weights)
 
 
-def _fit_in_batches(
-    features: Float[np.ndarray, "n d"],
-    y: Int64[Tensor, " n"],
-    num_classes: int,
-    mean: Float[Tensor, " d"],
-    std: Float[Tensor, " d"],
-    l2: float,
-) -> tuple[Float[Tensor, "k d"], Float[Tensor, " k"]]:
-    weight = torch.zeros(num_classes, features.shape[1], requires_grad=True)
-    bias = torch.zeros(num_classes, requires_grad=True)
-    num_batches = -(-len(features) // _BATCH_ROWS)
+def _fit_in_batches(problem: _Problem) -> _Weights:
+    weights, num_rows = problem.start(), len(problem.features)
+    num_batches = -(-num_rows // _BATCH_ROWS)
     epochs = max(_EPOCHS, -(-_MIN_STEPS // num_batches))
-    optimiser = torch.optim.Adam([weight, bias], lr=_LEARNING_RATE)
+    optimiser = torch.optim.Adam(weights, lr=_LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.01, epochs * num_batches)
     order = np.random.default_rng(0)
     for _ in range(epochs):
-        for rows in np.array_split(order.permutation(len(features)), num_batches):
-            logits = _standardised(features[rows], mean, std) @ weight.T + bias
-            loss = nn.functional.cross_entropy(logits, y[rows]) + l2 / 2 * weight.square().sum()
+        for rows in np.array_split(order.permutation(num_rows), num_batches):
+            loss = problem.loss(*problem.rows(rows), weights)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             schedule.step()
+    return _detached(weights)
+
+
+def _detached(weights: _Weights) -> _Weights:
+    weight, bias = weights
     return weight.detach().double(), bias.detach().double()

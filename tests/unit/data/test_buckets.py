@@ -1,5 +1,8 @@
 """Buckets: areas, strides, aspects and crops within the bounds that are stated for them."""
 
+import math
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -13,7 +16,6 @@ from components.data.buckets import (
     pixels_needed,
     summary,
     to_bucket,
-    worst_cropped_frac,
 )
 from components.data.decode import square
 
@@ -36,6 +38,17 @@ def test_squares_alone_and_the_shapes_at_256() -> None:
     assert buckets_of(64, 1.0) == (Bucket(64, 64),)
     assert Bucket(128, 512) in buckets_of(256, 4.0)
     assert Bucket(512, 128) in buckets_of(256, 4.0)
+
+
+def worst_cropped_frac(buckets: tuple[Bucket, ...], max_aspect: float) -> float:
+    """The most that an image of an aspect up to `max_aspect` to 1 either way can lose in its best bucket.
+
+    Halfway (in ratio) between two neighbours, or at the ends.
+    """
+    aspects = sorted(bucket.aspect for bucket in buckets)
+    gaps = [math.sqrt(low / high) for low, high in pairwise(aspects)]
+    ends = [min(1.0, aspects[-1] / max_aspect), min(1.0, 1 / (aspects[0] * max_aspect))]
+    return 1 - min([*gaps, *ends])
 
 
 @pytest.mark.parametrize(("px", "max_aspect"), CASES)

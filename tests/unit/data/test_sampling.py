@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from components.data.config import TwoLevelSampling
-from components.data.sampling import bounded, entropy_bits, fit_sampling, sampling_probabilities
+from components.data.sampling import bounded, entropy_bits, fit_sampling
 
 PLACE = np.repeat([0, 1, 2], [60, 30, 10])
 NUM_CATEGORIES = 3
@@ -30,6 +30,12 @@ def parameters(**changes: float) -> TwoLevelSampling:
         "max_repeats": 1e9,
     }
     return TwoLevelSampling(**(given | changes))
+
+
+def sampling_probabilities(place: np.ndarray, scores: np.ndarray, p: TwoLevelSampling) -> np.ndarray:
+    """The probability of each image of a corpus in memory."""
+    num_categories = int(place.max()) + 1 if len(place) else 0
+    return fit_sampling(lambda: [(place, scores)], num_categories, p).probabilities(place, scores)
 
 
 def masses(p: np.ndarray) -> np.ndarray:
