@@ -66,20 +66,14 @@ class BatchSource:
         if not used:
             raise ValueError("no image has a positive probability, so there is nothing to train on; see the selection")
         self.manifest_hash = combined_hash(buckets)
+        self.seed, self.batch_size = seed, config.batch_size
         self._key, self._config = order_key(self.manifest_hash, seed), config
         self._buckets = [(bucket, buckets[bucket], self._rows_of(buckets[bucket], bucket)) for bucket in used]
         self._turns = Rounds(np.array([masses[bucket] for bucket in used]), order_key(f"{self._key} turns", 0), TURNS)
 
     def at(self, start: int, count: int) -> Batch:
         """The samples at the positions start, ..., start + count - 1, which must be of one step."""
-        step, offset = divmod(start, self._config.batch_size)
-        if start < 0 or count < 1 or offset + count > self._config.batch_size:
-            raise ValueError(
-                f"positions {start} to {start + count - 1} are not of one step; a step has {self._config.batch_size}"
-            )
-        turn, turns_before = self._turns.turn(step)
-        bucket, store, order = self._buckets[turn]
-        rows = order.at(turns_before * self._config.batch_size + offset, count)
+        bucket, store, rows = self._rows_at(start, count)
         texts = choose_texts(store, self._config, self._key, start, rows)
         return Batch(
             x_0=torch.from_numpy(store.latents[rows]).float(),
@@ -88,9 +82,17 @@ class BatchSource:
             texts=texts,
             start=start,
             generators=generators_from(seeds(self._key, start, count).tolist()),
-            sample_ids=tuple(store.rows.column("sample_id").take(rows).to_pylist()),
+            sample_ids=_names(store, rows),
             bucket=bucket,
         )
+
+    def sample_ids(self, start: int, stop: int) -> Iterator[tuple[str, ...]]:
+        """Which samples lie at the positions start, ..., stop - 1, step by step; no latents are read."""
+        while start < stop:
+            count = min(stop, start - start % self.batch_size + self.batch_size) - start
+            _, store, rows = self._rows_at(start, count)
+            yield _names(store, rows)
+            start += count
 
     def slices(
         self, start_step: int, num_steps: int, *, rank: int = 0, world_size: int = 1, accumulate: int = 1
@@ -99,20 +101,31 @@ class BatchSource:
 
         All processes' parts of a step are its batch. ValueError if they do not divide it.
         """
-        count, rest = divmod(self._config.batch_size, world_size * accumulate)
+        count, rest = divmod(self.batch_size, world_size * accumulate)
         if rest or not count or not 0 <= rank < world_size:
             raise ValueError(
-                f"rank {rank} of {world_size}, {accumulate} parts each: a batch of {self._config.batch_size} does not "
-                "divide so"
+                f"rank {rank} of {world_size}, {accumulate} parts each: a batch of {self.batch_size} does not divide so"
             )
         for step in range(start_step, start_step + num_steps):
             for part in range(accumulate):
-                yield self.at(step * self._config.batch_size + (part * world_size + rank) * count, count)
+                yield self.at(step * self.batch_size + (part * world_size + rank) * count, count)
+
+    def _rows_at(self, start: int, count: int) -> tuple[Bucket, LatentStore, NDArray[np.int64]]:
+        step, offset = divmod(start, self.batch_size)
+        if start < 0 or count < 1 or offset + count > self.batch_size:
+            raise ValueError(f"positions {start} to {start + count - 1} are not of one step; it has {self.batch_size}")
+        turn, turns_before = self._turns.turn(step)
+        bucket, store, order = self._buckets[turn]
+        return bucket, store, order.at(turns_before * self.batch_size + offset, count)
 
     def _rows_of(self, store: LatentStore, bucket: Bucket) -> Rounds:
         """An epoch of a bucket has as many positions as rows that are trained on."""
         probabilities = store.probabilities
         return Rounds(probabilities, order_key(f"{self._key} {bucket}", 0), int((probabilities > 0).sum()))
+
+
+def _names(store: LatentStore, rows: NDArray[np.int64]) -> tuple[str, ...]:
+    return tuple(store.rows.column("sample_id").take(rows).to_pylist())
 
 
 def choose_texts(
