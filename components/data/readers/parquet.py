@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.data.readers.interface import (
-    Item,
     Outcome,
     ReadLimits,
     Refusal,
@@ -16,7 +15,8 @@ from components.data.readers.interface import (
     checked_image,
     printable,
 )
-from components.data.readers.stores import Store
+from components.data.readers.shards import ShardReader
+from components.data.readers.stores import Stored
 from components.data.readers.words import words_of
 
 IMAGE_COLUMNS = ("image", "bytes", "image_bytes", "jpg", "jpeg", "png", "webp", "img", "content")
@@ -24,37 +24,25 @@ _NAME_COLUMNS = ("source_id", "__key__", "key", "file_name", "filename", "path",
 _BATCH_ROWS = 64
 
 
-class ParquetReader:
-    """One item per file."""
+class ParquetReader(ShardReader):
+    """Parquet files; a row group that cannot be read is one refusal."""
 
-    num_at_once = 1
+    endings = (".parquet",)
 
-    def __init__(self, store: Store, limits: ReadLimits) -> None:
-        self._store, self._limits = store, limits
-
-    def listing(self) -> Iterator[Item]:
-        """Every Parquet file."""
-        for file in self._store.listing():
-            if file.ending == ".parquet":
-                yield Item(printable(file.key), file.fingerprint, file.size, file)
-
-    def rows(self, item: Item) -> Iterator[Outcome]:
-        """The rows of a file in their order; a row group that cannot be read is one refusal."""
-        if item.content.fault:
-            raise RefusedError(item.key, item.content.fault)
-        with self._store.opened(item.content) as stream:
-            file = open_parquet(stream, item.key)
-            column = image_column(file.schema_arrow)
+    def _rows(self, key: str, file: Stored) -> Iterator[Outcome]:
+        with self._store.opened(file) as stream:
+            table = open_parquet(stream, key)
+            column = image_column(table.schema_arrow)
             if column is None:
-                found = ", ".join(file.schema_arrow.names)
+                found = ", ".join(table.schema_arrow.names)
                 detail = f"no column of image bytes (there: {found}); call it {IMAGE_COLUMNS[0]}"
-                raise RefusedError(item.key, "wrong_schema", detail)
+                raise RefusedError(key, "wrong_schema", detail)
             seen: set[str] = set()
-            for group in range(file.num_row_groups):
+            for group in range(table.num_row_groups):
                 try:
-                    check_row_group(file, item.key, group, self._limits)
-                    for row in rows_of_group(file, item.key, group):
-                        yield self._sample(item.key, row, column, seen)
+                    check_row_group(table, key, group, self._limits)
+                    for row in rows_of_group(table, key, group):
+                        yield self._sample(key, row, column, seen)
                 except RefusedError as error:
                     if error.refusal.status == "failed":
                         raise

@@ -13,7 +13,6 @@ from typing import IO, Any, cast
 
 from components.data.readers.folder import ARCHIVE_ENDINGS, IMAGE_ENDINGS, WORD_ENDINGS
 from components.data.readers.interface import (
-    Item,
     Outcome,
     ReadLimits,
     Refusal,
@@ -21,39 +20,26 @@ from components.data.readers.interface import (
     Sample,
     checked_image,
     checked_name,
-    printable,
     too_large,
 )
-from components.data.readers.stores import Store
+from components.data.readers.shards import ShardReader
+from components.data.readers.stores import Stored
 from components.data.readers.words import fields_of, words_of
 
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _MAX_HEADER_BYTES = 16_000_000
 
 
-class WebDatasetReader:
-    """One item per shard."""
+class WebDatasetReader(ShardReader):
+    """Tar files; compressed ones are listed and refused."""
 
-    num_at_once = 1
+    endings = (".tar", *_COMPRESSED)
 
-    def __init__(self, store: Store, limits: ReadLimits) -> None:
-        self._store, self._limits = store, limits
-
-    def listing(self) -> Iterator[Item]:
-        """Every tar file, also those that must be refused."""
-        for file in self._store.listing():
-            if file.key.lower().endswith((".tar", *_COMPRESSED)):
-                yield Item(printable(file.key), file.fingerprint, file.size, file)
-
-    def rows(self, item: Item) -> Iterator[Outcome]:
-        """The samples of a shard in its order, and each member that was refused."""
-        file = item.content
-        if file.fault:
-            raise RefusedError(item.key, file.fault)
+    def _rows(self, key: str, file: Stored) -> Iterator[Outcome]:
         if not file.key.lower().endswith(".tar"):
-            raise RefusedError(item.key, "compressed_archive", "read are plain .tar shards; decompress it")
+            raise RefusedError(key, "compressed_archive", "read are plain .tar shards; decompress it")
         with self._store.opened(file) as stream:
-            yield from self._samples(item.key, stream)
+            yield from self._samples(key, stream)
 
     def _samples(self, shard: str, stream: IO[bytes]) -> Iterator[Outcome]:
         seen: set[str] = set()
