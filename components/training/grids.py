@@ -17,6 +17,7 @@ from components.samplers.guidance import guided_velocity
 from components.samplers.solvers import euler
 from components.samplers.time_grid import shifted_time_grid
 from components.training.config import GridConfig
+from components.training.ranks import shares, summed
 
 CELL_PX = 128
 CAPTION_PX = 30
@@ -32,18 +33,31 @@ def draw_samples(
     latent_side: int,
     config: GridConfig,
 ) -> UInt8[np.ndarray, "n height width 3"]:
-    """One image per text of `condition`, as bytes; the noise depends on `config.seed` only."""
+    """One image per text of `condition`, as bytes; the noise depends on `config.seed` only.
+
+    Every process draws its share and gets all of them.
+    """
+    device = next(denoiser.parameters()).device
+    count = len(condition.lengths)
     generator = torch.Generator().manual_seed(config.seed)
     channels = denoiser.transformer.config["in_channels"]
-    noise = torch.randn(len(condition.lengths), channels, latent_side, latent_side, generator=generator)
-    velocity = guided_velocity(denoiser, condition, repeated(uncondition, len(noise)), config.guidance_scale)
-    latents = euler(velocity, noise, shifted_time_grid(config.num_sampling_steps, config.shift))
-    return to_bytes(decode_latents(autoencoder, latents))
+    noise = torch.randn(count, channels, latent_side, latent_side, generator=generator)
+    time_grid = shifted_time_grid(config.num_sampling_steps, config.shift)
+    images_u8 = torch.zeros(count, 16 * latent_side, 16 * latent_side, 3, dtype=torch.uint8, device=device)
+    for rows, is_padding in shares(count, count):
+        own = TextCondition(condition.states[rows].to(device), condition.lengths[rows].to(device))
+        empty = TextCondition(uncondition.states.to(device), uncondition.lengths.to(device))
+        velocity = guided_velocity(denoiser, own, repeated(empty, len(rows)), config.guidance_scale)
+        latents = euler(velocity, noise[rows].to(device), time_grid.to(device))
+        with torch.autocast(autoencoder.device.type, enabled=False):  # decoders lose colours in bf16
+            drawn = to_bytes(decode_latents(autoencoder, latents.to(autoencoder.device, autoencoder.dtype)))
+        images_u8[rows[~is_padding]] = torch.from_numpy(drawn).to(device)[~is_padding]
+    return summed(images_u8).cpu().numpy()
 
 
 def to_bytes(images: Float[Tensor, "n 3 h w"]) -> UInt8[np.ndarray, "n h w 3"]:
     """Images in [-1, 1] as bytes."""
-    return rearrange(((images + 1) * 127.5).round().clamp(0, 255).byte(), "n c h w -> n h w c").numpy()
+    return rearrange(((images + 1) * 127.5).round().clamp(0, 255).byte(), "n c h w -> n h w c").cpu().numpy()
 
 
 def draw_grid(images_u8: UInt8[np.ndarray, "n h w 3"], captions: Sequence[str]) -> UInt8[np.ndarray, "height width 3"]:

@@ -1,60 +1,116 @@
-"""The held-out loss: the same rows, the same times and the same noise at every look, so that curves compare."""
+"""The held-out loss: the same rows, the same times and the same noise at every look, so that curves compare.
 
+Every process computes its share of the rows, and all of them then know the error of every row: the means are those that
+one process would have computed.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
+from components.data.buckets import Bucket
 from components.data.latents import LatentStore
 from components.models.denoiser import Denoiser, TextCondition
 from components.objectives.flow_matching import velocity_error
 from components.training.batches import condition_of
 from components.training.config import HeldOutConfig
+from components.training.ranks import shares, summed
 
-_BATCH = 128
+MAX_BATCH = 128
+MIN_CATEGORY_ROWS = 4
+"""A category with fewer rows has no curve of its own: it would show which rows these are, not how the model does."""
 
 
 @dataclass(frozen=True)
 class HeldOutSplit:
-    """One split's fixed problem: latents, texts, noise, and times spread evenly over (0, 1)."""
+    """One split's fixed problem in one bucket: latents, texts, noise, times, and the category of each row."""
 
     name: str
+    bucket: str
     x_0: Float[Tensor, "n c h w"]
     condition: TextCondition
     eps: Float[Tensor, "n c h w"]
     t: Float[Tensor, " n"]
+    categories: tuple[str, ...]
 
 
-def fix_problems(store: LatentStore, config: HeldOutConfig, caption_kind: str) -> list[HeldOutSplit]:
-    """One problem per split that has rows, training included for comparison; rows are spread evenly over the split."""
+def fix_problems(stores: Mapping[Bucket, LatentStore], config: HeldOutConfig, caption_kind: str) -> list[HeldOutSplit]:
+    """One problem per split and bucket that has rows, training included for comparison.
+
+    Rows are spread evenly over the split, and times evenly over (0, 1), over all its buckets together.
+    """
     problems: list[HeldOutSplit] = []
-    for name in sorted(set(store.rows.column("split").to_pylist())):
-        rows = store.rows_of(name)
-        rows = rows[store.captions[caption_kind][rows] >= 0]
-        if not len(rows):
-            continue
-        rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), config.rows_per_split)).round().astype(int)]
+    for name in sorted({split for store in stores.values() for split in store.rows.column("split").to_pylist()}):
+        chosen = _spread_rows(stores, name, caption_kind, config.rows_per_split)
+        count = sum(len(rows) for rows in chosen.values())
         generator = torch.Generator().manual_seed(config.seed)
-        x_0 = torch.from_numpy(store.latents[rows]).float()
-        eps = torch.randn(x_0.shape, generator=generator)
+        latents = {bucket: torch.from_numpy(stores[bucket].latents[rows]).float() for bucket, rows in chosen.items()}
+        noise = {bucket: torch.randn(x_0.shape, generator=generator) for bucket, x_0 in latents.items()}
         # Shuffled, so that a time is not tied to a place in the table (one style follows another there).
-        t = ((torch.arange(len(rows)) + 0.5) / len(rows))[torch.randperm(len(rows), generator=generator)]
-        texts = store.captions[caption_kind][rows]
-        problems.append(HeldOutSplit(name, x_0, condition_of(store, texts), eps, t))
+        times = ((torch.arange(count) + 0.5) / count)[torch.randperm(count, generator=generator)]
+        for (bucket, rows), t in zip(chosen.items(), times.split([len(r) for r in chosen.values()]), strict=True):
+            store = stores[bucket]
+            condition = condition_of(store, store.captions[caption_kind][rows])
+            categories = tuple(store.rows.column("category").take(rows).to_pylist())
+            problems.append(HeldOutSplit(name, str(bucket), latents[bucket], condition, noise[bucket], t, categories))
     return problems
 
 
-@torch.no_grad()
-def held_out_losses(denoiser: Denoiser, problems: list[HeldOutSplit]) -> dict[str, float]:
-    """Mean velocity error per split, under the split's name."""
+def _spread_rows(
+    stores: Mapping[Bucket, LatentStore], split: str, caption_kind: str, rows_per_split: int
+) -> dict[Bucket, NDArray[np.int64]]:
+    """Rows of the split that have the caption, evenly spread over the buckets as one list."""
+    pool = [
+        (bucket, row)
+        for bucket, store in stores.items()
+        for row in store.rows_of(split).tolist()
+        if store.captions[caption_kind][row] >= 0
+    ]
+    places = np.linspace(0, len(pool) - 1, min(len(pool), rows_per_split)).round().astype(int).tolist()
+    chosen = dict[Bucket, list[int]]()
+    for bucket, row in (pool[place] for place in places):
+        chosen.setdefault(bucket, []).append(row)
+    return {bucket: np.array(rows, np.int64) for bucket, rows in chosen.items()}
+
+
+def held_out_losses(denoiser: Denoiser, problems: list[HeldOutSplit], max_batch: int = MAX_BATCH) -> dict[str, float]:
+    """Mean velocity error per split, and below it per category and bucket; every process must ask.
+
+    The names are `split`, `split/category` for categories with enough rows, and `split/bucket` where there are several.
+    `max_batch` bounds the rows of one forward pass.
+    """
+    errors = [row_errors(denoiser, problem, max_batch) for problem in problems]
     losses: dict[str, float] = {}
-    for problem in problems:
-        errors: list[Tensor] = []
-        for start in range(0, len(problem.t), _BATCH):
-            part = slice(start, start + _BATCH)
-            condition = TextCondition(problem.condition.states[part], problem.condition.lengths[part])
-            errors.append(velocity_error(denoiser, condition, problem.x_0[part], problem.eps[part], problem.t[part]))
-        losses[problem.name] = float(torch.cat(errors).mean())
+    for name in dict.fromkeys(problem.name for problem in problems):
+        parts = [(problem, error) for problem, error in zip(problems, errors, strict=True) if problem.name == name]
+        values = np.concatenate([error for _, error in parts])
+        labels = np.array([category for problem, _ in parts for category in problem.categories], dtype=object)
+        losses[name] = float(values.mean())
+        for category in sorted(set(labels) - {""}):
+            if (of_category := labels == category).sum() >= MIN_CATEGORY_ROWS:
+                losses[f"{name}/{category}"] = float(values[of_category].mean())
+        if len({problem.bucket for problem in problems}) > 1:
+            losses |= {f"{name}/{problem.bucket}": float(error.mean()) for problem, error in parts}
     return losses
+
+
+@torch.no_grad()
+def row_errors(denoiser: Denoiser, problem: HeldOutSplit, max_batch: int) -> NDArray[np.float64]:
+    """The velocity error of each row, each computed by one of the processes."""
+    device = next(denoiser.parameters()).device
+    errors = torch.zeros(len(problem.t), dtype=torch.float64, device=device)
+    for rows, is_padding in shares(len(problem.t), max_batch):
+        found = velocity_error(
+            denoiser,
+            TextCondition(problem.condition.states[rows].to(device), problem.condition.lengths[rows].to(device)),
+            problem.x_0[rows].to(device),
+            problem.eps[rows].to(device),
+            problem.t[rows].to(device),
+        )
+        errors.index_add_(0, rows.to(device), torch.where(is_padding.to(device), 0.0, found.double()))
+    return summed(errors).cpu().numpy()

@@ -72,9 +72,9 @@ def pretrain(
     )
     held_out: dict[str, float] = {}
     kind = max(config.batch.caption_weights, key=lambda name: config.batch.caption_weights[name])
-    problems = fix_problems(store, config.held_out, kind)
     draw = grid_drawer(autoencoder, store.latents.shape[-1], config.grid)
     bucket = Bucket(*(STRIDE_PX * side for side in store.latents.shape[2:]))
+    problems = fix_problems({bucket: store}, config.held_out, kind)
     source = BatchSource({bucket: store}, config.batch, seed=config.seed)
     start = time.perf_counter()
     with _quiet_lightning():

@@ -1,12 +1,18 @@
 """Sample grids and held-out losses: fixed problems, so that two looks compare."""
 
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from PIL import ImageFont
 
+from components.data.buckets import Bucket
+from components.data.latents import LatentStore
 from components.models.autoencoder import build_autoencoder
 from components.models.config import AutoencoderConfig
+from components.models.denoiser import Denoiser, TextCondition
 from components.objectives.flow_matching import velocity_error
 from components.training.batches import condition_of
 from components.training.config import GridConfig, HeldOutConfig
@@ -16,8 +22,26 @@ from components.training.held_out import fix_problems, held_out_losses
 HELD_OUT = HeldOutConfig(every_images=1, rows_per_split=4, seed=3)
 
 
+SQUARE, WIDE = Bucket(32, 32), Bucket(16, 64)
+
+
+def in_two_buckets(store: LatentStore) -> dict[Bucket, LatentStore]:
+    """The store's rows, every third one in another shape."""
+    rows = np.arange(len(store.latents))
+
+    def part(rows: np.ndarray, shape: tuple[int, int]) -> LatentStore:
+        return replace(
+            store,
+            latents=store.latents[rows].reshape(len(rows), -1, *shape),
+            rows=store.rows.take(rows),
+            captions={kind: texts[rows] for kind, texts in store.captions.items()},
+        )
+
+    return {SQUARE: part(rows[rows % 3 > 0], (2, 2)), WIDE: part(rows[rows % 3 == 0], (1, 4))}
+
+
 def test_problems_are_the_same_at_every_look(store):
-    one, two = fix_problems(store, HELD_OUT, "short"), fix_problems(store, HELD_OUT, "short")
+    one, two = (fix_problems({SQUARE: store}, HELD_OUT, "short") for _ in range(2))
     assert [problem.name for problem in one] == ["heldout_cell", "heldout_concept", "train"]
     for a, b in zip(one, two, strict=True):
         assert torch.equal(a.eps, b.eps)
@@ -27,8 +51,9 @@ def test_problems_are_the_same_at_every_look(store):
 
 
 def test_a_split_s_loss_is_the_mean_error_of_its_rows(store, denoiser):
-    problems = fix_problems(store, HELD_OUT, "short")
+    problems = fix_problems({SQUARE: store}, HELD_OUT, "short")
     losses = held_out_losses(denoiser, problems)
+    assert set(losses) == {"train", "heldout_cell", "heldout_concept", "train/food"}  # elsewhere too few of a category
     cell = problems[0]
     by_hand = velocity_error(denoiser, cell.condition, cell.x_0, cell.eps, cell.t).mean().detach()
     assert losses["heldout_cell"] == pytest.approx(float(by_hand), rel=1e-6)
@@ -38,16 +63,60 @@ def test_a_split_s_loss_is_the_mean_error_of_its_rows(store, denoiser):
 
 def test_rows_without_the_caption_are_left_out(store):
     everything = HeldOutConfig(every_images=1, rows_per_split=100, seed=3)
-    counts = {problem.name: len(problem.t) for problem in fix_problems(store, everything, "tags")}
+    counts = {problem.name: len(problem.t) for problem in fix_problems({SQUARE: store}, everything, "tags")}
     assert counts == {"train": 7, "heldout_cell": 2, "heldout_concept": 2}
+
+
+def test_categories_and_buckets_share_out_a_split_s_rows(store, denoiser):
+    everything = HeldOutConfig(every_images=1, rows_per_split=100, seed=3)
+    categories = pa.array(["food", "tools"] * 4 + ["food"] * 4)
+    index = store.rows.schema.get_field_index("category")
+    store = replace(store, rows=store.rows.set_column(index, store.rows.schema.field(index), categories))
+    problems = fix_problems(in_two_buckets(store), everything, "short")
+    assert [(p.name, p.bucket, len(p.t)) for p in problems if p.name == "train"] == [
+        ("train", "32x32", 5),
+        ("train", "16x64", 3),
+    ]
+    # The times are spread evenly over the whole split.
+    times = torch.cat([p.t for p in problems if p.name == "train"])
+    assert sorted(times.tolist()) == pytest.approx([(i + 0.5) / 8 for i in range(8)])
+    losses = held_out_losses(shaken(denoiser), problems)
+    buckets, by_category = (5 * losses["train/32x32"] + 3 * losses["train/16x64"]) / 8, ["train/food", "train/tools"]
+    assert losses["train"] == pytest.approx(buckets, rel=1e-9)
+    assert losses["train"] == pytest.approx(sum(losses[name] for name in by_category) / 2, rel=1e-9)
+    # By hand, one row after another.
+    errors = [
+        velocity_error(denoiser, rows_of(p.condition, i), p.x_0[i : i + 1], p.eps[i : i + 1], p.t[i : i + 1]).item()
+        for p in problems
+        if p.name == "train"
+        for i, category in enumerate(p.categories)
+        if category == "tools"
+    ]
+    assert losses["train/tools"] == pytest.approx(np.mean(errors), rel=1e-5)
+
+
+def test_the_batch_of_a_forward_pass_changes_nothing(store, denoiser):
+    problems = fix_problems({SQUARE: store}, HELD_OUT, "short")
+    whole, cut = (held_out_losses(shaken(denoiser), problems, max_batch) for max_batch in (128, 3))
+    assert whole == pytest.approx(cut, rel=1e-5)
+
+
+def rows_of(condition: TextCondition, row: int) -> TextCondition:
+    return TextCondition(condition.states[row : row + 1], condition.lengths[row : row + 1])
+
+
+def shaken(denoiser: Denoiser) -> Denoiser:
+    """With other weights than those of a new network, which says zero."""
+    with torch.no_grad():
+        for weight in denoiser.parameters():
+            weight.copy_(0.3 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(weight.numel())))
+    return denoiser
 
 
 def test_samples_depend_on_their_seed_and_text_only(store, denoiser):
     torch.manual_seed(0)
     autoencoder = build_autoencoder(AutoencoderConfig(2, (4, 4, 8, 8), 1, 2)).eval()
-    with torch.no_grad():
-        for weight in denoiser.parameters():
-            weight.add_(0.3 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(weight.numel())))
+    shaken(denoiser)
     config = GridConfig(1, (), num_sampling_steps=3, guidance_scale=2.0, shift=1.5, seed=0)
 
     def draw(texts: list[int], config: GridConfig = config) -> np.ndarray:
