@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, cast, get_args
 
+import cv2
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageCms
@@ -143,14 +144,12 @@ def at_most(pixels_u8: UInt8[np.ndarray, "h w 3"], px: int) -> UInt8[np.ndarray,
     height, width = pixels_u8.shape[:2]
     if max(height, width) <= px:
         return pixels_u8
-    return np.asarray(Image.fromarray(pixels_u8).resize(_within(width, height, px), Image.Resampling.BOX))
+    return _averaged(pixels_u8, _within(width, height, px))
 
 
 def stretched(pixels_u8: UInt8[np.ndarray, "h w 3"], px: int) -> UInt8[np.ndarray, "{px} {px} 3"]:
     """The whole picture brought to `px` by `px` whatever its aspect, averaged over areas: no border is invented."""
-    if pixels_u8.shape[:2] == (px, px):
-        return pixels_u8
-    return np.asarray(Image.fromarray(pixels_u8).resize((px, px), Image.Resampling.BOX))
+    return pixels_u8 if pixels_u8.shape[:2] == (px, px) else _averaged(pixels_u8, (px, px))
 
 
 def named_format(name: str) -> str:
@@ -184,6 +183,14 @@ def _check_header(image: Image.Image, num_bytes: int, limits: DecodeLimits) -> N
         raise ImageRejectedError(
             "compression_ratio", f"{ratio:.0f} decoded bytes per stored byte; allowed: {limits.max_ratio}"
         )
+
+
+def _averaged(pixels_u8: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """`pixels_u8` at another width and height: averages of areas, or where it must grow, its pixels larger."""
+    grows = size[0] > pixels_u8.shape[1] or size[1] > pixels_u8.shape[0]
+    if grows:  # OpenCV would interpolate
+        return np.asarray(Image.fromarray(pixels_u8).resize(size, Image.Resampling.BOX))
+    return cv2.resize(pixels_u8, size, interpolation=cv2.INTER_AREA)
 
 
 def _upright_rgb(

@@ -15,8 +15,9 @@ Source: Fletcher and Kasturi 1988, doi:10.1109/34.9112 (writing as rows of like-
 
 from typing import Any, cast
 
+import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int64, UInt8
 from scipy import fft, ndimage
 
 _GROUND_LEVELS, _INK_LEVELS = 24, 48
@@ -29,7 +30,7 @@ _MIN_PERIOD_PX, _PEAK_PX = 14, 5
 _EVERYWHERE = np.ones((3, 3), bool)
 
 
-def lettering(grey: Float[np.ndarray, "h w"]) -> float:
+def lettering(grey: UInt8[np.ndarray, "h w"]) -> float:
     """Share of the ink that stands in lines of glyphs, in [0, 1]; 0 where the ground is not flat or glyphs are few."""
     ink = _ink(grey)
     if ink is None:
@@ -44,7 +45,7 @@ def lettering(grey: Float[np.ndarray, "h w"]) -> float:
     return float(areas[in_line].sum() / areas.sum()) if len(in_line) >= _MIN_GLYPHS else 0.0
 
 
-def repetition(grey: Float[np.ndarray, "h w"]) -> float:
+def repetition(grey: UInt8[np.ndarray, "h w"]) -> float:
     """How surely a faint mark repeats: the sharpest peak in the autocorrelation of what is faint, in deviations.
 
     A peak must stand out in every direction, so straight edges and stripes do not count. Strong edges count little,
@@ -53,8 +54,9 @@ def repetition(grey: Float[np.ndarray, "h w"]) -> float:
     """
     if min(grey.shape) < 4 * _MIN_PERIOD_PX:
         return 0.0
-    smooth = cast(Any, ndimage.uniform_filter(grey, _SMOOTH_PX, mode="nearest"))
-    fine = np.clip(grey - smooth, -_FAINT_LEVELS, _FAINT_LEVELS)
+    levels = grey.astype(np.float32)
+    smooth = cast(Any, ndimage.uniform_filter(levels, _SMOOTH_PX, mode="nearest"))
+    fine = np.clip(levels - smooth, -_FAINT_LEVELS, _FAINT_LEVELS)
     fine -= fine.mean()
     if np.square(fine).mean() < 0.25:  # fainter than half a level: rounding
         return 0.0
@@ -66,13 +68,13 @@ def repetition(grey: Float[np.ndarray, "h w"]) -> float:
     return float(max(0.0, (_prominence(correlation)[is_long] / correlation[is_long].std()).max()))
 
 
-def _ink(grey: Float[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"] | None:
-    """What stands out from the commonest level; None where that level is no flat ground."""
-    commonest = int(np.bincount((grey.astype(np.uint8) >> 3).ravel(), minlength=32).argmax())
-    distance = np.abs(grey - (8 * commonest + 4))
-    if (distance <= _GROUND_LEVELS).mean() < _MIN_GROUND_FRAC:
+def _ink(grey: UInt8[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"] | None:
+    """What stands out from the commonest level of every fourth pixel; None where that level is no flat ground."""
+    some = np.bincount(grey[::2, ::2].ravel(), minlength=256)
+    level = 8 * int(some.reshape(32, 8).sum(axis=1).argmax()) + 4
+    if some[max(0, level - _GROUND_LEVELS) : level + _GROUND_LEVELS + 1].sum() < _MIN_GROUND_FRAC * some.sum():
         return None
-    return distance > _INK_LEVELS
+    return cv2.absdiff(grey, np.full_like(grey, level)) > _INK_LEVELS
 
 
 def _is_glyph_like(

@@ -4,19 +4,20 @@
   `repetition`.
 * On the view stretched to a square of 64: `sharpness`, `entropy`, `colourfulness`, `blank_frac`, `border_frac`,
   `skin_frac` and the mean colour. Stretched, because bars beside a photograph would be measured as part of it.
-* On the view stretched to a square of 32: `phash`.
+* On that square halved: `phash`.
 
 Measures describe; only `filters` decides.
 """
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import pyarrow as pa
 from jaxtyping import UInt8
-from PIL import Image
 
-from components.data import lettering, quality_measures
+from components.data import lettering
+from components.data import quality_measures as quality
 from components.data.decode import stretched
 from components.data.phash import HASH_PX, perceptual_hash
 from components.data.records import MEASURES
@@ -25,14 +26,6 @@ VIEW_PX = 256
 SQUARE_PX = 64
 _AT_ONCE = 32
 MEAN_RGB = ("mean_red", "mean_green", "mean_blue")
-_OF_SQUARES = {
-    "sharpness": quality_measures.sharpness,
-    "entropy": quality_measures.entropy,
-    "colourfulness": quality_measures.colourfulness,
-    "blank_frac": quality_measures.blank_frac,
-    "border_frac": quality_measures.border_frac,
-    "skin_frac": quality_measures.skin_frac,
-}
 
 
 def measure_views(views: Sequence[UInt8[np.ndarray, "_ _ 3"]], with_repetition: bool) -> pa.Table:
@@ -44,12 +37,19 @@ def measure_views(views: Sequence[UInt8[np.ndarray, "_ _ 3"]], with_repetition: 
 
 def _measure_few(views: Sequence[UInt8[np.ndarray, "_ _ 3"]], with_repetition: bool) -> pa.Table:
     squares = np.stack([stretched(view, SQUARE_PX) for view in views])
-    greys = [np.asarray(Image.fromarray(view).convert("L"), np.float32) for view in views]
+    halved = np.stack([stretched(square, HASH_PX) for square in squares])
+    square_greys, grounds = quality.grey(squares), quality.ground(squares)
+    greys = [cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in views]
     columns = {
-        "phash": perceptual_hash(np.stack([stretched(view, HASH_PX) for view in views])),
-        **dict(zip(MEAN_RGB, squares.mean(axis=(1, 2)).T, strict=True)),
-        **{name: measure(squares) for name, measure in _OF_SQUARES.items()},
-        "view_sharpness": [quality_measures.view_sharpness(grey) for grey in greys],
+        "phash": perceptual_hash(halved),
+        **dict(zip(MEAN_RGB, quality.mean_rgb(squares).T, strict=True)),
+        "sharpness": quality.sharpness(square_greys),
+        "entropy": quality.entropy(square_greys),
+        "colourfulness": quality.colourfulness(squares),
+        "blank_frac": quality.blank_frac(grounds),
+        "border_frac": quality.border_frac(grounds),
+        "skin_frac": quality.skin_frac(squares),
+        "view_sharpness": [quality.view_sharpness(grey) for grey in greys],
         "lettering": [lettering.lettering(grey) for grey in greys],
         "repetition": [lettering.repetition(grey) if with_repetition else None for grey in greys],
     }
