@@ -1,6 +1,5 @@
 """Downloads against a real web server that lies, stalls, redirects inward, and asks not to be used."""
 
-import io
 import socket
 import ssl
 import threading
@@ -11,7 +10,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from cryptography import x509
@@ -19,7 +17,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from PIL import Image
 
 from components.data.errors import DataError
 from components.data.landing import land
@@ -28,22 +25,9 @@ from components.data.readers import READERS, open_reader, open_store
 from components.data.readers.download import Downloader, is_public, opt_out_wish
 from components.data.readers.interface import ReadLimits, RefusedError
 from components.data.records import raw_parts
+from tests.integration.pools import landed, picture
 
 LIMITS = ReadLimits(max_image_bytes=200_000, max_text_bytes=1000, fetch_s=2.5)
-
-
-def picture(seed: int, side: int = 8) -> bytes:
-    out = io.BytesIO()
-    pixels = np.random.default_rng(seed).integers(0, 255, (side, side, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(out, "PNG")
-    return out.getvalue()
-
-
-def landed(pool: Path) -> dict[str, bytes]:
-    tables = [pq.read_table(part, columns=["source_id", "image"]).to_pylist() for part in raw_parts(pool)]
-    rows = [(row["source_id"], bytes(row["image"])) for table in tables for row in table]
-    assert len(rows) == len(dict(rows))
-    return dict(rows)
 
 
 def reasons(pool: Path) -> dict[str, str]:
