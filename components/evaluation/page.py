@@ -3,7 +3,7 @@
 It is a string and not a file of its own, so that what the evaluate stage depends on is seen by the import graph.
 """
 
-from components.data.report.look import LOOK
+from components.data.report.look import whole_page
 
 _STYLE = """
 table { min-width: 46rem; }
@@ -24,21 +24,7 @@ td.plot { width: 26%; padding-left: 1rem; padding-right: 0; padding-top: 1rem; }
 .examples p { margin: 0; padding: .55rem .7rem .65rem; font-size: .82rem; line-height: 1.35; overflow-wrap: anywhere; }
 """
 
-_HEAD = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy"
-      content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>Easel report</title>
-"""
-
-_BODY = """
-</head>
-<body>
-<main>
+_MAIN = """
 <h1>What the model draws when it is asked for something new</h1>
 <p class="quiet">All prompts were held out of training. Each score stands beside what guessing would reach and what the
 real held-out images reach in the eyes of the same judge. The judges are small and were trained on this project's own
@@ -104,9 +90,6 @@ on real images says how far it can be trusted. Shares have Wilson intervals, dis
 <p>Real images: {{ credits|join("; ") }}.</p>
 {% endif %}
 </footer>
-</main>
-</body>
-</html>
 """
 
-TEMPLATE = f"{_HEAD}<style>{LOOK}{_STYLE}</style>{_BODY}"
+TEMPLATE = whole_page("Easel report", _STYLE, _MAIN)

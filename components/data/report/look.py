@@ -1,6 +1,6 @@
-"""How Easel's pages look: one sheet of plain CSS, light and dark, that loads nothing."""
+"""How Easel's pages look: one head and one sheet of plain CSS, light and dark, that load nothing."""
 
-LOOK = """
+_SHEET = """
 :root {
   --ground: #fbfaf8; --sheet: #ffffff; --ink: #1d1c1a; --quiet: #6b6863; --line: #e4e1dc;
   --bar: #2f6f6a; --band: rgba(47, 111, 106, .22); --track: #efece7; --chance: #b4562b; --real: #1d1c1a;
@@ -36,3 +36,19 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space:
 .key .bar { background: var(--bar); border-radius: .3rem; } .key .band { background: var(--band); }
 footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--line); font-size: .85rem; }
 """
+
+_HEAD = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy"
+      content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+"""
+
+
+def whole_page(title: str, style: str, main: str) -> str:
+    """A page, or the template of one: `main` below the head, in our look and its own `style`."""
+    head = f"{_HEAD}<title>{title}</title>\n<style>{_SHEET}{style}</style>\n</head>"
+    return f"{head}\n<body>\n<main>\n{main.strip()}\n</main>\n</body>\n</html>\n"

@@ -3,7 +3,7 @@
 It is a string and not a file of its own, so that what the stage depends on is seen by the import graph.
 """
 
-from components.data.report.look import LOOK
+from components.data.report.look import whole_page
 
 _STYLE = """
 .delta { font-size: .78em; font-weight: 400; margin-left: .35em; color: var(--quiet); white-space: nowrap; }
@@ -128,21 +128,7 @@ _MACROS = """
 {% endmacro %}
 """
 
-_HEAD = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy"
-      content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>Easel data report</title>
-"""
-
-_BODY = """
-</head>
-<body>
-<main>
+_MAIN = """
 <h1>What is in this data set, and what was left out</h1>
 <p class="quiet">Every image that came in is counted at every gate, and every image that was dropped has a reason.
 {% if compared_with %}A small figure says what changed since the version <b>{{ compared_with }}</b>;
@@ -308,9 +294,6 @@ and {{ count(repeats.dropped) }} copies were dropped. The largest clusters, the 
 
 <footer class="quiet"><p>Version {{ version }}. What the page shows stands in summary.json beside it, for machines.
 <code>easel data show ID</code> tells everything of one image; an image's id stands in its tooltip.</p></footer>
-</main>
-</body>
-</html>
 """
 
-TEMPLATE = f"{_MACROS}{_HEAD}<style>{LOOK}{_STYLE}</style>{_BODY}"
+TEMPLATE = _MACROS + whole_page("Easel data report", _STYLE, _MAIN)
