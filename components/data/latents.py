@@ -16,15 +16,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
-from components.data.buckets import Bucket
+from components.data.arrow import pc
+from components.data.buckets import STRIDE_PX, Bucket
 from components.data.config import BucketFit
 from components.data.errors import DataError
+from components.data.mapped import mapped_arrays
 from components.data.records import SELECTION, read_table, write_table
 
 EMPTY_TEXT = 0
@@ -40,15 +43,29 @@ class EncodedTexts:
     offsets: NDArray[np.int64]
 
     def of(self, text: int) -> NDArray[np.float16]:
-        """Token states [tokens, d] of one text."""
-        return self.states[self.offsets[text] : self.offsets[text + 1]]
+        """Token states [tokens, d] of one text, as a copy."""
+        return self.states[self.offsets[text] : self.offsets[text + 1]].copy()
+
+
+@runtime_checkable  # the tests check types at run time
+class Latents(Protocol):
+    """Latents [n, c, h, w] by rows: an array, in memory or mapped, or what makes them when they are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """n, c, h, w."""
+        ...
+
+    def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[np.float16]:
+        """The latents of `rows`, in their order."""
+        ...
 
 
 @dataclass(frozen=True)
 class LatentStore:
-    """One resolution of the encoded selection, in memory. `captions[kind][row]` is a text's number, or -1."""
+    """One bucket of the encoded selection. `captions[kind][row]` is a text's number, or -1."""
 
-    latents: NDArray[np.float16]
+    latents: Latents
     rows: pa.Table
     captions: Mapping[str, NDArray[np.int64]]
     texts: EncodedTexts
@@ -171,16 +188,22 @@ def read_latents(directory: Path, px: int, autoencoder_sha256: str | None = None
         raise DataError(
             f"{directory}: no latents at {px} px (there: {', '.join(there)}); add {px} to encode.resolutions_px"
         )
-    return _read_all(directory).of_file(latents_file(directory, px))
+    return _read_all(directory).of_file(latents_file(directory, px), Bucket(px, px))
 
 
-def read_buckets(directory: Path, px: int) -> dict[Bucket, LatentStore]:
-    """Everything about one resolution, bucket by bucket; DataError if there is none."""
-    buckets = read_layout(directory).buckets.get(px, ())
-    if not buckets:
-        raise DataError(f"{directory}: no latents at {px} px; add {px} to encode.resolutions_px")
+def read_buckets(directory: Path, px: int, autoencoder_sha256: str | None = None) -> dict[Bucket, LatentStore]:
+    """Everything about one resolution, bucket by bucket; errors as `read_latents`.
+
+    Latents and token states are mapped, so that they may be larger than the memory; rows and captions are in memory.
+    """
+    if autoencoder_sha256 is not None:
+        check_autoencoder(directory, autoencoder_sha256)
+    buckets = read_layout(directory).buckets
+    if not buckets.get(px):
+        there = ", ".join(map(str, sorted(buckets)))
+        raise DataError(f"{directory}: no latents at {px} px (there: {there}); add {px} to encode.resolutions_px")
     read = _read_all(directory)
-    return {bucket: read.of_file(latents_file(directory, px, bucket)) for bucket in buckets}
+    return {bucket: read.of_file(latents_file(directory, px, bucket), bucket) for bucket in buckets[px]}
 
 
 @dataclass(frozen=True)
@@ -192,24 +215,42 @@ class _Selection:
     texts: EncodedTexts
     prompts: Sequence[str]
 
-    def of_file(self, file: Path) -> LatentStore:
-        arrays = load_file(file)
-        place = arrays["rows"]
+    def of_file(self, file: Path, bucket: Bucket) -> LatentStore:
+        arrays = mapped_arrays(file, {"latents": ("F16", 4), "rows": ("I64", 1)})
+        latents, place = arrays["latents"], arrays["rows"]
+        if latents.shape[2] * STRIDE_PX != bucket.height or latents.shape[3] * STRIDE_PX != bucket.width:
+            held = " x ".join(str(side * STRIDE_PX) for side in latents.shape[2:])
+            raise DataError(f"{file}: holds latents of {held} px, not {bucket}; run `encode` again")
+        if len(place) != len(latents) or (len(place) and not 0 <= place.min() <= place.max() < self.rows.num_rows):
+            raise DataError(f"{file}: its rows are not those of rows.parquet; run `encode` again")
         rows = self.rows.take(place)
         captions = {kind: texts[place] for kind, texts in self.captions.items()}
-        return LatentStore(arrays["latents"], rows, captions, self.texts, self.prompts, manifest_hash(rows))
+        return LatentStore(latents, rows, captions, self.texts, self.prompts, manifest_hash(rows))
 
 
 def _read_all(directory: Path) -> _Selection:
     rows = read_table(directory / "rows.parquet", SELECTION)
     links = read_table(directory / "captions.parquet", CAPTION_LINKS)
-    packed = load_file(directory / "texts.safetensors")
-    return _Selection(
-        rows=rows,
-        captions=_by_kind(links, rows.num_rows),
-        texts=EncodedTexts(packed["states"], packed["offsets"]),
-        prompts=read_table(directory / "texts.parquet", TEXTS).column("text").to_pylist(),
-    )
+    prompts = read_table(directory / "texts.parquet", TEXTS).column("text").to_pylist()
+    packed = mapped_arrays(directory / "texts.safetensors", {"states": ("F16", 2), "offsets": ("I64", 1)})
+    texts = EncodedTexts(packed["states"], packed["offsets"])
+    _check_links(directory, links, rows.num_rows, len(prompts), texts)
+    return _Selection(rows, _by_kind(links, rows.num_rows), texts, prompts)
+
+
+def _check_links(directory: Path, links: pa.Table, num_rows: int, num_prompts: int, texts: EncodedTexts) -> None:
+    """DataError unless every number points at something: the files are of one encoding."""
+    row, text = (links.column(name).to_numpy() for name in ("row", "text"))
+    if (
+        len(texts.offsets) != num_prompts + 1
+        or texts.offsets[-1] != len(texts.states)
+        or text.max(initial=0) >= num_prompts
+        or row.max(initial=0) >= num_rows
+    ):
+        raise DataError(
+            f"{directory}: rows.parquet, captions.parquet, texts.parquet and texts.safetensors are not of one "
+            "encoding; run `encode` again"
+        )
 
 
 def manifest_hash(rows: pa.Table) -> str:
@@ -235,10 +276,10 @@ def latents_file(directory: Path, px: int, bucket: Bucket | None = None) -> Path
 
 
 def _by_kind(links: pa.Table, num_rows: int) -> dict[str, NDArray[np.int64]]:
-    kinds = np.array(links.column("kind").to_pylist(), dtype=object)
-    rows, texts = links.column("row").to_numpy(), links.column("text").to_numpy()
+    kinds, rows, texts = links.column("kind"), links.column("row").to_numpy(), links.column("text").to_numpy()
     by_kind: dict[str, NDArray[np.int64]] = {}
-    for kind in sorted(set(kinds)):
+    for kind in sorted(kinds.unique().to_pylist()):
+        is_kind = pc.equal(kinds, kind).to_numpy()
         by_kind[kind] = np.full(num_rows, -1, np.int64)
-        by_kind[kind][rows[kinds == kind]] = texts[kinds == kind]
+        by_kind[kind][rows[is_kind]] = texts[is_kind]
     return by_kind

@@ -1,12 +1,23 @@
 """The encoded selection: written, read back, and refused when something is missing."""
 
+import json
+import math
+import mmap
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
+import psutil
 import pyarrow as pa
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from components.data import latents as store
 from components.data.buckets import Bucket
 from components.data.errors import DataError
+from components.data.mapped import mapped_arrays
 from components.data.records import CAPTIONS, SELECTION
 
 
@@ -142,3 +153,76 @@ def test_latents_of_another_autoencoder_are_refused(tmp_path):
     (tmp_path / "layout.json").write_text("{")
     with pytest.raises(DataError, match=r"layout\.json is missing or damaged"):
         store.read_latents(tmp_path, 64, "of this autoencoder")
+
+
+def test_latents_of_another_autoencoder_are_refused_in_buckets_too(tmp_path):
+    written_in_buckets(tmp_path)
+    assert len(store.read_buckets(tmp_path, 64, "of this autoencoder")) == 2
+    with pytest.raises(DataError, match="made by another autoencoder"):
+        store.read_buckets(tmp_path, 64, "of another")
+
+
+def test_arrays_are_read_where_they_lie_not_loaded(tmp_path):
+    written_in_buckets(tmp_path)
+    for read in store.read_buckets(tmp_path, 64).values():
+        for array in (read.latents, read.texts.states):
+            assert isinstance(array, np.ndarray)
+            assert isinstance(array.base, mmap.mmap)
+            assert not array.flags.writeable
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-2])
+
+
+def replaced(**arrays: np.ndarray) -> Callable[[Path], None]:
+    return lambda file: save_file(load_file(file) | arrays, file)
+
+
+FLOATS, WIDE = np.zeros((1, 8, 2, 8), np.float32), "latents_64_32x128.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        (WIDE, Path.unlink, r"latents_64_32x128\.safetensors: missing; run `encode` again"),
+        (WIDE, cut, r"latents_64_32x128\.safetensors: damaged or cut short"),
+        (WIDE, lambda file: file.write_bytes(b""), "damaged or cut short"),
+        (WIDE, lambda file: file.write_bytes(b"{}" * 100), "damaged or cut short"),
+        (WIDE, replaced(latents=FLOATS), r"latents is F32 \[1, 8, 2, 8\], not F16 of 4 dimensions"),
+        (WIDE, replaced(latents=FLOATS[0].astype(np.float16)), r"latents is F16 \[8, 2, 8\], not F16 of 4 dimensions"),
+        (WIDE, replaced(latents=np.zeros((1, 8, 4, 4), np.float16)), "holds latents of 64 x 64 px, not 32x128"),
+        (WIDE, replaced(rows=np.array([3])), r"its rows are not those of rows\.parquet"),
+        (WIDE, replaced(rows=np.array([0, 1])), r"its rows are not those of rows\.parquet"),
+        (WIDE, lambda file: save_file({"rows": np.array([1])}, file), "latents is nothing"),
+        ("texts.safetensors", Path.unlink, r"texts\.safetensors: missing"),
+        ("texts.safetensors", cut, r"texts\.safetensors: damaged or cut short"),
+        ("texts.safetensors", replaced(states=np.zeros((3, 4), np.float16)), "are not of one encoding"),
+        ("texts.safetensors", replaced(offsets=np.arange(3)), "are not of one encoding"),
+    ],
+)
+def test_what_is_missing_cut_short_or_of_another_kind_is_told_in_one_line(tmp_path, name, change, said):
+    written_in_buckets(tmp_path)
+    change(tmp_path / name)
+    with pytest.raises(DataError, match=said) as caught:
+        store.read_buckets(tmp_path, 64)
+    assert "\n" not in str(caught.value)
+    assert "run `encode` again" in str(caught.value)
+
+
+def test_a_file_larger_than_the_memory_is_read_in_little_of_it(tmp_path):
+    """Forty gigabytes of zeros that take no room on the disk, with one row that is not zero."""
+    file, shape = tmp_path / "latents.safetensors", (20_000_000, 64, 4, 4)
+    size = 2 * math.prod(shape)
+    header = json.dumps({"latents": {"dtype": "F16", "shape": shape, "data_offsets": [0, size]}}).encode()
+    header += b" " * (-len(header) % 8)
+    with file.open("wb") as stream:
+        stream.write(struct.pack("<Q", len(header)) + header)
+        stream.seek(12_345_678 * 2048, os.SEEK_CUR)
+        stream.write(np.ones(1024, np.float16).tobytes())
+        stream.truncate(8 + len(header) + size)
+    before = psutil.Process().memory_info().rss
+    latents = mapped_arrays(file, {"latents": ("F16", 4)})["latents"]
+    rows = latents[np.array([0, 19_999_999, 12_345_678, 12_345_679])]
+    assert rows.reshape(4, -1).mean(axis=1).tolist() == [0, 0, 1, 0]
+    assert psutil.Process().memory_info().rss - before < 50e6
