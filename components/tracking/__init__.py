@@ -9,7 +9,7 @@ that starts them opens a `recording`, and each stage opens its run with that rec
 from components.tracking.names import safe_name
 from components.tracking.recorder import Recorder, recording
 from components.tracking.run import NullRun, Run, current_run
-from components.tracking.session import annotate, open_run
+from components.tracking.session import annotate, join_run, open_run
 
 __all__ = [
     "NullRun",
@@ -17,6 +17,7 @@ __all__ = [
     "Run",
     "annotate",
     "current_run",
+    "join_run",
     "open_run",
     "recording",
     "safe_name",

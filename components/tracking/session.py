@@ -50,7 +50,7 @@ def open_run(
         clean = clean_tags(tags or {})
         backend: Backend
         if spool is not None:
-            backend = SpoolBackend(
+            backend = SpoolBackend.opened(
                 spool, name, uri=uri, parent=parent_run_id, tags=clean, system_metrics=system_metrics
             )
         else:
@@ -62,6 +62,17 @@ def open_run(
             resources.enter_context(monitored(backend, enabled=system_metrics))
         resources.enter_context(_ended(backend, run := Run(backend, on_progress)))
         yield run
+
+
+@contextmanager
+def join_run(spool: Path, ref: str, uri: str, on_progress: ProgressCallback | None = None) -> Generator[Run]:
+    """The run that another process opened through `spool` is `current_run()` inside the block; that process ends it."""
+    push(run := Run(SpoolBackend(spool, ref, uri), on_progress))
+    try:
+        yield run
+    finally:
+        pop()
+        run.flush()
 
 
 @contextmanager

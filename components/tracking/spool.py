@@ -33,24 +33,29 @@ def append_record(run_dir: Path, kind: str, **fields: Any) -> None:
 class SpoolBackend:
     """One run as a folder below the spool; see `components.tracking.run.Backend` for the methods."""
 
-    def __init__(
-        self, spool: Path, name: str, *, uri: str, parent: str | None, tags: Mapping[str, str], system_metrics: bool
-    ) -> None:
-        self.uri = uri
-        self.ref = f"spool-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
-        self._dir = spool / self.ref
-        self._dir.mkdir(parents=True)
-        self._num_files = 0
-        self._append("open", name=name, parent=parent, tags=dict(tags), system_metrics=system_metrics, pid=os.getpid())
+    def __init__(self, spool: Path, ref: str, uri: str) -> None:
+        self.uri, self.ref = uri, ref
+        self._dir = spool / ref
+
+    @classmethod
+    def opened(
+        cls, spool: Path, name: str, *, uri: str, parent: str | None, tags: Mapping[str, str], system_metrics: bool
+    ) -> "SpoolBackend":
+        """A new run."""
+        backend = cls(spool, f"spool-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}", uri)
+        backend._dir.mkdir(parents=True)
+        backend._append(
+            "open", name=name, parent=parent, tags=dict(tags), system_metrics=system_metrics, pid=os.getpid()
+        )
+        return backend
 
     def _append(self, kind: str, **fields: Any) -> None:
         append_record(self._dir, kind, **fields)
 
     def _new_file(self, name: str) -> Path:
-        self._num_files += 1
-        path = self._dir / "files" / str(self._num_files) / name
-        path.parent.mkdir(parents=True)
-        return path
+        folder = self._dir / "files" / uuid.uuid4().hex
+        folder.mkdir(parents=True)
+        return folder / name
 
     def _identity(self) -> dict[str, str]:
         """What the recorder wrote once the run exists; waits at most 30 s: tracking must not stop work."""

@@ -177,6 +177,27 @@ def stage(spool: Path, parent: str, note: Path, mode: str = "end") -> str:
     return done.stdout.strip()
 
 
+def test_another_process_joins_a_run_and_does_not_end_it(
+    store: dict, client: mlflow.MlflowClient, tmp_path: Path
+) -> None:
+    with (
+        recording(tmp_path / "spool", **store) as recorder,
+        open_run("pretrain", spool=recorder.spool, **store) as run,
+    ):
+        run.log_image("first", np.zeros((8, 8, 3), np.uint8), step=0)
+        with tracking.join_run(recorder.spool, run.ref, run.uri) as joined:
+            assert current_run() is joined
+            joined.log_metrics({"loss": 2.0}, step=7)
+            joined.log_image("second", np.zeros((8, 8, 3), np.uint8), step=7)
+        assert current_run() is run
+        run.log_metrics({"loss": 1.0}, step=8)
+        run_id = run.run_id
+    assert recorder.error is None
+    assert [m.value for m in client.get_metric_history(run_id, "loss")] == [2.0, 1.0]
+    assert len({f.path.split("+")[0] for f in client.list_artifacts(run_id, "images")}) == 2
+    assert client.get_run(run_id).info.status == "FINISHED"
+
+
 def test_a_stage_that_spools_leaves_the_same_run_without_importing_mlflow(
     store: dict, client: mlflow.MlflowClient, note: Path, tmp_path: Path
 ) -> None:
