@@ -17,16 +17,16 @@ from prefect.states import Completed
 
 from flows import settings
 from flows.freshness import FreshnessError
-from flows.local import StageFailedError, execute, load_build
+from flows.local import execute, load_build
 from flows.pipeline import PIPELINE
 
 RETRIES, RETRY_DELAY_S = 1, 5
 
 
 def worth_retrying(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
-    """Not after a person's mistake: bad data, parameters or a full disk stay what they are."""
+    """Not after a person's mistake: bad data, parameters or a full disk stay what they are; nor when told to stop."""
     error = state.result(raise_on_failure=False)
-    return not (isinstance(error, FreshnessError) or (isinstance(error, StageFailedError) and error.is_mistake))
+    return not isinstance(error, FreshnessError) and getattr(error, "is_worth_retrying", True)
 
 
 @task(

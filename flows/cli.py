@@ -14,6 +14,7 @@ from rich.table import Table
 from flows import settings
 from flows.console import EXIT_MISTAKE, JSON, complain, fail, here, out
 from flows.data_commands import data_app
+from flows.reports import EXIT_PREEMPTED
 from flows.start import Executor, start_build, use_recipe
 
 app = typer.Typer(
@@ -88,6 +89,15 @@ def stage(name: Annotated[str, typer.Argument(help="A stage of the pipeline.")])
     raise typer.Exit(run_stage(PIPELINE[name], here()))
 
 
+@app.command(hidden=True)
+def rank(name: str, job: Path) -> None:
+    """Be one of the processes of a distributed stage: what the stage's own process calls."""
+    from flows.pipeline import PIPELINE
+    from flows.ranks import run_rank
+
+    raise typer.Exit(run_rank(PIPELINE[name], job, here()))
+
+
 @app.command()
 def sync(check: Annotated[bool, typer.Option("--check", help="Only say whether files are stale.")] = False) -> None:
     """Write what is generated from flows/pipeline.py: dvc.yaml and the README's tables."""
@@ -158,7 +168,7 @@ def wait_for_interrupt() -> None:
 
 
 def main() -> None:
-    """Run the command line; a person's mistake becomes one line and exit code 1.
+    """Run the command line; an error becomes one line and exit code 1, or 75 where a training stopped on request.
 
     SIGTERM is taken like Ctrl-C, so that the servers of `ui` and `up` end with this process.
     """
@@ -168,4 +178,4 @@ def main() -> None:
     except (ValueError, OSError, KeyError, RuntimeError) as error:
         is_key = isinstance(error, KeyError)
         complain(str(error.args[0] if is_key else error))
-        sys.exit(EXIT_MISTAKE)
+        sys.exit(EXIT_PREEMPTED if getattr(error, "exit_code", 0) == EXIT_PREEMPTED else EXIT_MISTAKE)

@@ -43,6 +43,7 @@ class Stage:
         outputs: role to path below `artifacts/`.
         name: distinguishes stages declared from one function; the function's name if left out.
         needs_libraries: the numbers depend on library versions, so `requirements.lock` is a dependency too.
+        distributed: the function runs in as many processes as the profile says; only rank 0 of them writes outputs.
 
     Raises:
         DeclarationError: a role that the signature does not have, or one that the table does not bind.
@@ -53,6 +54,7 @@ class Stage:
     outputs: Mapping[str, str]
     name: str = ""
     needs_libraries: bool = False
+    distributed: bool = False
     params: type[BaseModel] = field(init=False)
     metrics: type[Any] = field(init=False)
 

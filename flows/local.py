@@ -9,24 +9,31 @@ import os
 import sys
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
 from dvc.exceptions import ReproductionError
 
 from components import tracking
 from flows import freshness, settings
-from flows.run import Report, read_report, write_durably
+from flows.checkpoints import forget
+from flows.reports import EXIT_FAULT, EXIT_MISTAKE, EXIT_PREEMPTED, Report, read_report, write_durably
 from flows.workspace import git_state
 
 
 class StageFailedError(RuntimeError):
-    """A stage ended with an error; `is_mistake` when a person can mend it, so that trying again is pointless."""
+    """A stage ended with an error; `exit_code` says of which kind (see `flows.reports`)."""
 
-    def __init__(self, stage: str, message: str, log: Path, *, is_mistake: bool) -> None:
+    def __init__(self, stage: str, message: str, log: Path, exit_code: int) -> None:
         super().__init__(f"{stage}: {message}")
-        self.log, self.is_mistake = log, is_mistake
+        self.log, self.exit_code = log, exit_code
+
+    @property
+    def is_worth_retrying(self) -> bool:
+        """Not after a person's mistake, nor when the stage was asked to stop."""
+        return self.exit_code not in (EXIT_MISTAKE, EXIT_PREEMPTED)
 
 
 @dataclass(frozen=True)
@@ -120,32 +127,60 @@ def made_by_file(root: Path, fingerprint: str) -> Path:
 def execute(build: Build, stage: str, *, force: bool = False) -> Outcome:
     """Bring one stage up to date within `build`: the only way in which any executor runs a stage.
 
+    Asked to stop (Ctrl-C, SIGTERM), it asks the stage, and waits while that writes a checkpoint.
+
     Raises:
-        StageFailedError: the stage's command failed, or died without a word.
+        StageFailedError: the stage's command failed, died without a word, or stopped with a checkpoint.
         FreshnessError: DVC cannot act.
     """
     build.emit(stage, "running")
     try:
         was_stale = freshness.reproduce(stage, build.root, build.environment, force=force)
     except ReproductionError:
-        report, log = read_report(build.directory, stage), build.directory / f"{stage}.log"
-        message = report.error if report and report.error else f"ended without a report (killed?); its log is {log}"
-        build.emit(stage, "failed", message)
-        raise StageFailedError(stage, message, log, is_mistake=bool(report and report.is_mistake)) from None
+        raise failed(build, stage) from None
+    except Exception:
+        raise
+    except BaseException:
+        stop_stage(stage, settings.STOP_GRACE_S)
+        error = failed(build, stage)
+        if error.exit_code == EXIT_PREEMPTED:
+            raise error from None
+        raise
     report = read_report(build.directory, stage) if was_stale else None
     outcome = remember(build, stage, report) if report else recall(build, stage, was_stale=was_stale)
     build.emit(stage, "done" if report else "cached", summary(report) if report else outcome.state)
     return outcome
 
 
+def failed(build: Build, stage: str) -> StageFailedError:
+    """How the stage's process ended, by the report that it left."""
+    report, log = read_report(build.directory, stage), build.directory / f"{stage}.log"
+    message = report.error if report and report.error else f"ended without a report (killed?); its log is {log}"
+    build.emit(stage, "failed", message)
+    return StageFailedError(stage, message, log, report.exit_code if report and report.error else EXIT_FAULT)
+
+
+def stop_stage(stage: str, grace_s: float) -> None:
+    """Ask the process of `stage` below this one to end and wait for it; a second signal, or time, ends it at once."""
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if child.cmdline()[-4:] == ["-m", "flows", "stage", stage]:
+                child.terminate()
+                try:
+                    child.wait(grace_s)
+                finally:
+                    child.kill()
+
+
 def remember(build: Build, stage: str, report: Report) -> Outcome:
-    """After DVC's commit: tell the stage's MLflow run its hashes, and note which run made them."""
+    """After DVC's commit: tell the stage's MLflow run its hashes, note which run made them, drop the checkpoints."""
     entry = freshness.lock_entries(build.root)[stage]
     mark = freshness.fingerprint(entry)
     hashes = {f"easel.dvc.{path}": value for path, value in freshness.output_hashes(entry).items()}
     tracking.annotate(build.spool, report.tracking_ref, {"easel.fingerprint": mark, **hashes})
     outcome = Outcome(stage, "ran", report.mlflow_run_id, report.seconds, report.work_seconds)
     write_durably(made_by_file(build.root, mark), json.dumps(asdict(outcome) | {"build": build.name}) + "\n")
+    forget(report.checkpoints)
     return outcome
 
 

@@ -202,6 +202,7 @@ PRETRAIN_1 = Stage(
     inputs={"latents": LATENTS, "autoencoder": AUTOENCODER},
     outputs={"model": "artifacts/models/pretrain_1", "grids": "artifacts/grids/pretrain_1"},
     needs_libraries=True,
+    distributed=True,
 )
 
 PRETRAIN_2 = Stage(
@@ -210,6 +211,7 @@ PRETRAIN_2 = Stage(
     inputs={"latents": LATENTS, "autoencoder": AUTOENCODER, "init": PRETRAIN_1.out("model")},
     outputs={"model": "artifacts/models/pretrain_2", "grids": "artifacts/grids/pretrain_2"},
     needs_libraries=True,
+    distributed=True,
 )
 
 PRETRAIN_3 = Stage(
@@ -218,6 +220,7 @@ PRETRAIN_3 = Stage(
     inputs={"latents": LATENTS, "autoencoder": AUTOENCODER, "init": PRETRAIN_2.out("model")},
     outputs={"model": "artifacts/models/pretrain_3", "grids": "artifacts/grids/pretrain_3"},
     needs_libraries=True,
+    distributed=True,
 )
 BASE = PRETRAIN_3.out("model")
 

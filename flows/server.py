@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 
 from flows import settings
-from flows.run import write_durably
+from flows.reports import write_durably
 
 HOST = "127.0.0.1"
 START_LIMIT_S = 120

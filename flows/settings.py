@@ -8,6 +8,7 @@ The only module that reads `os.environ` for Easel's own settings:
     EASEL_DATA_ENGINE   where images are worked on: `threads` (default) or `ray` (the cluster at RAY_ADDRESS)
     EASEL_VLM_API_KEY   the key of the endpoint that captions images, if it wants one; never stored or logged
     EASEL_RUN_DIR, EASEL_SPOOL, EASEL_PARENT_RUN, EASEL_SUPERVISOR   set by an executor for its stage processes
+    RANK, WORLD_SIZE    the place of this process in a distributed stage; set by whoever started its ranks
 """
 
 import os
@@ -21,6 +22,10 @@ import yaml
 from components.training.config import Execution
 
 EXPERIMENT = "easel"
+MAX_UNFINISHED = 4
+"""How many unfinished trainings a workspace keeps the checkpoints of, beside the one that runs; then the oldest go."""
+STOP_GRACE_S = 90.0
+"""How long a stage that is asked to stop may take to write its checkpoint, before it is ended."""
 MAX_PARTS_BYTES = 20_000_000_000
 """How much a workspace's part store may hold after a build; what was used longest ago goes first."""
 QUIET = {
@@ -49,11 +54,20 @@ class Profile:
     Args:
         threads: CPU threads of one process; 0 leaves the choice to the libraries.
         execution: how training stages run.
+        launcher: who starts the processes of a distributed stage: we do (`local`, one machine), or torchrun, Slurm or
+            Kubeflow did (`external`, needed for several nodes): there every process runs `python -m flows stage NAME`.
     """
 
     name: str
     threads: int
     execution: Execution
+    launcher: Literal["local", "external"] = "local"
+
+    def __post_init__(self) -> None:
+        if self.launcher not in ("local", "external"):
+            raise ValueError(f"launcher is {self.launcher!r}; allowed: local, external")
+        if self.launcher == "local" and self.execution.num_nodes > 1:
+            raise ValueError(f"num_nodes is {self.execution.num_nodes}; several nodes need launcher: external")
 
 
 def find_root(start: Path) -> Path:
@@ -108,7 +122,8 @@ def load_profile(root: Path, name: str | None = None) -> Profile:
         raise SettingsError(f"no profile is called {chosen!r}; infra/profiles/ holds: {', '.join(known)}")
     values = yaml.safe_load((folder / f"{chosen}.yaml").read_text(encoding="utf-8"))
     try:
-        return Profile(name=chosen, threads=values.pop("threads"), execution=Execution(**values))
+        own = {name: values.pop(name) for name in ("threads", "launcher") if name in values}
+        return Profile(name=chosen, execution=Execution(**values), **own)
     except (TypeError, KeyError, ValueError) as error:
         raise SettingsError(f"infra/profiles/{chosen}.yaml: {str(error).split('__init__() ')[-1]}") from None
 
@@ -116,6 +131,21 @@ def load_profile(root: Path, name: str | None = None) -> Profile:
 def current_profile() -> Profile:
     """The profile of this process, for a stage function that trains."""
     return load_profile(find_root(Path.cwd()))
+
+
+def current_rank() -> int:
+    """The place of this process among those of a distributed stage; 0 alone. Only rank 0 writes and logs."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def num_ranks() -> int:
+    """How many processes run this stage together, as whoever started them says; 1 alone."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def checkpoints(root: Path) -> Path:
+    """Where unfinished trainings keep their checkpoints, by stage and by what they are made from."""
+    return home(root) / "checkpoints"
 
 
 def data_engine() -> Literal["threads", "ray"]:

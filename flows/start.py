@@ -76,7 +76,7 @@ def start_build(root: Path, chosen: tuple[str, ...], profile: str, executor: Exe
 def print_ending(root: Path, build: str, chosen: tuple[str, ...], seconds: float) -> None:
     """The last lines of a run: where the results lie, and what to type next."""
     from flows.pipeline import PIPELINE
-    from flows.run import read_report
+    from flows.reports import read_report
 
     folder = settings.home(root) / "runs" / build
     reports = [report for stage in PIPELINE.names if (report := read_report(folder, stage))]
