@@ -135,6 +135,9 @@ class Execution:
         compile: compile each block.
         checkpoint_every_steps: updates between two checkpoints.
         peak_tflops: of one device at the training's precision, for the model FLOPs utilisation; None leaves it out.
+        device_memory_gib: of one device, for the planner; None: it does not judge whether a training fits.
+        host_memory_gib: of one node, likewise.
+        network_gb_per_s: what one device sends to the others, for the planner; None: it does not slow them down.
     """
 
     accelerator: Literal["cpu", "cuda"]
@@ -147,12 +150,18 @@ class Execution:
     compile: bool = False
     checkpoint_every_steps: int = 250
     peak_tflops: float | None = None
+    device_memory_gib: float | None = None
+    host_memory_gib: float | None = None
+    network_gb_per_s: float | None = None
 
     def __post_init__(self) -> None:
         if min(self.devices, self.num_nodes, self.checkpoint_every_steps) < 1 or (
             self.micro_batch is not None and self.micro_batch < 1
         ):
             raise ValueError(f"devices, num_nodes, micro_batch and checkpoint_every_steps must be at least 1: {self}")
+        given = (self.peak_tflops, self.device_memory_gib, self.host_memory_gib, self.network_gb_per_s)
+        if any(size is not None and size <= 0 for size in given):
+            raise ValueError(f"what a device, its host or the network can do must be positive, got {given}")
         if self.strategy == "single" and self.world_size > 1:
             raise ValueError(f"strategy single is one process, got {self.world_size}; choose ddp, zero1 ... or fsdp2")
         if self.offload != "none" and not self.strategy.startswith("zero"):
