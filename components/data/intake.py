@@ -6,6 +6,7 @@ table with its reason, and `in = catalogued + quarantined` by construction.
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -37,7 +38,7 @@ from components.data.records import (
 
 TextReason = Literal["text_not_utf8", "no_words", "repeated_bytes"]
 INTAKE_REASONS: tuple[str, ...] = (*decode.REASONS, *get_args(TextReason))
-_ROW = "_row"
+_ROW, _SAMPLE_ID = "_row", "sample_id"
 INSPECTED = pa.schema([*FACTS, ("reason", pa.string()), ("detail", pa.string())])
 
 
@@ -70,7 +71,8 @@ def inspect_rows(chosen: pa.Table, intake: Intake, limits: DecodeLimits) -> pa.T
 
     A part is a run of about `intake.part_images` rows cut by content, so new files cost only their own parts.
     """
-    digests = [hashlib.sha256(data.as_py() or b"").hexdigest() for data in chosen.column("image")]
+    digests = _digests(chosen.column("image"), intake.batch_size)
+    chosen = chosen.append_column(_SAMPLE_ID, pa.array(digests, pa.string()))
     inspect = partial(inspect_batch, limits=limits, intake=intake)
     settings = {"stage": "ingest", "intake": asdict(intake), "limits": asdict(limits)}
     tables = [INSPECTED.empty_table()]
@@ -83,9 +85,13 @@ def inspect_rows(chosen: pa.Table, intake: Intake, limits: DecodeLimits) -> pa.T
 
 
 def inspect_batch(batch: pa.Table, limits: DecodeLimits, intake: Intake) -> pa.Table:
-    """Facts and measures of every row (`INSPECTED`), with a `reason` where it must be refused ("" where sound)."""
+    """Facts and measures of every row (`INSPECTED`), with a `reason` where it must be refused ("" where sound).
+
+    What hashed the images before can say so in a column `sample_id`.
+    """
     data = [image.as_py() or b"" for image in batch.column("image")]
-    table = inspect_images(data, batch.column("source_id").to_pylist(), limits, intake.with_repetition)
+    ids = batch.column(_SAMPLE_ID).to_pylist() if _SAMPLE_ID in batch.column_names else None
+    table = inspect_images(data, batch.column("source_id").to_pylist(), limits, intake.with_repetition, ids)
     reasons, details = table.column("reason").to_pylist(), table.column("detail").to_pylist()
     for row, (reason, detail) in _text_faults(batch, require_words=intake.require_words).items():
         if not reasons[row]:
@@ -94,10 +100,15 @@ def inspect_batch(batch: pa.Table, limits: DecodeLimits, intake: Intake) -> pa.T
 
 
 def inspect_images(
-    images: Sequence[bytes], names: Sequence[bytes | None], limits: DecodeLimits, with_repetition: bool
+    images: Sequence[bytes],
+    names: Sequence[bytes | None],
+    limits: DecodeLimits,
+    with_repetition: bool,
+    sample_ids: Sequence[str] | None = None,
 ) -> pa.Table:
     """Facts and measures (`INSPECTED`) of images alone, with a `reason` where one cannot be decoded."""
-    found = [_inspect_image(data, name, limits) for data, name in zip(images, names, strict=True)]
+    sample_ids = sample_ids or [_digest(data) for data in images]
+    found = [_inspect_image(*one, limits) for one in zip(images, sample_ids, names, strict=True)]
     table = pa.Table.from_pylist([facts for facts, _ in found], schema=INSPECTED)
     measured = measure_views([view for _, view in found if view is not None], with_repetition)
     place = np.cumsum([view is not None for _, view in found]) - 1
@@ -200,7 +211,7 @@ def num_misnamed(catalogue: pa.Table) -> int:
 
 
 def _inspect_image(
-    data: bytes, source_id: bytes | None, limits: DecodeLimits
+    data: bytes, sample_id: str, source_id: bytes | None, limits: DecodeLimits
 ) -> tuple[dict[str, str | int], UInt8[np.ndarray, "h w 3"] | None]:
     """What the file says and is, with its view, or the reason why there is none.
 
@@ -211,7 +222,7 @@ def _inspect_image(
     near duplicate for any data set. A JPEG and its decoded PNG do not agree; they are near duplicates.
     """
     facts: dict[str, str | int] = {
-        "sample_id": hashlib.sha256(data).hexdigest(),
+        "sample_id": sample_id,
         "width": 0,
         "height": 0,
         "format": "",
@@ -228,9 +239,24 @@ def _inspect_image(
         return facts | {"reason": refused.reason, "detail": refused.detail}, None
     size = {"width": image.width, "height": image.height}
     # The size is part of the content: the same bytes in another shape are another picture.
-    digest = hashlib.sha256(f"{image.height}x{image.width}".encode() + image.pixels_u8.tobytes()).hexdigest()
-    facts |= {**size, "format": image.format, "mode": image.mode, "pixel_sha256": digest}
+    digest = hashlib.sha256(f"{image.height}x{image.width}".encode())
+    digest.update(np.ascontiguousarray(image.pixels_u8).data)
+    facts |= {**size, "format": image.format, "mode": image.mode, "pixel_sha256": digest.hexdigest()}
     return facts, decode.at_most(image.pixels_u8, VIEW_PX)
+
+
+def _digests(images: pa.ChunkedArray, at_once: int) -> list[str]:
+    """SHA-256 of every image (of nothing, where there is none); hashing lets other threads run."""
+
+    def of_run(start: int) -> list[str]:
+        return [_digest(image.as_buffer() or b"") for image in images.slice(start, at_once)]
+
+    with ThreadPoolExecutor() as pool:
+        return [digest for run in pool.map(of_run, range(0, len(images), at_once)) for digest in run]
+
+
+def _digest(data: bytes | pa.Buffer) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _with_columns(table: pa.Table, columns: Mapping[str, Any]) -> pa.Table:

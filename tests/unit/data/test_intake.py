@@ -1,5 +1,6 @@
 """Intake: text faults, repeats, the limit, subsets; and tables that are not what they should be."""
 
+import hashlib
 import io
 from pathlib import Path
 
@@ -85,6 +86,16 @@ def test_a_faulty_row_is_quarantined_for_its_reason(case: str, tmp_path: Path) -
     assert (refused["reason"], refused["row"], refused["part"]) == (reason, 1, "part-00000.parquet")
     assert intake.catalogue_of(table).num_rows == 2
     assert reason in intake.INTAKE_REASONS
+
+
+def test_rows_in_batches_are_the_rows_one_by_one_and_are_named_by_their_bytes(tmp_path: Path) -> None:
+    rows = [row(seed) for seed in range(7)] + [row(7, image=None), row(8, image=b"hello")]
+    chosen = intake.read_raw_part(part(tmp_path, rows))
+    together = intake.inspect_rows(chosen, INTAKE, LIMITS)
+    alone = [intake.inspect_batch(chosen.slice(k, 1), LIMITS, INTAKE) for k in range(len(rows))]
+    assert together.equals(pa.concat_tables(alone).cast(together.schema))
+    names = [hashlib.sha256(image or b"").hexdigest() for image in chosen["image"].to_pylist()]
+    assert together["sample_id"].to_pylist() == names
 
 
 def test_bytes_that_repeat_name_the_first(tmp_path: Path) -> None:
