@@ -17,7 +17,7 @@ from flows.parameters import PARAMS_FILE
 
 ROOT_PACKAGES = ("components", "flows")
 LOCK_FILE = "requirements.lock"
-WATCHERS = frozenset({"components.tracking", "flows.settings"})
+WATCHERS = frozenset({"components.tracking", "flows.reports", "flows.settings"})
 """They record a stage or say where it runs, and hand nothing back that could change a number: no dependencies."""
 HEADER = "# Generated from flows/pipeline.py by `easel sync`; edit that file, not this one.\n"
 
