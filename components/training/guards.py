@@ -16,6 +16,8 @@ from components.training.ranks import place, summed
 class NonFiniteError(FloatingPointError):
     """Loss or gradient became infinite or undefined; the weights are those of the last good update."""
 
+    exit_code = 1  # for a person to mend: the same again gives the same
+
 
 class IncompleteTrainingError(RuntimeError):
     """Training ended without an error before all planned updates were done."""

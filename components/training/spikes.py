@@ -15,6 +15,8 @@ _NORMAL_SCALE = 1.4826  # the median absolute deviation of a normal variable is 
 class LossSpikeError(RuntimeError):
     """The loss stayed far above its recent values for too long."""
 
+    exit_code = 1  # for a person to mend: the same again gives the same
+
 
 @dataclass
 class SpikeDetector:
