@@ -112,6 +112,31 @@ def sync(check: Annotated[bool, typer.Option("--check", help="Only say whether f
 
 
 @app.command()
+def plan(
+    recipe: Annotated[str, typer.Option(help="A recipe in infra/recipes/, or a file; default params.yaml.")] = "",
+    profile: Annotated[str, typer.Option(help="Where it would run: a file in infra/profiles/.")] = "",
+    utilisation: Annotated[float, typer.Option(min=0.01, max=1.0, help="Share of the peak that devices reach.")] = 0.35,
+    text_tokens: Annotated[int, typer.Option(min=0, help="Tokens of a text; 0 goes by the kinds of caption.")] = 0,
+    as_json: JSON = False,
+) -> None:
+    """Say what a recipe's training stages need: memory, time, files, whether they fit, and the best setting.
+
+    Examples: `easel plan` · `easel plan --recipe ernie-image-8b --profile h100x64` ·
+    `easel plan --recipe ernie-image-8b --profile h100x8 --utilisation 0.12 --json`
+    """
+    from flows.plan import recipe_plans, stage_json
+    from flows.plan_view import show_plans
+
+    root = here()
+    place = settings.load_profile(root, profile or None)
+    plans = recipe_plans(root, recipe, place, utilisation=utilisation, text_tokens=text_tokens or None)
+    if as_json:
+        sys.stdout.write(json.dumps([stage_json(found) for found in plans], indent=2) + "\n")
+    else:
+        show_plans(plans, place, utilisation)
+
+
+@app.command()
 def generate(
     prompt: Annotated[str, typer.Argument(help="What to draw.")],
     model: Annotated[str, typer.Option(help="`latest`, an alias, a version, or a pipeline's folder.")] = "latest",

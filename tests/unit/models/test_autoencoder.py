@@ -6,6 +6,7 @@ from diffusers import AutoencoderKLFlux2, ErnieImagePipeline
 
 from components.models.autoencoder import (
     build_autoencoder,
+    check_autoencoder,
     decode,
     decode_latents,
     denormalise,
@@ -107,3 +108,11 @@ def test_saved_and_loaded_it_is_the_same(autoencoder, tmp_path):
 def test_a_missing_autoencoder_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"config\.json is missing"):
         load_autoencoder(tmp_path)
+
+
+def test_an_autoencoder_of_another_shape_is_refused_by_name(tmp_path):
+    build_autoencoder(TINY).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"no 'flux2' autoencoder: latent channels and widths are \(2, \(4, 4, 8, 8\)"):
+        check_autoencoder(tmp_path, "flux2")
+    with pytest.raises(ValueError, match=r"are \(None, \(\)\)"):
+        check_autoencoder(tmp_path / "nowhere", "embedded")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from diffusers import ErnieImagePipeline
 
-from components.models.text_encoder import TEXT_DIM, TextEncoder, load_text_model
+from components.models.text_encoder import TEXT_DIM, TextEncoder, check_text_encoder, load_text_model
 
 PROMPTS = [
     "",
@@ -57,3 +57,9 @@ def test_order_of_prompts_is_order_of_states(encoder):
 def test_a_very_long_text_is_cut(encoder):
     (states,) = encoder(["word " * 2000])
     assert states.shape == (512, TEXT_DIM)
+
+
+def test_a_text_encoder_without_weights_is_refused_before_any_work():
+    check_text_encoder("minilm")
+    with pytest.raises(ValueError, match="only 'minilm' comes with weights"):
+        check_text_encoder("ministral3")

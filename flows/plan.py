@@ -1,0 +1,145 @@
+"""`easel plan`: what each training stage of a recipe needs on a profile. Reads numbers, computes numbers, no torch."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from components.models.config import AUTOENCODERS, TEXT_ENCODERS
+from components.models.cost import PX_PER_TOKEN, encode_flops, image_tokens, text_flops
+from components.training.plan import Plan, first_change, plan, recommend
+from components.training.plan_memory import Workload
+from flows.parameters import PARAMS_FILE, ParameterError, check_file
+from flows.pipeline import PIPELINE
+from flows.settings import Profile
+from flows.stages import encode, pretrain
+
+TOKENS_OF_KIND = {"tags": 32, "short": 16, "sentence": 64, "long": 256, "structured": 512}
+"""Tokens that a caption of each kind is taken to have: the planner reads no data."""
+SHARDINGS = ("ddp", "zero1", "zero2", "zero3", "fsdp2")
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One training stage: as the profile would run it, as it should be run, and its memory under every sharding.
+
+    `problem` says why the profile's own setting cannot run at all (a batch that does not divide); `change` is the first
+    that would make it fit, "" if it fits. `encode_flops` are those of one image and its text by the frozen encoders.
+    """
+
+    stage: str
+    px: int
+    num_images: int
+    work: Workload
+    own: Plan | None
+    problem: str
+    change: str
+    best: Plan | None
+    shardings: Mapping[str, Plan]
+    encode_flops: float
+
+
+def recipe_plans(
+    root: Path, recipe: str, profile: Profile, *, utilisation: float, text_tokens: int | None
+) -> list[StagePlan]:
+    """A plan for each training stage of a recipe: a name in infra/recipes/, a file, or "" for params.yaml.
+
+    Raises:
+        ParameterError: no such recipe, or one that does not parse.
+    """
+    blocks = check_file(PIPELINE, recipe_file(root, recipe))
+    encoding = blocks["encode"]
+    assert isinstance(encoding, encode.Params)
+    trainings = {name: block for name, block in blocks.items() if isinstance(block, pretrain.Params)}
+    return [
+        stage_plan(name, block, encoding, profile, utilisation=utilisation, text_tokens=text_tokens)
+        for name, block in trainings.items()
+    ]
+
+
+def recipe_file(root: Path, recipe: str) -> Path:
+    """Where a recipe is.
+
+    Raises:
+        ParameterError: nowhere; the message names those that there are.
+    """
+    if not recipe:
+        return root / PARAMS_FILE
+    named = root / "infra" / "recipes" / f"{recipe}.yaml"
+    for file in (named, Path(recipe)):
+        if file.is_file():
+            return file
+    known = ", ".join(sorted(file.stem for file in named.parent.glob("*.yaml")))
+    raise ParameterError(f"{recipe}: neither a file nor a recipe; infra/recipes/ holds: {known}")
+
+
+def workload(block: pretrain.Params, encoding: encode.Params, text_tokens: int | None) -> Workload:
+    """What a stage trains on, by its block and by the encoders that made its data; texts are padded to the longest."""
+    kinds = block.training.batch.caption_weights
+    text = TEXT_ENCODERS[encoding.text_encoder]
+    longest = max(TOKENS_OF_KIND.get(kind, text.max_tokens) for kind in kinds)
+    return Workload(
+        model=block.model,
+        in_channels=AUTOENCODERS[encoding.autoencoder].packed_channels,
+        text_in_dim=text.hidden_size,
+        image_tokens=image_tokens(block.px, block.px),
+        text_tokens=min(text_tokens or longest, text.max_tokens),
+        batch_size=block.training.batch.batch_size,
+        precision=block.training.precision,
+    )
+
+
+def stage_plan(
+    name: str,
+    block: pretrain.Params,
+    encoding: encode.Params,
+    profile: Profile,
+    *,
+    utilisation: float,
+    text_tokens: int | None,
+) -> StagePlan:
+    """The plan of one stage."""
+    work, execution, num_images = workload(block, encoding, text_tokens), profile.execution, block.training.num_images
+    own, problem = None, ""
+    try:
+        own = plan(work, execution, num_images=num_images, utilisation=utilisation)
+    except ValueError as error:
+        problem = str(error)
+    best = recommend(work, execution, num_images=num_images, utilisation=utilisation)
+    basis = best or own
+    shardings: dict[str, Plan] = {}
+    if basis is not None and execution.world_size > 1:
+        for sharding in SHARDINGS:
+            chosen = replace(basis.execution, strategy=sharding, offload="none", micro_batch=basis.micro_batch)
+            shardings[sharding] = plan(work, chosen, num_images=num_images, utilisation=utilisation)
+    elif basis is not None:
+        shardings[basis.execution.strategy] = basis
+    text = TEXT_ENCODERS[encoding.text_encoder]
+    pixels = work.image_tokens * PX_PER_TOKEN**2
+    return StagePlan(
+        stage=name,
+        px=block.px,
+        num_images=num_images,
+        work=work,
+        own=own,
+        problem=problem,
+        change=first_change(work, execution) if own is None or not own.fits else "",
+        best=best,
+        shardings=shardings,
+        encode_flops=encode_flops(AUTOENCODERS[encoding.autoencoder], pixels) + text_flops(text, work.text_tokens),
+    )
+
+
+def stage_json(found: StagePlan) -> dict[str, Any]:
+    """A plan as JSON values; every plan with its derived numbers."""
+    told = {key: value for key, value in asdict(found).items() if key not in ("own", "best", "shardings")}
+    told["work"] |= {"parameters": found.work.parameters, "tokens": found.work.tokens}
+    told["own"], told["best"] = (_plan_json(one) if one else None for one in (found.own, found.best))
+    return told | {"shardings": {name: _plan_json(one) for name, one in found.shardings.items()}}
+
+
+def _plan_json(found: Plan) -> dict[str, Any]:
+    told = asdict(found)
+    del told["work"]
+    told["memory"]["total"] = found.memory.total
+    return told | {"fits": found.fits}
