@@ -1,9 +1,11 @@
 """Opening and closing runs: one parent per chain, one child per executed stage.
 
-A run ends FINISHED, FAILED (an exception) or KILLED (Ctrl-C or SIGTERM). What SIGKILL leaves behind as RUNNING is
+A run ends FINISHED, FAILED (an exception) or KILLED (Ctrl-C, SIGTERM, or an exception whose `exit_code` asks to be run
+again). What SIGKILL leaves behind as RUNNING is
 settled by the recorder that adopts its spool, since a dead process cannot do it.
 """
 
+import os
 import signal
 import threading
 from collections.abc import Generator, Mapping
@@ -84,8 +86,9 @@ def _ended(backend: Backend, run: Run) -> Generator[None]:
         with _sigterm_as_exception():
             yield
         status = "FINISHED"
-    except (KeyboardInterrupt, Terminated):
-        status = "KILLED"
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt | Terminated) or getattr(error, "exit_code", None) == os.EX_TEMPFAIL:
+            status = "KILLED"
         raise
     finally:
         pop()

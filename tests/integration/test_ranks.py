@@ -11,6 +11,8 @@ import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
+from components.launch.local import log_file, run_ranks
+
 STAGE = '''"""A training in small: its state is a sum over all ranks and steps, kept in checkpoints."""
 
 import time
@@ -151,6 +153,22 @@ def test_a_stage_in_two_processes_stops_on_request_and_goes_on_from_there(pair):
     assert runs[0].info.status == "FINISHED"
     curve = client.get_metric_history(runs[0].info.run_id, "state")
     assert [point.step for point in curve] == list(range(done, 40))  # of one rank, not of two
+
+
+def test_ranks_that_others_started_find_each_other(pair, tmp_path, monkeypatch):
+    (pair.root / "infra" / "profiles" / "pair.yaml").write_text(
+        "accelerator: cpu\nthreads: 1\ndevices: 1\nnum_nodes: 2\nstrategy: ddp\nlauncher: external\n"
+    )
+    command = [sys.executable, "-m", "flows", "stage", "together"]
+    environment = pair.environment | {"EASEL_PROFILE": "pair"}
+    pair.set_params("pause_s: 0.1", "pause_s: 0.0")
+    monkeypatch.chdir(pair.root)
+    ended = run_ranks(command, 2, environment, tmp_path, grace_s=60)
+    assert [one.code for one in ended] == [0, 0], log_file(tmp_path, 0).read_text() + log_file(tmp_path, 1).read_text()
+    assert (pair.root / "artifacts/total.txt").read_text() == str(TOTAL)
+    client = MlflowClient(f"sqlite:///{pair.root}/.easel/mlflow/mlflow.db")
+    (run,) = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    assert run.data.metrics["stage/total"] == TOTAL
 
 
 def test_a_mistake_in_one_rank_is_the_same_one_line_as_in_one_process(pair):

@@ -98,9 +98,16 @@ def test_an_exception_marks_the_run_failed_and_keeps_the_points(store: dict, cli
     assert current_run().run_id == ""
 
 
-def test_ctrl_c_marks_the_run_killed(store: dict, client: mlflow.MlflowClient) -> None:
-    with pytest.raises(KeyboardInterrupt), open_run("stopped", **store) as run:
-        raise KeyboardInterrupt
+class StoppedError(RuntimeError):
+    exit_code = 75
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, StoppedError])
+def test_ctrl_c_and_a_stop_on_request_mark_the_run_killed(
+    store: dict, client: mlflow.MlflowClient, error: type[BaseException]
+) -> None:
+    with pytest.raises(error), open_run("stopped", **store) as run:
+        raise error
     assert client.get_run(run.run_id).info.status == "KILLED"
 
 
