@@ -14,7 +14,7 @@ from rich.table import Table
 from flows import settings
 from flows.console import EXIT_MISTAKE, JSON, complain, fail, here, out
 from flows.data_commands import data_app
-from flows.reports import EXIT_PREEMPTED
+from flows.reports import EXIT_PREEMPTED, EXIT_STALLED
 from flows.start import Executor, start_build, use_recipe
 
 app = typer.Typer(
@@ -193,14 +193,17 @@ def wait_for_interrupt() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error becomes one line and exit code 1, or 75 where a training stopped on request.
+    """Run the command line; an error becomes one line and exit code 1, or 75 or 76: run again to continue.
 
-    SIGTERM is taken like Ctrl-C, so that the servers of `ui` and `up` end with this process.
+    SIGTERM is taken like Ctrl-C, so that the servers of `ui` and `up` end with this process; so is SIGUSR1, which Slurm
+    sends before the time is up.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.default_int_handler)
     try:
         app()
     except (ValueError, OSError, KeyError, RuntimeError) as error:
         is_key = isinstance(error, KeyError)
         complain(str(error.args[0] if is_key else error))
-        sys.exit(EXIT_PREEMPTED if getattr(error, "exit_code", 0) == EXIT_PREEMPTED else EXIT_MISTAKE)
+        code = getattr(error, "exit_code", EXIT_MISTAKE)
+        sys.exit(code if code in (EXIT_PREEMPTED, EXIT_STALLED) else EXIT_MISTAKE)
