@@ -5,15 +5,18 @@ is the only one that knows Daft; what it maps is arrow tables in, arrow tables o
 such function is tested on three rows without an engine.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import daft
 import pyarrow as pa
 
 Runner = Literal["threads", "ray"]
 BatchFunction = Callable[[pa.Table], pa.Table]
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 _ROW = "_engine_row"
 _current: list[Runner] = []
 
@@ -57,6 +60,19 @@ def map_batches(table: pa.Table, function: BatchFunction, schema: pa.Schema, *, 
     # The engine promises no order; the row number does.
     result = result.sort_by(_ROW).column("out").combine_chunks()
     return pa.Table.from_struct_array(result.cast(pa.struct(list(schema)))).cast(schema)
+
+
+def ahead(make: Callable[[Given], Made], items: Iterable[Given]) -> Generator[Made]:
+    """`make` of each item in their order, the next made in a thread while the last is used: two are held at most."""
+    with ThreadPoolExecutor(1) as thread:
+        waiting: Future[Made] | None = None
+        for item in items:
+            following = thread.submit(make, item)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()
 
 
 def _set_runner(runner: Runner) -> None:

@@ -40,7 +40,7 @@ def ingest(p: Params, *, raw: Path, images: Path, catalogue: Path, quarantine: P
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from components.data import intake, records
+    from components.data import engine, intake, records
     from components.data.arrow import pc
     from components.data.landing_ledger import read_refusals
     from components.tracking import current_run
@@ -48,11 +48,16 @@ def ingest(p: Params, *, raw: Path, images: Path, catalogue: Path, quarantine: P
     parts = [part for pool in p.pools for part in records.raw_parts(raw / pool)]
     prefixes, damaged = [], [records.QUARANTINE.empty_table()]
     counts, by_reason = Counter[str](), Counter[str]()
-    # Facts wait on disk until it is clear that they may be written: memory holds one part, however large the pool.
+
+    def read(part: Path) -> pa.Table:
+        return intake.choose_rows(intake.read_raw_part(part), p.max_images)
+
+    # Facts wait on disk until it is clear that they may be written: memory holds two parts, however large the pool.
     with TemporaryDirectory() as spilled:
-        for shard, part in enumerate(parts):
-            chosen = intake.choose_rows(intake.read_raw_part(part), p.max_images)
-            inspected = intake.inspect_part(part, shard, chosen, intake.inspect_rows(chosen, p.intake, p.limits))
+        for shard, chosen in enumerate(engine.ahead(read, parts)):
+            inspected = intake.inspect_part(
+                parts[shard], shard, chosen, intake.inspect_rows(chosen, p.intake, p.limits)
+            )
             prefixes.append(intake.id_prefixes(inspected))
             damaged.append(intake.quarantine_of(inspected))
             records.write_table(inspected, records.part_file(Path(spilled), shard))
@@ -64,9 +69,8 @@ def ingest(p: Params, *, raw: Path, images: Path, catalogue: Path, quarantine: P
             records.open_table(catalogue, records.CATALOGUE) as write_accepted,
             records.open_table(quarantine, records.QUARANTINE) as write_refused,
         ):
-            for shard, part in enumerate(parts):
+            for shard, chosen in enumerate(engine.ahead(read, parts)):
                 inspected = repeats.refuse(pq.read_table(records.part_file(Path(spilled), shard)))
-                chosen = intake.choose_rows(intake.read_raw_part(part), p.max_images)
                 records.write_table(intake.sound_images(chosen, inspected, shard), records.part_file(images, shard))
                 refused, accepted = intake.quarantine_of(inspected), intake.catalogue_of(inspected)
                 write_accepted(accepted)

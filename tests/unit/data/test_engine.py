@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from components.data.engine import map_batches
+from components.data.engine import ahead, map_batches
 
 TABLE = pa.table({"n": pa.array(range(100), pa.int64()), "raw": [bytes([k]) * k for k in range(100)]})
 SCHEMA = pa.schema([("square", pa.int64()), ("length", pa.int32()), ("name", pa.string())])
@@ -52,3 +52,24 @@ def test_other_rows_or_columns_are_refused(function) -> None:
 def test_batch_size_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="batch_size is 0"):
         map_batches(TABLE, measure, SCHEMA, batch_size=0)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_what_is_made_ahead_comes_in_order_and_no_more_than_one_early(count: int) -> None:
+    made = list[int]()
+
+    def make(item: int) -> int:
+        made.append(item)
+        return item * item
+
+    for place, result in enumerate(ahead(make, range(count))):
+        assert result == place * place
+        assert len(made) <= place + 2
+    assert made == list(range(count))
+
+
+def test_an_error_made_ahead_comes_when_its_turn_does() -> None:
+    results = ahead(lambda item: 1 // item, [2, 0, 1])
+    assert next(results) == 0
+    with pytest.raises(ZeroDivisionError):
+        next(results)
