@@ -6,7 +6,7 @@ runs (the profile) is no part of that. They go when DVC has committed what came 
 
 import hashlib
 import shutil
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ import rfc8785
 import yaml
 from pydantic import BaseModel
 
-from components.training.checkpoint_store import CheckpointStore, keep_newest, not_continued
+from components.training.checkpoint_store import CheckpointStore, keep_newest, newest_name, not_continued
 from flows import settings
 from flows.declaration import Stage
+from flows.reports import remark
 
 
 def code_digest(stage: Stage, root: Path) -> str:
@@ -39,20 +40,18 @@ def identity_of(stage: Stage, params: BaseModel, root: Path) -> dict[str, Any]:
 
 
 def store_of(identity: dict[str, Any], root: Path) -> CheckpointStore:
-    """The checkpoints of exactly that; a refused one is told on standard error, which is the stage's log."""
-    fingerprint = hashlib.sha256(rfc8785.dumps(identity)).hexdigest()[:16]
-    return CheckpointStore(settings.checkpoints(root) / identity["stage"] / fingerprint, identity, warn=tell)
-
-
-def tell(line: str) -> None:
-    """A line in the stage's log."""
-    sys.stderr.write(f"{line}\n")
+    """The checkpoints of exactly that; one that is refused is told."""
+    stage, fingerprint = identity["stage"], hashlib.sha256(rfc8785.dumps(identity)).hexdigest()[:16]
+    warn = partial(remark, stage)
+    return CheckpointStore(settings.checkpoints(root) / stage / fingerprint, identity, warn=warn)
 
 
 def make_ready(store: CheckpointStore, identity: dict[str, Any]) -> None:
-    """Before any rank starts: clear what killed attempts left, and say why an unfinished run is not continued."""
-    if line := not_continued(store.directory, identity):
-        tell(f"{identity['stage']}: an unfinished run is {line}")
+    """Before any rank starts: clear what killed attempts left; say whether an unfinished run goes on, or why not."""
+    if name := newest_name(store.directory):
+        remark(identity["stage"], f"goes on from checkpoint {name}")
+    elif line := not_continued(store.directory, identity):
+        remark(identity["stage"], f"an unfinished run is {line}")
     store.clear_leftovers()
     keep_newest(store.directory, settings.MAX_UNFINISHED)
 

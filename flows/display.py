@@ -21,6 +21,7 @@ MARKS = {
     "done": "[green]✓",
     "cached": "[blue]=",
     "failed": "[bold red]✗",
+    "stopped": "[yellow]■",
 }
 
 
@@ -80,6 +81,8 @@ class Display:
                 event = json.loads(line)
                 if "state" in event:
                     self._set_state(**event)
+                elif "remark" in event:
+                    self.console.print(f"    {event['stage']}: {event['remark']}", markup=False, soft_wrap=True)
                 else:
                     self._set_progress(event)
 

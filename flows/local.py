@@ -156,8 +156,9 @@ def failed(build: Build, stage: str) -> StageFailedError:
     """How the stage's process ended, by the report that it left."""
     report, log = read_report(build.directory, stage), build.directory / f"{stage}.log"
     message = report.error if report and report.error else f"ended without a report (killed?); its log is {log}"
-    build.emit(stage, "failed", message)
-    return StageFailedError(stage, message, log, report.exit_code if report and report.error else EXIT_FAULT)
+    exit_code = report.exit_code if report and report.error else EXIT_FAULT
+    build.emit(stage, "stopped" if exit_code == EXIT_PREEMPTED else "failed", message)
+    return StageFailedError(stage, message, log, exit_code)
 
 
 def stop_stage(stage: str, grace_s: float) -> None:

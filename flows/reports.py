@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -70,6 +71,14 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, ValueError | OSError):
         return line, EXIT_MISTAKE
     return f"{type(error).__name__}: {line}", EXIT_FAULT
+
+
+def remark(stage: str, line: str) -> None:
+    """Say something about the running stage: on standard error, which is its log in a build, and in the display."""
+    sys.stderr.write(f"{stage}: {line}\n")
+    if folder := os.environ.get("EASEL_RUN_DIR"):
+        with (Path(folder) / "events.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"stage": stage, "remark": line}) + "\n")
 
 
 _heard_by: list[Callable[[str, int], None]] = []

@@ -143,7 +143,9 @@ def test_a_stage_in_two_processes_stops_on_request_and_goes_on_from_there(pair):
     done = int(latest(pair)[0].read_text().strip().removeprefix("images-"))
     assert 0 < done < 40
 
-    assert "1 stages ran" in pair.easel(*RUN).stdout
+    said = pair.easel(*RUN).stdout
+    assert f"together: goes on from checkpoint images-{done:012d}" in said
+    assert "1 stages ran" in said
     metrics = json.loads((pair.root / "artifacts/metrics/together.json").read_text())
     assert metrics == {"total": TOTAL, "continued_at": done}
     assert (pair.root / "artifacts/total.txt").read_text() == str(TOTAL)

@@ -34,6 +34,18 @@ def test_plain_lines_for_every_event(tmp_path):
     assert display.states == {"a": "done", "b": "failed"}
 
 
+def test_a_remark_is_a_line_and_a_stop_is_no_failure(tmp_path):
+    events = [
+        {"stage": "a", "state": "running", "note": ""},
+        {"stage": "a", "remark": "goes on from [checkpoint] 8"},
+        {"stage": "a", "state": "stopped", "note": "run again to continue"},
+    ]
+    display, text = follow(tmp_path, events)
+    assert text.splitlines()[1] == "    a: goes on from [checkpoint] 8"
+    assert display.states["a"] == "stopped"
+    assert display.table().row_count == 2
+
+
 def test_progress_shows_figures_and_time_left(tmp_path):
     events = [{"stage": "a", "state": "running", "note": ""}]
     events += [{"stage": "a", "done": n, "total": 100, "loss": 0.5} for n in (10, 20)]

@@ -113,13 +113,14 @@ def test_several_nodes_need_ranks_from_outside():
 
 def test_an_unfinished_run_with_other_parameters_is_told_and_a_finished_one_forgotten(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("EASEL_HOME", raising=False)
+    monkeypatch.delenv("EASEL_RUN_DIR", raising=False)
     identity = {"stage": "train", "params": {"seed": 1}, "inputs": {}, "code": "c"}
     store = store_of(identity, tmp_path)
     folder = store.begin(8)
     store.leave_receipt(folder, 0)
     store.commit(folder, 8, {})
     make_ready(store, identity)
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == "train: goes on from checkpoint images-000000000008\n"
     other = identity | {"params": {"seed": 2}}
     make_ready(store_of(other, tmp_path), other)
     assert capsys.readouterr().err == "train: an unfinished run is not continued: params.seed was 1, is 2\n"
