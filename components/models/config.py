@@ -1,5 +1,6 @@
 """Shapes of the networks, as plain values: reading parameters must not import torch."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -69,6 +70,29 @@ class TextEncoderConfig:
     vocab_size: int
     max_tokens: int
 
+
+@dataclass(frozen=True)
+class DirectoryWeights:
+    """A transformer, or a whole pipeline, that diffusers saved in a folder, with the SHA-256 that identifies it."""
+
+    directory: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class HubWeights:
+    """A pipeline on the Hub (`baidu/ERNIE-Image`) at one commit: a branch would be another model tomorrow."""
+
+    repo: str
+    revision: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[0-9a-f]{40}", self.revision):
+            raise ValueError(f"revision must be the 40 hexadecimal digits of a commit, got {self.revision!r}")
+
+
+InitialWeights = DirectoryWeights | HubWeights
+"""Where a training's first weights come from, if not from a seed or from an earlier stage."""
 
 AutoencoderName = Literal["embedded", "flux2"]
 AUTOENCODERS: dict[AutoencoderName, AutoencoderConfig] = {
