@@ -4,16 +4,12 @@ import contextlib
 import io
 import socket
 import socketserver
-import subprocess
-import sys
 import tarfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -26,33 +22,6 @@ from components.data.readers.s3 import S3Store
 from tests.integration.pools import files, landed, member, picture, reasons, rows_of
 
 LIMITS = ReadLimits(max_image_bytes=200_000, max_text_bytes=1000)
-
-
-@pytest.fixture(scope="module")
-def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A server process that speaks S3, and a client that fills it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = (tmp_path_factory.mktemp("s3") / "log").open("wb")
-    command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
-    with pytest.MonkeyPatch.context() as patch, log:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-        for name, value in {"ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x", "DEFAULT_REGION": "us-east-1"}.items():
-            patch.setenv(f"AWS_{name}", value)
-        server = subprocess.Popen(command, stdout=log, stderr=log)
-        try:
-            for _ in range(300):
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                time.sleep(0.1)
-            client = boto3.client("s3")
-            client.create_bucket(Bucket="pool")
-            yield client
-        finally:
-            server.terminate()
-            server.wait(10)
 
 
 def put(client: Any, key: str, data: bytes) -> None:
