@@ -1,5 +1,7 @@
 """Lettering and repetition on pages, scenes and marked scenes made here: what each sees, how often, what fools it."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -7,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from components.data.lettering import lettering, repetition
 
 NUM_MADE = 16
-MAX_LETTERING, MAX_REPETITION = 0.8, 6.0  # where the recipes draw the line
+MAX_LETTERING, MAX_REPETITION = 0.8, 5.5  # where the recipes draw the line
 
 
 def grey(image: Image.Image) -> np.ndarray:
@@ -26,6 +28,66 @@ def page(seed: int) -> Image.Image:
         words = "".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz  "), int(rng.integers(6, 30))))
         ImageDraw.Draw(image).text((size // 2, y), words, fill=ink, font=ImageFont.load_default(size))
     return image
+
+
+def dense_page(seed: int) -> Image.Image:
+    """A page as scanners give it: paragraphs of small words, whose letters are 2 to 5 pixels high when it is viewed."""
+    rng = np.random.default_rng(seed)
+    width, height = [(620, 877), (500, 700), (800, 600), (1000, 750)][seed % 4]
+    paper, ink = ((250, 248, 240), (20, 20, 20)) if seed % 4 else ((25, 25, 30), (220, 220, 220))
+    image = Image.new("RGB", (width, height), paper)
+    size, margin = int(height * rng.uniform(0.014, 0.03)), int(width * rng.uniform(0.05, 0.15))
+    font, y = ImageFont.load_default(size), margin
+    while y < height - margin - size:
+        letters = rng.choice(list("aeilmnoprstu  "), 200)
+        line = "".join(letters[: int((width - 2 * margin) / size * (1.7 if rng.random() > 0.15 else 0.6))])
+        ImageDraw.Draw(image).text((margin, y), line, fill=ink, font=font)
+        y += int(size * (1.4 if rng.random() > 0.1 else 2.5))
+    return image
+
+
+def ruled(pen: ImageDraw.ImageDraw) -> None:
+    for y in range(40, 560, 24):
+        pen.line((40, y, 560, y), fill="black", width=3)
+
+
+def bricks(pen: ImageDraw.ImageDraw) -> None:
+    for row, y in enumerate(range(0, 600, 30)):
+        for x in range(-30 * (row % 2), 600, 60):
+            pen.rectangle((x + 2, y + 2, x + 57, y + 27), fill=(170, 60, 40))
+
+
+def hatched(pen: ImageDraw.ImageDraw) -> None:
+    for x in range(-600, 600, 14):
+        pen.line((x, 0, x + 600, 600), fill="black", width=3)
+
+
+def notes(pen: ImageDraw.ImageDraw) -> None:
+    for top in range(60, 540, 110):
+        for line in range(5):
+            pen.line((30, top + 12 * line, 570, top + 12 * line), fill="black", width=2)
+        for x in range(60, 560, 50):
+            y = top + (x * 7) % 48
+            pen.ellipse((x, y - 7, x + 16, y + 7), fill="black")
+            pen.line((x + 16, y, x + 16, y - 40), fill="black", width=2)
+
+
+def bars(pen: ImageDraw.ImageDraw) -> None:
+    for y in range(40, 560, 26):
+        pen.rectangle((40, y, 140 + (y * 13) % 400, y + 14), fill=(40, 80, 160))
+
+
+def blinds(pen: ImageDraw.ImageDraw) -> None:
+    for y in range(40, 560, 18):
+        pen.rectangle((60, y, 540, y + 10), fill=(200, 180, 150), outline="black")
+
+
+def waves(pen: ImageDraw.ImageDraw) -> None:
+    for shift in range(-300, 300, 40):
+        pen.line([(x, 300 + shift + 200 * np.sin(x / 90)) for x in range(0, 600, 6)], fill="black", width=2)
+
+
+DRAWINGS = (ruled, bricks, hatched, notes, bars, blinds, waves)
 
 
 def scene(seed: int, height: int = 288, width: int = 384) -> Image.Image:
@@ -57,13 +119,20 @@ def marked(seed: int, opacity: float) -> Image.Image:
 
 
 def test_pages_of_text_are_told_from_scenes() -> None:
-    pages = np.array([lettering(grey(page(seed))) for seed in range(NUM_MADE)])
+    pages = np.array([lettering(grey(made(seed))) for seed in range(NUM_MADE) for made in (page, dense_page)])
     scenes = np.array([lettering(grey(scene(seed))) for seed in range(NUM_MADE)])
     assert (pages > MAX_LETTERING).mean() >= 0.95
-    assert (scenes <= 0.5).all()
+    assert (scenes <= 0.6).all()
 
 
-@pytest.mark.parametrize(("opacity", "recall"), [(0.15, 0.4), (0.25, 0.6), (0.4, 0.85)])
+@pytest.mark.parametrize("drawn", DRAWINGS, ids=lambda drawn: drawn.__name__)
+def test_drawings_of_many_lines_are_no_pages(drawn: Callable[[ImageDraw.ImageDraw], None]) -> None:
+    image = Image.new("RGB", (600, 600), "white")
+    drawn(ImageDraw.Draw(image))
+    assert lettering(grey(image)) < 0.3
+
+
+@pytest.mark.parametrize(("opacity", "recall"), [(0.15, 0.5), (0.25, 0.75), (0.4, 0.9)])
 def test_tiled_marks_are_found(opacity: float, recall: float) -> None:
     found = np.array([repetition(grey(marked(seed, opacity))) for seed in range(NUM_MADE)]) > MAX_REPETITION
     assert found.mean() >= recall
@@ -84,7 +153,7 @@ def test_edges_stripes_and_flat_grounds_do_not_repeat() -> None:
 
 
 def test_what_fools_them_is_known() -> None:
-    """Rows of like dots look like writing, and a tiled floor like a mark: the rules that use these say so."""
+    """Rows of like dots or keys look like writing, and a tiled floor like a mark: the rules that use these say so."""
     dots = Image.new("RGB", (256, 256), "white")
     for x in range(20, 240, 24):
         for y in range(20, 240, 40):
