@@ -188,7 +188,7 @@ def read_latents(directory: Path, px: int, autoencoder_sha256: str | None = None
         raise DataError(
             f"{directory}: no latents at {px} px (there: {', '.join(there)}); add {px} to encode.resolutions_px"
         )
-    return _read_all(directory).of_file(latents_file(directory, px), Bucket(px, px))
+    return read_selection(directory).of_file(latents_file(directory, px), Bucket(px, px))
 
 
 def read_buckets(directory: Path, px: int, autoencoder_sha256: str | None = None) -> dict[Bucket, LatentStore]:
@@ -202,13 +202,13 @@ def read_buckets(directory: Path, px: int, autoencoder_sha256: str | None = None
     if not buckets.get(px):
         there = ", ".join(map(str, sorted(buckets)))
         raise DataError(f"{directory}: no latents at {px} px (there: {there}); add {px} to encode.resolutions_px")
-    read = _read_all(directory)
+    read = read_selection(directory)
     return {bucket: read.of_file(latents_file(directory, px, bucket), bucket) for bucket in buckets[px]}
 
 
 @dataclass(frozen=True)
-class _Selection:
-    """What the buckets of all resolutions share."""
+class EncodedSelection:
+    """What the buckets of all resolutions share: everything but the latents."""
 
     rows: pa.Table
     captions: Mapping[str, NDArray[np.int64]]
@@ -216,6 +216,7 @@ class _Selection:
     prompts: Sequence[str]
 
     def of_file(self, file: Path, bucket: Bucket) -> LatentStore:
+        """The store of one file of latents; DataError if it is not of this selection and bucket."""
         arrays = mapped_arrays(file, {"latents": ("F16", 4), "rows": ("I64", 1)})
         latents, place = arrays["latents"], arrays["rows"]
         if latents.shape[2] * STRIDE_PX != bucket.height or latents.shape[3] * STRIDE_PX != bucket.width:
@@ -223,19 +224,24 @@ class _Selection:
             raise DataError(f"{file}: holds latents of {held} px, not {bucket}; run `encode` again")
         if len(place) != len(latents) or (len(place) and not 0 <= place.min() <= place.max() < self.rows.num_rows):
             raise DataError(f"{file}: its rows are not those of rows.parquet; run `encode` again")
+        return self.of_rows(place, latents)
+
+    def of_rows(self, place: NDArray[np.int64], latents: Latents) -> LatentStore:
+        """The store of some rows, whose latents are given."""
         rows = self.rows.take(place)
         captions = {kind: texts[place] for kind, texts in self.captions.items()}
         return LatentStore(latents, rows, captions, self.texts, self.prompts, manifest_hash(rows))
 
 
-def _read_all(directory: Path) -> _Selection:
+def read_selection(directory: Path) -> EncodedSelection:
+    """Rows, captions and texts, without latents; DataError if something is missing or does not belong."""
     rows = read_table(directory / "rows.parquet", SELECTION)
     links = read_table(directory / "captions.parquet", CAPTION_LINKS)
     prompts = read_table(directory / "texts.parquet", TEXTS).column("text").to_pylist()
     packed = mapped_arrays(directory / "texts.safetensors", {"states": ("F16", 2), "offsets": ("I64", 1)})
     texts = EncodedTexts(packed["states"], packed["offsets"])
     _check_links(directory, links, rows.num_rows, len(prompts), texts)
-    return _Selection(rows, _by_kind(links, rows.num_rows), texts, prompts)
+    return EncodedSelection(rows, _by_kind(links, rows.num_rows), texts, prompts)
 
 
 def _check_links(directory: Path, links: pa.Table, num_rows: int, num_prompts: int, texts: EncodedTexts) -> None:
