@@ -84,7 +84,7 @@ def in_ranks(stage: Stage, job: Job, folder: Path, num_ranks: int) -> dict[str, 
     file.write_text(json.dumps(asdict(job)), encoding="utf-8")
     command = [sys.executable, "-m", "flows", "rank", stage.name, str(file)]
     environment = os.environ | {"EASEL_SUPERVISOR": str(os.getpid())}
-    ended = run_ranks(command, num_ranks, environment, folder, grace_s=STOP_GRACE_S)
+    ended = run_ranks(command, num_ranks, environment, folder, grace_s=STOP_GRACE_S, rank_0_serves=True)
     if failed := [one for one in ended if one.code]:
         raise failure(folder, failed, num_ranks)
     return read_result(folder, 0)["metrics"]
@@ -144,6 +144,10 @@ def run_rank(stage: Stage, file: Path, root: Path) -> int:
     try:
         with hearing_last_words(leave), at_work(job.identity, root), ExitStack() as run:
             if rank == 0:
+                if meeting := settings.meeting():
+                    from components.training.meeting import serve_meeting
+
+                    serve_meeting(*meeting, settings.num_ranks())
                 spool = Path(job.spool)
                 run.enter_context(tracking.join_run(spool, job.run_ref, job.run_uri, progress_writer(stage.name)))
             params = stage.params.model_validate(job.params)

@@ -8,7 +8,8 @@ The only module that reads `os.environ` for Easel's own settings:
     EASEL_DATA_ENGINE   where images are worked on: `threads` (default) or `ray` (the cluster at RAY_ADDRESS)
     EASEL_VLM_API_KEY   the key of the endpoint that captions images, if it wants one; never stored or logged
     EASEL_RUN_DIR, EASEL_SPOOL, EASEL_PARENT_RUN, EASEL_SUPERVISOR   set by an executor for its stage processes
-    RANK, WORLD_SIZE    the place of this process in a distributed stage; set by whoever started its ranks
+    RANK, WORLD_SIZE, MASTER_PORT, EASEL_MEETING   the place of this process in a distributed stage, and where its ranks
+                        meet; set by whoever started them
 """
 
 import os
@@ -133,6 +134,12 @@ def current_profile() -> Profile:
     return load_profile(find_root(Path.cwd()))
 
 
+def incidents_dir() -> Path:
+    """Where a training describes what went wrong: in the run's folder, or below EASEL_HOME outside a run."""
+    folder = os.environ.get("EASEL_RUN_DIR")
+    return (Path(folder) if folder else home(find_root(Path.cwd()))) / "incidents"
+
+
 def current_rank() -> int:
     """The place of this process among those of a distributed stage; 0 alone. Only rank 0 writes and logs."""
     return int(os.environ.get("RANK", "0"))
@@ -141,6 +148,12 @@ def current_rank() -> int:
 def num_ranks() -> int:
     """How many processes run this stage together, as whoever started them says; 1 alone."""
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def meeting() -> tuple[int, int] | None:
+    """The descriptor and the port of the socket at which rank 0 serves the others; None if they meet in another way."""
+    descriptor = os.environ.get("EASEL_MEETING")
+    return (int(descriptor), int(os.environ["MASTER_PORT"])) if descriptor else None
 
 
 def checkpoints(root: Path) -> Path:

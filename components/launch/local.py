@@ -1,9 +1,10 @@
 """The ranks of one stage on this machine: started together, watched, and stopped together.
 
-Each gets the environment that torchrun gives its workers, with a free port of the loopback interface to meet at, a log
-of its own, and a process group of its own, so that a key pressed in the terminal reaches only who started them. As soon
-as one fails, all others are stopped. SIGTERM and Ctrl-C are passed on as SIGTERM, and the ranks get time to write a
-checkpoint; a second Ctrl-C ends them at once. None outlives the call.
+Each gets the environment that torchrun gives its workers, a log of its own, and a process group of its own, so that a
+key pressed in the terminal reaches only who started them. They can meet at a socket that listens on loopback only and
+that rank 0 inherits: torch itself listens on every interface, at a port that somebody else may have taken meanwhile.
+As soon as one rank fails, all others are stopped. SIGTERM and Ctrl-C are passed on as SIGTERM, and the ranks get time
+to write a checkpoint; a second Ctrl-C ends them at once. Nothing that they started outlives them.
 """
 
 import os
@@ -19,6 +20,8 @@ from threading import current_thread, main_thread
 from types import FrameType
 
 HOST = "127.0.0.1"
+MEETING = "EASEL_MEETING"
+"""Tells rank 0 the descriptor of the socket at which it serves the others."""
 POLL_S = 0.05
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
@@ -40,16 +43,21 @@ def run_ranks(
     *,
     grace_s: float,
     failure_grace_s: float = 10.0,
+    rank_0_serves: bool = False,
 ) -> list[Ended]:
     """Run `command` once per rank and wait for all; returns how each ended, in the order in which they did.
 
     `environment` is all that the ranks get besides their places. After a signal they have `grace_s` to end by
-    themselves; after a failure of one of them, the others have `failure_grace_s`.
+    themselves; after a failure of one of them, the others have `failure_grace_s`. With `rank_0_serves`, rank 0 serves a
+    store, good for one process group, at the socket whose descriptor `MEETING` gives; else torch opens MASTER_PORT.
     """
-    with _Ranks(grace_s).forwarding() as ranks:
+    with socket.create_server((HOST, 0)) as meeting, _Ranks(grace_s).forwarding() as ranks:
         try:
-            for rank, place in enumerate(places(num_ranks)):
-                ranks.start(command, {**environment, **place}, log_file(log_dir, rank))
+            for rank, place in enumerate(places(num_ranks, meeting.getsockname()[1])):
+                served = {MEETING: str(meeting.fileno()), "TORCHELASTIC_USE_AGENT_STORE": "True"}
+                told = {**environment, **place, **(served if rank_0_serves else {})}
+                ranks.start(command, told, log_file(log_dir, rank), [meeting.fileno()] * (rank_0_serves and rank == 0))
+            meeting.close()
             return ranks.watch(failure_grace_s)
         finally:
             ranks.kill()
@@ -60,15 +68,15 @@ def log_file(log_dir: Path, rank: int) -> Path:
     return log_dir / f"rank-{rank:05d}.log"
 
 
-def places(num_ranks: int) -> list[dict[str, str]]:
-    """What tells each rank its place among `num_ranks` on this machine, in torchrun's words; they meet on loopback."""
+def places(num_ranks: int, port: int) -> list[dict[str, str]]:
+    """What tells each rank its place among `num_ranks` on this machine, and where all meet, in torchrun's words."""
     loopback = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
     shared = {
         "WORLD_SIZE": str(num_ranks),
         "LOCAL_WORLD_SIZE": str(num_ranks),
         "GROUP_RANK": "0",
         "MASTER_ADDR": HOST,
-        "MASTER_PORT": str(free_port()),
+        "MASTER_PORT": str(port),
         "TORCHELASTIC_RUN_ID": "local",
         "GLOO_SOCKET_IFNAME": loopback,
         "NCCL_SOCKET_IFNAME": loopback,
@@ -76,11 +84,10 @@ def places(num_ranks: int) -> list[dict[str, str]]:
     return [shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(num_ranks)]
 
 
-def free_port() -> int:
-    """A TCP port that is free on loopback now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return probe.getsockname()[1]
+def end_group(leader: int) -> None:
+    """Kill what is left of the process group of a rank: itself, and what it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 class _Ranks:
@@ -91,12 +98,14 @@ class _Ranks:
         self._children: list[subprocess.Popen[bytes]] = []
         self._deadline_s: float | None = None
 
-    def start(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-        """Start one more."""
+    def start(
+        self, command: Sequence[str], environment: Mapping[str, str], log: Path, inherited: Sequence[int]
+    ) -> None:
+        """Start one more, with these file descriptors open."""
         with log.open("wb") as stream:
             child = subprocess.Popen(
                 command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
-                start_new_session=True,
+                start_new_session=True, pass_fds=inherited,
             )  # fmt: skip
         self._children.append(child)
         if self._deadline_s is not None:  # told to stop while the ranks were being started
@@ -110,6 +119,7 @@ class _Ranks:
             for rank, child in enumerate(self._children):
                 if rank not in ended and child.poll() is not None:
                     ended[rank] = Ended(rank, child.returncode, was_told)
+                    end_group(child.pid)
             if any(one.code for one in ended.values()):
                 self.stop(failure_grace_s)
             if self._deadline_s is not None and time.monotonic() > self._deadline_s:
@@ -129,8 +139,7 @@ class _Ranks:
         """End those that still run, with the processes they started."""
         for child in self._children:
             if child.poll() is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
+                end_group(child.pid)
                 child.wait()
 
     @contextmanager

@@ -9,14 +9,22 @@ import time
 import psutil
 import pytest
 
-from components.launch.local import Ended, free_port, log_file, places, run_ranks
+from components.launch.local import Ended, log_file, run_ranks
 
 TOLD = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(75)); print('ready', flush=True); "
 
 
-def run(tmp_path, code, num_ranks=2, grace_s=20.0, failure_grace_s=20.0):
+def run(tmp_path, code, num_ranks=2, grace_s=20.0, failure_grace_s=20.0, rank_0_serves=False):
     command = [sys.executable, "-S", "-c", f"import os; rank = int(os.environ['RANK']); {code}"]
-    return run_ranks(command, num_ranks, {"PATH": "/bin"}, tmp_path, grace_s=grace_s, failure_grace_s=failure_grace_s)
+    return run_ranks(
+        command,
+        num_ranks,
+        {"PATH": "/bin"},
+        tmp_path,
+        grace_s=grace_s,
+        failure_grace_s=failure_grace_s,
+        rank_0_serves=rank_0_serves,
+    )
 
 
 def when_ready(tmp_path, num_ranks, act):
@@ -44,13 +52,17 @@ def test_every_rank_is_told_its_place_and_nothing_else_of_ours(tmp_path, monkeyp
     assert said == [[str(rank), "3", said[0][2], "False"] for rank in range(3)]
 
 
-def test_places_agree_on_where_to_meet():
-    first, second = places(2)
-    assert (first.pop("RANK"), first.pop("LOCAL_RANK")) == ("0", "0")
-    assert (second.pop("RANK"), second.pop("LOCAL_RANK")) == ("1", "1")
-    assert first == second
-    assert first["MASTER_ADDR"] == "127.0.0.1"
-    assert free_port() > 0
+def test_all_meet_at_a_socket_of_rank_0_on_loopback(tmp_path):
+    code = (
+        "import socket; fd = int(os.environ['EASEL_MEETING']); "
+        "meeting = socket.socket(fileno=fd) if rank == 0 else socket.create_connection((os.environ['MASTER_ADDR'], "
+        "int(os.environ['MASTER_PORT']))); "
+        "print(meeting.getsockname()[0] if rank == 0 else meeting.recv(5), flush=True); "
+        "rank == 0 and meeting.accept()[0].send(b'hello')"
+    )
+    assert [one.code for one in run(tmp_path, code, rank_0_serves=True)] == [0, 0]
+    assert log_file(tmp_path, 0).read_text() == "127.0.0.1\n"
+    assert log_file(tmp_path, 1).read_text() == "b'hello'\n"
 
 
 def test_when_one_fails_the_others_are_told_to_stop(tmp_path):
@@ -68,11 +80,9 @@ def test_who_does_not_stop_is_killed_with_what_it_started(tmp_path):
     )
     ended = run(tmp_path, code, failure_grace_s=0.3)
     assert ended == [Ended(1, 1, was_told=False), Ended(0, -signal.SIGKILL, was_told=True)]
-    (grandchild,) = log_file(tmp_path, 0).read_text().split()
-    assert not psutil.pid_exists(int(grandchild)) or psutil.Process(int(grandchild)).status() == psutil.STATUS_ZOMBIE
-    left = int(log_file(tmp_path, 1).read_text())
-    if psutil.pid_exists(left):  # what a rank leaves behind when it ends by itself is its own affair
-        os.kill(left, signal.SIGKILL)
+    for rank in range(2):
+        grandchild = int(log_file(tmp_path, rank).read_text())
+        assert not psutil.pid_exists(grandchild) or psutil.Process(grandchild).status() == psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
