@@ -11,9 +11,12 @@ import pyarrow as pa
 from components.data.captioners.interface import Captioner, Made, Reason, Sample
 from components.data.captioners.metadata import MetadataCaptioner
 from components.data.captions import Caption, Language, Words
-from components.data.records import CAPTIONS, open_table, strings
+from components.data.records import CAPTION_COLUMNS, CAPTIONS, CATALOGUE, CATEGORIES, columns_of, open_table, strings
 
 NAMELESS = "nameless/1"
+SAMPLES = columns_of(CATALOGUE, "sample_id", *CAPTION_COLUMNS, "style", "lettering", "shard", "row")
+PLACES = columns_of(CATEGORIES, "sample_id", "category", "label_source")
+"""What captions need of the catalogue and of the categories."""
 _SLICE_IMAGES = 2048
 
 

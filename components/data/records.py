@@ -220,6 +220,11 @@ BALANCE = pa.schema(
 )
 
 
+def columns_of(schema: pa.Schema, *names: str) -> pa.Schema:
+    """The columns of these names: what is not read takes no memory."""
+    return pa.schema([schema.field(name) for name in names])
+
+
 @contextmanager
 def open_table(file: Path, schema: pa.Schema) -> Generator[Callable[[pa.Table], None]]:
     """A function that appends rows to a table too large for memory; each call writes a group of rows."""
@@ -293,9 +298,10 @@ def take_ids(table: pa.Table, sample_ids: Sequence[str], name: Path | str) -> pa
     return table.take(rows)
 
 
-def kept_ids(verdicts: pa.Table) -> list[str]:
-    """The samples that were kept, in the catalogue's order."""
-    return verdicts.filter(verdicts.column("kept")).column("sample_id").to_pylist()
+def kept_ids(verdicts: Path) -> list[str]:
+    """The samples that the table (`VERDICTS`) in this file keeps, in the catalogue's order."""
+    table = read_table(verdicts, columns_of(VERDICTS, "sample_id", "kept"))
+    return table.filter(table.column("kept")).column("sample_id").to_pylist()
 
 
 def strings(table: pa.Table, column: str) -> np.ndarray:

@@ -60,9 +60,9 @@ def caption(
     from components.tracking import current_run
     from flows.settings import vlm_api_key
 
-    kept = records.kept_ids(records.read_table(verdicts, records.VERDICTS))
-    samples = records.take_ids(records.read_table(catalogue, records.CATALOGUE), kept, catalogue)
-    tree = records.take_ids(records.read_table(categories, records.CATEGORIES), kept, categories)
+    kept = records.kept_ids(verdicts)
+    samples = records.take_ids(records.read_table(catalogue, caption_table.SAMPLES), kept, catalogue)
+    tree = records.take_ids(records.read_table(categories, caption_table.PLACES), kept, categories)
 
     likely = samples.take(visible_text.likeliest(samples, p.ocr))
     shards = ImageShards(images, samples)

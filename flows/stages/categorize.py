@@ -72,7 +72,7 @@ def categorize(
     from components.models import image_features, judges
     from components.tracking import current_run
 
-    kept = records.kept_ids(records.read_table(verdicts, records.VERDICTS))
+    kept = records.kept_ids(verdicts)
     samples = records.take_ids(records.read_table(catalogue, records.CATALOGUE), kept, catalogue)
     known = tree.labelled(samples, p.heldout_concept_frac)
     copied = known.every(samples, p.autoencoded_every)

@@ -84,7 +84,7 @@ def curate_sft(
     from flows.settings import vlm_api_key
 
     run = current_run()
-    kept = records.kept_ids(records.read_table(verdicts, records.VERDICTS))
+    kept = records.kept_ids(verdicts)
     samples = records.take_ids(records.read_table(catalogue, records.CATALOGUE), kept, catalogue)
     drawn = records.read_table(rendered_catalogue, records.CATALOGUE)
     texts = records.read_table(rendered, records.RENDERED)

@@ -59,7 +59,7 @@ def sample(
     from components.data import records
     from components.data import selection as chosen
 
-    kept = records.kept_ids(records.read_table(verdicts, records.VERDICTS))
+    kept = records.kept_ids(verdicts)
     samples = records.take_ids(records.read_table(catalogue, records.CATALOGUE), kept, catalogue)
     tree = records.take_ids(records.read_table(categories, records.CATEGORIES), kept, categories)
     scored = records.take_ids(records.read_table(scores, records.SCORES), kept, scores)

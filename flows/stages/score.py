@@ -46,7 +46,7 @@ def score(p: Params, *, images: Path, catalogue: Path, verdicts: Path, features:
     from components.data.image_shards import ImageShards
     from components.models import image_features, linear_probe
 
-    kept = records.kept_ids(records.read_table(verdicts, records.VERDICTS))
+    kept = records.kept_ids(verdicts)
     samples = records.take_ids(records.read_table(catalogue, records.CATALOGUE), kept, catalogue)
     extract = partial(image_features.extract_on_one_core, image_features.ImageFeatures(**vars(p.features)))
 

@@ -122,4 +122,4 @@ def _captions_by_sample(captions: pa.Table) -> dict[str, list[dict[str, str]]]:
 
 
 def _read(tables_dir: Path, name: str, schema: pa.Schema, columns: tuple[str, ...]) -> pa.Table:
-    return records.read_table(tables_dir / f"{name}.parquet", pa.schema([schema.field(column) for column in columns]))
+    return records.read_table(tables_dir / f"{name}.parquet", records.columns_of(schema, *columns))

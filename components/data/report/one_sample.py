@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.data import records
@@ -14,7 +13,7 @@ from components.data.arrow import pc
 from components.data.errors import DataError
 
 MIN_PREFIX = 6
-_ID = pa.schema([records.IMAGES.field("sample_id")])
+_ID = records.columns_of(records.IMAGES, "sample_id")
 
 
 def find_sample(catalogue: Path, given: str) -> str:

@@ -15,12 +15,10 @@ from components.data.errors import DataError
 
 ENCODED = ""
 GATES = ("land", "ingest", "filter", "caption", "select", "encode")
-CATALOGUED = pa.schema(
-    records.CATALOGUE.field(name)
-    for name in (
-        *("sample_id", "width", "height", "num_bytes", "source", "source_id", "title_en"),
-        *("concept", "style", "licence", "shard", "row"),
-    )
+CATALOGUED = records.columns_of(
+    records.CATALOGUE,
+    *("sample_id", "width", "height", "num_bytes", "source", "source_id", "title_en"),
+    *("concept", "style", "licence", "shard", "row"),
 )
 
 
