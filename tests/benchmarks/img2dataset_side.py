@@ -14,11 +14,13 @@ from pathlib import Path
 def resize(names, view_px):
     from img2dataset.resizer import Resizer
 
+    started = time.process_time()
     resizer = Resizer(image_size=view_px, resize_mode="keep_ratio_largest", resize_only_if_bigger=True)
     for name in names:
         *_, error = resizer(io.BytesIO(Path(name).read_bytes()))
         if error:
             raise RuntimeError(f"{name}: {error}")
+    return time.process_time() - started
 
 
 def main():
@@ -28,8 +30,9 @@ def main():
     with get_context("spawn").Pool(num_processes) as pool:
         pool.starmap(resize, [(share[:8], view_px) for share in shares], chunksize=1)
         started = time.perf_counter()
-        pool.starmap(resize, [(share, view_px) for share in shares], chunksize=1)
-        sys.stdout.write(json.dumps({"seconds": time.perf_counter() - started}) + "\n")
+        used = pool.starmap(resize, [(share, view_px) for share in shares], chunksize=1)
+        seconds = time.perf_counter() - started
+    sys.stdout.write(json.dumps({"seconds": seconds, "cpu_seconds": sum(used)}) + "\n")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ SOUND = {
     "half": encoded(subsampling=1),
     "progressive": encoded(progressive=True),
     "restarts": encoded(restart_marker_blocks=2),
+    "stored as RGB": encoded(keep_rgb=True),
     "grey": encoded("L"),
     "one pixel": encoded(size=(1, 1)),
     "comment and profile": encoded(comment=b"\xff\xd9\xff\xda", icc_profile=b"\xff\xd9" * 40_000),
