@@ -262,10 +262,9 @@ def _check_links(directory: Path, links: pa.Table, num_rows: int, num_prompts: i
 def manifest_hash(rows: pa.Table) -> str:
     """SHA-256 over which samples there are, in which order, and how often each is drawn."""
     digest = hashlib.sha256()
-    for sample_id, probability in zip(
-        rows.column("sample_id").to_pylist(), rows.column("probability").to_pylist(), strict=True
-    ):
-        digest.update(f"{sample_id} {float(probability).hex()}\n".encode())
+    for batch in rows.select(["sample_id", "probability"]).to_batches(max_chunksize=1 << 16):
+        for sample_id, probability in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            digest.update(f"{sample_id} {float(probability).hex()}\n".encode())
     return digest.hexdigest()
 
 

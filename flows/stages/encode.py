@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
@@ -18,7 +19,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     autoencoder: AutoencoderName
     text_encoder: TextEncoderName
 
-    resolutions_px: tuple[int, ...] = Field(min_length=1)
+    resolutions_px: tuple[Annotated[int, Field(gt=0, multiple_of=16)], ...] = Field(min_length=1)
     buckets: Buckets
     caption_kinds: tuple[str, ...] = Field(min_length=1)
     caption_language: str
