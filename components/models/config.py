@@ -34,6 +34,19 @@ class DiTConfig:
 
 
 @dataclass(frozen=True)
+class LoraShape:
+    """Low-rank adapters: their rank, the scale `alpha` / `rank`, and the names of the layers that get one."""
+
+    rank: int
+    alpha: float
+    layers: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.rank < 1 or self.alpha <= 0 or not self.layers:
+            raise ValueError(f"a LoRA needs a rank of at least 1, a positive alpha and layers, got {self}")
+
+
+@dataclass(frozen=True)
 class AutoencoderConfig:
     """Shape of an `AutoencoderKLFlux2`.
 

@@ -34,21 +34,23 @@ class Denoiser(nn.Module):
     """v(x_t, t, condition) by a transformer, whose timestep input is 1000 t.
 
     The timestep stays in float32 whatever the precision of the rest: in bf16 the values from 512 on would become
-    multiples of 4.
+    multiples of 4. `compute_dtype` is what the other inputs become; None leaves them (autocast, or float32).
     """
 
-    def __init__(self, transformer: ErnieImageTransformer2DModel) -> None:
+    def __init__(self, transformer: ErnieImageTransformer2DModel, compute_dtype: torch.dtype | None = None) -> None:
         super().__init__()
         self.transformer = transformer
+        self.compute_dtype = compute_dtype
 
     def forward(
         self, x_t: Float[Tensor, "b c h w"], t: Float[Tensor, " b"], condition: TextCondition
     ) -> Float[Tensor, "b c h w"]:
         """Velocity at (x_t, t) given the text."""
+        dtype = self.compute_dtype or x_t.dtype
         (v,) = self.transformer(
-            hidden_states=x_t,
+            hidden_states=x_t.to(dtype),
             timestep=TIMESTEP_SCALE * t.float(),
-            text_bth=condition.states.to(x_t.dtype),
+            text_bth=condition.states.to(dtype),
             text_lens=condition.lengths,
             return_dict=False,
         )

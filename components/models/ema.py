@@ -4,38 +4,35 @@ from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class WeightAverage:
-    """Average of a module's weights over its updates: a <- d a + (1 - d) w, with d = `decay_at(n, decay)`."""
+    """Average of weights over their updates: a <- d a + (1 - d) w, with d = `decay_at(n, decay)`.
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
+    The weights are given by name; they may be parts of sharded ones, as long as they are always the same parts.
+    """
+
+    def __init__(self, weights: Mapping[str, Float[Tensor, "..."]], decay: float) -> None:
         if not 0 <= decay < 1:
             raise ValueError(f"decay must be in [0, 1), got {decay}")
         self.decay = decay
         self.num_updates = 0
         self.weights: dict[str, Float[Tensor, ...]] = {
-            name: value.detach().float().clone() for name, value in module.state_dict().items()
+            name: value.detach().to(torch.float32, copy=True) for name, value in weights.items()
         }
 
     @torch.no_grad()
-    def update(self, module: nn.Module) -> None:
-        """Take the module's present weights into the average."""
+    def update(self, weights: Mapping[str, Float[Tensor, "..."]]) -> None:
+        """Take the present weights into the average."""
         self.num_updates += 1
-        decay = decay_at(self.num_updates, self.decay)
-        current = module.state_dict()
-        for name, average in self.weights.items():
-            average.lerp_(current[name].float(), 1 - decay)
+        share = 1 - decay_at(self.num_updates, self.decay)
+        current = [weights[name].detach().float() for name in self.weights]
+        torch._foreach_lerp_(list(self.weights.values()), current, share)
 
-    @torch.no_grad()
-    def copy_to(self, module: nn.Module) -> None:
-        """Write the average into the module, in the module's own precision."""
-        module.load_state_dict(self.weights)
-
-    def load(self, weights: Mapping[str, Tensor], num_updates: int) -> None:
+    def load(self, weights: Mapping[str, Float[Tensor, "..."]], num_updates: int) -> None:
         """Continue from a saved average."""
-        self.weights = {name: weights[name].float().clone() for name in self.weights}
+        self.weights = {name: weights[name].to(torch.float32, copy=True) for name in self.weights}
         self.num_updates = num_updates
 
 

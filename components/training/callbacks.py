@@ -1,30 +1,57 @@
-"""What happens beside the training steps: numbers, held-out losses and sample grids, all over images seen."""
+"""What happens beside the training steps: numbers, held-out losses and sample grids, all over images seen.
 
-import time
-from collections.abc import Callable
-from copy import deepcopy
-from typing import Any
+Every process takes part in what needs the weights; only the first one reports.
+"""
+
+import resource
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any, Literal
 
 import numpy as np
+import torch
 from jaxtyping import UInt8
 from lightning import Callback, LightningModule, Trainer
 
 from components.models.denoiser import Denoiser
 from components.training.batches import Batch
-from components.training.held_out import HeldOutSplit, held_out_losses
+from components.training.held_out import MAX_BATCH, HeldOutSplit, held_out_losses
 from components.training.module import DiffusionModule
+from components.training.ranks import place, summed
 from components.training.reporting import Report
+from components.training.watchdog import StepClock
+from components.training.weights import reshard
 
 LOG_EVERY_STEPS = 10
+Weights = Literal["averaged", "raw"]
+Look = Callable[[Denoiser, int, Weights], None]
+"""Looks at the network with these weights after so many images."""
+_ENDINGS: dict[Weights, str] = {"averaged": "", "raw": "_raw"}
 
 
 class LogSteps(Callback):
-    """Reports the objective's terms, the learning rate and the speed every few steps, and the progress at each."""
+    """Reports the objective's terms, the gradient's norm, the learning rate, speed and memory every few steps.
 
-    def __init__(self, report: Report, num_images: int) -> None:
-        self._report = report
-        self._num_images = num_images
-        self._last = (time.perf_counter(), 0)
+    `clock` stands still while other things than training run. `flops_per_image` counts forward and backward pass;
+    with `peak_tflops` of one device it gives the model FLOPs utilisation.
+    """
+
+    def __init__(
+        self,
+        report: Report,
+        clock: StepClock,
+        *,
+        flops_per_image: float | None = None,
+        peak_tflops: float | None = None,
+    ) -> None:
+        self._report, self._clock = report, clock
+        self._flops_per_image, self._peak_tflops = flops_per_image, peak_tflops
+        self._first = self._last = (0.0, 0)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin to measure."""
+        self._first = self._last = (self._clock.training_s, as_diffusion(pl_module).images_seen)
 
     def on_train_batch_end(
         self,
@@ -36,30 +63,64 @@ class LogSteps(Callback):
     ) -> None:
         """Report the step that just ended."""
         module = as_diffusion(pl_module)
-        if trainer.global_step % LOG_EVERY_STEPS:
+        seen = module.images_seen
+        if seen == self._last[1] or module.step % LOG_EVERY_STEPS:
             return
-        now, seen = time.perf_counter(), module.images_seen
-        speed = (seen - self._last[1]) / (now - self._last[0])
-        self._last = (now, seen)
-        numbers = {f"train/{name}": float(value) for name, value in module.terms.items()}
-        numbers["train/learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
-        numbers["train/images_per_s"] = speed
-        self._report.log_metrics(numbers, seen)
-        self._report.progress(seen, self._num_images, loss=numbers["train/loss"])
+        terms = mean_terms(module.terms)
+        if place()[0] == 0:
+            now = self._clock.training_s
+            speed, mean_speed = (_speed(since, (now, seen)) for since in (self._last, self._first))
+            numbers = {f"train/{name}": value for name, value in terms.items()}
+            numbers["train/gradient_norm"] = float(module.gradient_norm)
+            numbers["train/learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
+            numbers["train/images_per_s"] = speed
+            numbers["train/memory_gb"] = memory_gb(module.device)
+            if self._flops_per_image and self._peak_tflops:
+                peak = self._peak_tflops * 1e12 * place()[1]
+                numbers["train/mfu"] = speed * self._flops_per_image / peak
+            self._report.log_metrics(numbers, seen)
+            self._report.progress(seen, module.num_images, loss=numbers["train/loss"], images_per_s=mean_speed)
+        self._last = (self._clock.training_s, seen)
+
+
+def _speed(since: tuple[float, int], until: tuple[float, int]) -> float:
+    """Images per second between two readings of (seconds, images)."""
+    return (until[1] - since[1]) / max(until[0] - since[0], 1e-9)
+
+
+def mean_terms(terms: dict[str, torch.Tensor]) -> dict[str, float]:
+    """The terms' means over all processes, which hold equal parts of the batch; every process must ask."""
+    means = summed(torch.stack(list(terms.values())).double()) / place()[1]
+    return dict(zip(terms, means.tolist(), strict=True))
+
+
+def memory_gb(device: torch.device) -> float:
+    """The most that this process has used so far, in GB: of the GPU's memory, or of the host's on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 class Every(Callback):
-    """Calls `look` with the averaged network at the start, each time `every_images` more were seen, and at the end."""
+    """Looks at the start, at each multiple of `every_images` (or the step that passes it), and at the end.
 
-    def __init__(self, every_images: int, look: Callable[[Denoiser, int], None]) -> None:
-        self._every_images = every_images
-        self._look = look
-        self._next = 0
-        self._averaged: Denoiser | None = None
+    It looks at the network with averaged weights, then with raw ones, in the precision of training; `clock` stands
+    still meanwhile. When it looks depends on the images seen only: a training that continues does not look again.
+    """
+
+    def __init__(
+        self, every_images: int, look: Look, clock: StepClock, weights: Sequence[Weights] = ("averaged", "raw")
+    ) -> None:
+        self._every_images, self._look, self._clock, self._weights = every_images, look, clock, weights
+        self._last = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look once before the first step."""
-        self._maybe_look(as_diffusion(pl_module), is_last=False)
+        module = as_diffusion(pl_module)
+        self._last = module.images_seen
+        if module.images_seen == 0:
+            self._look_at(trainer, module)
 
     def on_train_batch_end(
         self,
@@ -70,39 +131,53 @@ class Every(Callback):
         batch_idx: int,
     ) -> None:
         """Look if it is time."""
-        is_last = trainer.global_step == trainer.max_steps
-        self._maybe_look(as_diffusion(pl_module), is_last=is_last)
+        module = as_diffusion(pl_module)
+        seen, last = module.images_seen, self._last
+        self._last = seen
+        if seen > last and (seen // self._every_images > last // self._every_images or seen >= module.num_images):
+            self._look_at(trainer, module)
 
-    def _maybe_look(self, module: DiffusionModule, *, is_last: bool) -> None:
-        if not is_last and module.images_seen < self._next:
-            return
-        self._next = module.images_seen + self._every_images
-        if self._averaged is None:
-            self._averaged = deepcopy(module.denoiser).requires_grad_(False).eval()
-        module.average.copy_to(self._averaged)
-        self._look(self._averaged, module.images_seen)
+    def _look_at(self, trainer: Trainer, module: DiffusionModule) -> None:
+        was_training = module.denoiser.training
+        module.denoiser.eval()
+        try:
+            with self._clock.paused():
+                for weights in self._weights:
+                    averaged = module.averaged_weights() if weights == "averaged" else nullcontext()
+                    with averaged, trainer.precision_plugin.forward_context():
+                        self._look(module.denoiser, module.images_seen, weights)
+                reshard(module.denoiser)
+        finally:
+            module.denoiser.train(was_training)
 
 
-def report_held_out(report: Report, problems: list[HeldOutSplit], latest: dict[str, float]) -> Callable[..., None]:
-    """A look that reports the held-out losses and leaves them in `latest`."""
+def report_held_out(
+    report: Report, problems: list[HeldOutSplit], latest: dict[str, float], max_batch: int = MAX_BATCH
+) -> Look:
+    """A look that reports the held-out losses and leaves those of the averaged weights in `latest`."""
 
-    def look(averaged: Denoiser, images_seen: int) -> None:
-        latest.clear()
-        latest.update(held_out_losses(averaged, problems))
-        report.log_metrics({f"held_out/{name}": value for name, value in latest.items()}, images_seen)
+    def look(denoiser: Denoiser, images_seen: int, weights: Weights) -> None:
+        losses = held_out_losses(denoiser, problems, max_batch)
+        if weights == "averaged":
+            latest.clear()
+            latest.update(losses)
+        if place()[0] == 0:
+            report.log_metrics({f"held_out{_ENDINGS[weights]}/{k}": v for k, v in losses.items()}, images_seen)
 
     return look
 
 
 def report_grid(
     report: Report, draw: Callable[[Denoiser], UInt8[np.ndarray, "h w 3"]], save: Callable[[np.ndarray, int], None]
-) -> Callable[..., None]:
-    """A look that draws a sample grid, reports and saves it."""
+) -> Look:
+    """A look that draws a sample grid and reports it; the averaged weights' is saved too."""
 
-    def look(averaged: Denoiser, images_seen: int) -> None:
-        grid_u8 = draw(averaged)
-        report.log_image("samples", grid_u8, images_seen)
-        save(grid_u8, images_seen)
+    def look(denoiser: Denoiser, images_seen: int, weights: Weights) -> None:
+        grid_u8 = draw(denoiser)
+        if place()[0] == 0:
+            report.log_image(f"samples{_ENDINGS[weights]}", grid_u8, images_seen)
+            if weights == "averaged":
+                save(grid_u8, images_seen)
 
     return look
 

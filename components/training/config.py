@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from components.models.config import LoraShape
 from components.objectives.config import ReconstructionWeights
 from components.paths.config import TimestepDensity
 
@@ -40,9 +41,10 @@ class AutoencoderTraining:
 
 @dataclass(frozen=True)
 class OptimiserConfig:
-    """AdamW with a linear warm-up, a constant rate, and a linear decay to 0 over the last `decay_frac` of the steps.
+    """AdamW with a linear warm-up, a constant rate, and a decay to 0 over the last `decay_frac` of the steps.
 
-    `weight_decay` acts on matrices only.
+    The decay is a line or half a cosine; with `decay_frac` 1 it begins with the first step. `weight_decay` acts on
+    matrices only.
     """
 
     learning_rate: float
@@ -51,6 +53,7 @@ class OptimiserConfig:
     gradient_clip: float
     warmup_steps: int
     decay_frac: float
+    decay: Literal["linear", "cosine"]
 
     def __post_init__(self) -> None:
         if not 0 <= self.decay_frac <= 1:
@@ -106,6 +109,7 @@ class PretrainConfig:
     timesteps: TimestepDensity
     ema_decay: float
     precision: Literal["32-true", "bf16-mixed"]
+    lora: LoraShape | None
     held_out: HeldOutConfig
     grid: GridConfig
     seed: int

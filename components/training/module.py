@@ -1,7 +1,12 @@
-"""The one LightningModule: an objective, its logs, an average of the weights. No maths of any loss."""
+"""The one LightningModule: an objective, its logs, an average of the weights. No maths of any loss.
 
-from collections.abc import Callable
-from typing import Any
+It counts in images seen. The learning rate and the data are functions of that number, so a training continues from any
+of its steps without remembering more than weights, their average and the optimiser's moments.
+"""
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -11,59 +16,147 @@ from torch import Tensor
 from components.models.denoiser import Denoiser
 from components.models.ema import WeightAverage
 from components.training.batches import Batch
-from components.training.config import OptimiserConfig
+from components.training.config import Execution, OptimiserConfig
+from components.training.guards import NonFiniteError, gradient_norm
 from components.training.schedule import build_optimiser, learning_rate_factor
+from components.training.strategies import Numbers, shard
+from components.training.weights import masters, swapped
 
 Objective = Callable[[Denoiser, Batch], dict[str, Float[Tensor, ""]]]
 
 
-class NonFiniteLossError(FloatingPointError):
-    """The loss became infinite or undefined; the weights are those of the last good update."""
+@runtime_checkable
+class Source(Protocol):
+    """Where batches come from: any step's, without the steps before it."""
+
+    def slices(
+        self, start_step: int, num_steps: int, *, rank: int, world_size: int, accumulate: int
+    ) -> Iterator[Batch]:
+        """One process's micro-batches of `num_steps` steps, in order."""
+        ...
 
 
 class DiffusionModule(LightningModule):
-    """Trains `denoiser` on the sum of what `objective` returns, and keeps the average of its weights."""
+    """Trains `denoiser` on the sum of what `objective` returns, and keeps the average of its weights.
+
+    `start_step` may be set before the data are asked for, by whoever restores a checkpoint.
+    """
 
     def __init__(
-        self, denoiser: Denoiser, objective: Objective, optimiser: OptimiserConfig, *, num_steps: int, ema_decay: float
+        self,
+        denoiser: Denoiser,
+        objective: Objective,
+        source: Source,
+        optimiser: OptimiserConfig,
+        execution: Execution,
+        *,
+        precision: Numbers,
+        batch_size: int,
+        num_steps: int,
+        ema_decay: float,
     ) -> None:
         super().__init__()
         self.denoiser = denoiser
-        self.average = WeightAverage(denoiser, ema_decay)
-        self.images_seen = 0
+        self.average = WeightAverage({}, ema_decay)
+        self.batch_size, self.num_steps = batch_size, num_steps
+        self.step = 0
+        self.gradient_norm = torch.zeros(())
         self.terms: dict[str, Tensor] = {}
-        self._images_in = 0
-        self._objective = objective
-        self._optimiser = optimiser
-        self._num_steps = num_steps
+        self.batch: Batch | None = None
+        self.has_stepped = False
+        self.parts: list[dict[str, Tensor]] = []
+        self._objective, self._source = objective, source
+        self._optimiser, self._execution = optimiser, execution
+        self._numbers: Numbers = precision
+        self.accumulate = execution.accumulate(batch_size)
+
+    @property
+    def images_seen(self) -> int:
+        """Images that have entered the weights."""
+        return self.step * self.batch_size
+
+    @property
+    def num_images(self) -> int:
+        """Images of the whole training."""
+        return self.num_steps * self.batch_size
+
+    def configure_model(self) -> None:
+        """Shard the network where FSDP does."""
+        if self._execution.strategy == "fsdp2":
+            mesh: Any = self.device_mesh
+            shard(self.denoiser, mesh["data_parallel"], self._numbers)
+
+    def on_fit_start(self) -> None:
+        """Begin the average with the weights as they are now."""
+        if not self.average.weights:
+            self.average = WeightAverage(masters(self.denoiser), self.average.decay)
+
+    def train_dataloader(self) -> Iterator[Batch]:
+        """This process's micro-batches from the present step on."""
+        return self._source.slices(
+            self.step,
+            self.num_steps - self.step,
+            rank=self.global_rank,
+            world_size=self._execution.world_size,
+            accumulate=self.accumulate,
+        )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
-        """The objective's total for one batch; raises before the update if it is not finite."""
+        """The objective's total for one micro-batch; whether it is finite is judged before the update, by a guard."""
+        self.batch, self.has_stepped = batch, False
         terms = self._objective(self.denoiser, batch)
         loss = torch.stack(list(terms.values())).sum()
-        if not torch.isfinite(loss):
-            named = {name: float(value.detach()) for name, value in terms.items()}
-            raise NonFiniteLossError(
-                f"the loss is {float(loss.detach())} after {self.images_seen} images ({named}); lower the learning rate"
-            )
-        self._images_in = batch.start + len(batch.rows)
-        self.terms = {name: value.detach() for name, value in {**terms, "loss": loss}.items()}
-        return loss
+        self.parts.append({name: value.detach() for name, value in {**terms, "loss": loss}.items()})
+        # Lightning divides by the number of micro-batches, and DeepSpeed does so once more.
+        return loss * self.accumulate if self._is_zero else loss
 
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Update the weights, then take them into the average, before any callback looks at either."""
-        super().optimizer_step(*args, **kwargs)
-        self.average.update(self.denoiser)
-        self.images_seen = self._images_in
+    def on_after_backward(self) -> None:
+        """Measure the gradient before anyone judges it; DeepSpeed does it itself, while it updates."""
+        if not self._is_zero and len(self.parts) == self.accumulate:
+            self.gradient_norm = gradient_norm(self.denoiser.parameters())
 
-    def configure_optimizers(self) -> Any:
-        """AdamW and its learning rate, step by step."""
-        optimiser = build_optimiser(self.denoiser, self._optimiser)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: learning_rate_factor(step, self._num_steps, self._optimiser)
-        )
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        """Clip the gradient; DeepSpeed does it itself."""
+        if not self._is_zero:
+            weights = [weight for weight in self.denoiser.parameters() if weight.grad is not None]
+            torch.nn.utils.clip_grads_with_norm_(weights, self._optimiser.gradient_clip, self.gradient_norm)
+
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
+        """Update the weights and take them into the average, before any callback looks at either."""
+        rate = self._optimiser.learning_rate * learning_rate_factor(self.step, self.num_steps, self._optimiser)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        if len(self.parts) < self.accumulate:  # DeepSpeed is called for every micro-batch and counts for itself
+            return
+        self.terms = {name: torch.stack([part[name] for part in self.parts]).mean() for name in self.parts[0]}
+        self.parts.clear()
+        if self._is_zero:
+            self._check_applied()
+        self.average.update(masters(self.denoiser))
+        self.step += 1
+        self.has_stepped = True
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW; its learning rate is set at each step."""
+        return build_optimiser(self.denoiser, self._optimiser)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """The batch on `device`."""
         return batch.to(device)
+
+    @contextmanager
+    def averaged_weights(self) -> Generator[Denoiser]:
+        """The network with the average as its weights, in place and for the block only; called by every process."""
+        with swapped(self.denoiser, self.average.weights):
+            yield self.denoiser
+
+    @property
+    def _is_zero(self) -> bool:
+        return self._execution.strategy.startswith("zero")
+
+    def _check_applied(self) -> None:
+        engine: Any = self.trainer.strategy.model
+        self.gradient_norm = torch.as_tensor(engine.get_global_grad_norm() or 0.0)
+        if not engine.was_step_applied():
+            raise NonFiniteError(f"the gradient is not finite after {self.images_seen} images; no weight changed")

@@ -1,141 +1,150 @@
 """Pre-training of the transformer on encoded images at one resolution: from a store to weights and their average."""
 
 import json
-import logging
-import time
-import warnings
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
-from copy import deepcopy
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLFlux2
+from diffusers import AutoencoderKLFlux2, ErnieImageTransformer2DModel
 from jaxtyping import Float, UInt8
-from lightning import Trainer
-from lightning.fabric.utilities.warnings import PossibleUserWarning
+from torch import Tensor
 
-from components.data.buckets import STRIDE_PX, Bucket
+from components.data.buckets import Bucket
 from components.data.latents import LatentStore
-from components.models.config import DiTConfig
+from components.models.config import DiTConfig, LoraShape
+from components.models.cost import forward_flops, training_flops
 from components.models.denoiser import Denoiser, pad_states
+from components.models.initial import load_initial
+from components.models.lora import add_lora, merge_lora
 from components.models.text_encoder import TextEncoder
-from components.models.transformer import build_transformer, load_transformer
+from components.models.transformer import build_transformer
 from components.objectives.flow_matching import flow_matching_terms
 from components.paths.config import TimestepDensity
 from components.training.batches import Batch, BatchSource
-from components.training.callbacks import Every, LogSteps, report_grid, report_held_out
-from components.training.config import GridConfig, PretrainConfig
+from components.training.callbacks import Every, report_grid, report_held_out
+from components.training.config import Execution, GridConfig, PretrainConfig
+from components.training.fit import Surroundings, fit, prepare
 from components.training.grids import draw_grid, draw_samples
-from components.training.held_out import fix_problems
+from components.training.held_out import MAX_BATCH, fix_problems
 from components.training.module import DiffusionModule
-from components.training.reporting import Report
+from components.training.strategies import spread
 
 AVERAGED = "transformer"
 RAW = "raw"
+LORA = "lora"
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """The trained network, its average, and what is worth keeping about how it came about."""
+    """The trained weights, their average, and what is worth keeping about how they came about."""
 
-    raw: Denoiser
-    averaged: Denoiser
+    raw: dict[str, Tensor]
+    averaged: dict[str, Tensor]
     images_seen: int
-    seconds: float
+    images_per_s: float
     final_loss: float
     held_out: dict[str, float]
+    manifest_hash: str
 
 
 def pretrain(
-    store: LatentStore,
+    buckets: Mapping[Bucket, LatentStore],
     denoiser: Denoiser,
     autoencoder: AutoencoderKLFlux2,
     config: PretrainConfig,
-    report: Report,
+    execution: Execution,
+    surroundings: Surroundings,
     save_grid: Callable[[UInt8[np.ndarray, "h w 3"], int], None],
-    accelerator: str,
 ) -> Pretrained:
-    """Train `denoiser` in place on `config.num_images` draws from the store.
+    """Train `denoiser` in place on `config.num_images` draws from one resolution's buckets.
 
-    `accelerator` is Lightning's name of the hardware. Times, noise, batches and captions depend on the store's content
-    and `config.seed` only. Raises NonFiniteLossError, before the update, when the loss is not finite.
+    Times, noise, batches and captions depend on the stores' content and `config.seed` only. Raises as `fit` does.
     """
+    how = spread(execution, config.precision, config.batch.batch_size, config.optimiser.gradient_clip)
+    prepare(denoiser, execution)
+    source = BatchSource(buckets, config.batch, seed=config.seed)
     module = DiffusionModule(
         denoiser,
         lambda model, batch: objective(model, batch, config.timesteps),
+        source,
         config.optimiser,
+        execution,
+        precision=config.precision,
+        batch_size=config.batch.batch_size,
         num_steps=config.num_steps,
         ema_decay=config.ema_decay,
     )
     held_out: dict[str, float] = {}
     kind = max(config.batch.caption_weights, key=lambda name: config.batch.caption_weights[name])
-    draw = grid_drawer(autoencoder, store.latents.shape[-1], config.grid)
-    bucket = Bucket(*(STRIDE_PX * side for side in store.latents.shape[2:]))
-    problems = fix_problems({bucket: store}, config.held_out, kind)
-    source = BatchSource({bucket: store}, config.batch, seed=config.seed)
-    start = time.perf_counter()
-    with _quiet_lightning():
-        trainer = Trainer(
-            accelerator=accelerator,
-            precision=config.precision,
-            max_steps=config.num_steps,
-            max_epochs=1,
-            gradient_clip_val=config.optimiser.gradient_clip,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            callbacks=[
-                LogSteps(report, config.num_images),
-                Every(config.held_out.every_images, report_held_out(report, problems, held_out)),
-                Every(config.grid.every_images, report_grid(report, draw, save_grid)),
-            ],
-        )
-        trainer.fit(module, train_dataloaders=source.slices(0, config.num_steps))
-    seconds = time.perf_counter() - start
-    averaged = deepcopy(denoiser)
-    module.average.copy_to(averaged)
-    return Pretrained(denoiser, averaged, module.images_seen, seconds, float(module.terms["loss"]), held_out)
-
-
-@contextmanager
-def _quiet_lightning() -> Generator[None]:
-    """Without Lightning's notes on hardware it did not find and products it could be used with.
-
-    It also finds it strange that the data bring no worker processes, and asks torch's trees in a way torch is leaving.
-    """
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", category=PossibleUserWarning)
-            warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
-            yield
-    finally:
-        logger.setLevel(level)
+    problems = fix_problems(buckets, config.held_out, kind)
+    draw = grid_drawer(autoencoder, max(store.latents.shape[-1] for store in buckets.values()), config.grid)
+    report, max_batch = surroundings.report, execution.micro_batch or MAX_BATCH
+    trained = fit(
+        module,
+        how,
+        execution,
+        surroundings,
+        lambda clock: [
+            Every(config.held_out.every_images, report_held_out(report, problems, held_out, max_batch), clock),
+            Every(config.grid.every_images, report_grid(report, draw, save_grid), clock),
+        ],
+        flops_per_image=flops_per_image(denoiser, buckets),
+    )
+    return Pretrained(
+        raw=trained.raw,
+        averaged=trained.averaged,
+        images_seen=module.images_seen,
+        images_per_s=trained.images_per_s,
+        final_loss=trained.final_loss,
+        held_out=held_out,
+        manifest_hash=source.manifest_hash,
+    )
 
 
 def objective(model: Denoiser, batch: Batch, density: TimestepDensity) -> dict[str, Float[torch.Tensor, ""]]:
-    """Flow matching on one batch, with the batch's own random numbers."""
+    """Flow matching on one batch, with the samples' own random numbers."""
     return flow_matching_terms(model, batch.condition, batch.x_0, density, batch.generators)
 
 
-def start_network(config: DiTConfig, in_channels: int, text_in_dim: int, init: Path | None, seed: int) -> Denoiser:
-    """A new network from `seed`, or the average that an earlier phase left in `init`; ValueError if shapes differ."""
+def flops_per_image(denoiser: Denoiser, buckets: Mapping[Bucket, LatentStore]) -> float:
+    """Operations that training on one image needs, of the mean size and with the longest text: no recomputation."""
+    config = denoiser.transformer.config
+    shape = DiTConfig(
+        hidden_size=config["hidden_size"],
+        num_layers=config["num_layers"],
+        num_attention_heads=config["num_attention_heads"],
+        ffn_hidden_size=config["ffn_hidden_size"],
+        rope_axes_dim=tuple(config["rope_axes_dim"]),
+        rope_theta=config["rope_theta"],
+    )
+    stores = list(buckets.values())
+    tokens = [store.latents.shape[2] * store.latents.shape[3] for store in stores]
+    image_tokens = round(float(np.average(tokens, weights=[store.latents.shape[0] for store in stores])))
+    text_tokens = int(np.diff(stores[0].texts.offsets).max())
+    forward = forward_flops(shape, config["in_channels"], config["text_in_dim"], image_tokens, text_tokens)
+    return training_flops(forward, recompute=False)
+
+
+def start_network(
+    config: DiTConfig, in_channels: int, text_in_dim: int, init: Path | None, lora: LoraShape | None, seed: int
+) -> Denoiser:
+    """A new network from `seed`, or the weights in `init`; with adapters to train, if there is a `lora`.
+
+    Raises:
+        InitialWeightsError: what lies in `init` does not fit.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        fresh = build_transformer(config, in_channels, text_in_dim)
-    if init is None:
-        return Denoiser(fresh)
-    loaded = load_transformer(init / AVERAGED)
-    wanted, found = (json.loads(network.to_json_string()) for network in (fresh, loaded))
-    if different := sorted(name for name in wanted if name[0] != "_" and wanted[name] != found.get(name)):
-        raise ValueError(f"{init}: its {', '.join(different)} differ from this stage's `model`; make them equal")
-    return Denoiser(loaded.train())
+        if init is None:
+            network = build_transformer(config, in_channels, text_in_dim)
+        else:
+            network = load_initial(init, config, in_channels, text_in_dim)
+        if lora is not None:
+            add_lora(network, lora)
+    return Denoiser(network)
 
 
 def grid_drawer(
@@ -147,19 +156,32 @@ def grid_drawer(
     uncondition = pad_states(encoder([""]))
 
     def draw(denoiser: Denoiser) -> UInt8[np.ndarray, "h w 3"]:
-        samples = draw_samples(denoiser, autoencoder, condition, uncondition, latent_side, config)
+        move: Any = autoencoder.to  # annotated as a property
+        samples = draw_samples(
+            denoiser, move(next(denoiser.parameters()).device), condition, uncondition, latent_side, config
+        )
         return draw_grid(samples, config.prompts)
 
     return draw
 
 
-def save_pretrained(directory: Path, trained: Pretrained, facts: Mapping[str, object]) -> None:
+def save_pretrained(
+    directory: Path,
+    trained: Pretrained,
+    shape: Mapping[str, Any],
+    lora: LoraShape | None,
+    facts: Mapping[str, object],
+) -> None:
     """Write average and raw weights in diffusers' layout, safetensors only, and `training.json`.
 
-    No times are written: a model made twice from the same inputs is the same bytes.
+    `shape` are the transformer's own arguments. Adapters are merged into the weights, and those of the average also
+    saved alone. No times are written: a model made twice from the same inputs is the same bytes.
     """
-    trained.averaged.transformer.save_pretrained(directory / AVERAGED, safe_serialization=True)
-    trained.raw.transformer.save_pretrained(directory / RAW, safe_serialization=True)
+    for name, weights in ((AVERAGED, trained.averaged), (RAW, trained.raw)):
+        network = network_of(shape, weights, lora)
+        if lora is not None:
+            merge_lora(network, directory / LORA if name == AVERAGED else None)
+        network.save_pretrained(directory / name, safe_serialization=True)
     record = {
         **facts,
         "images_seen": trained.images_seen,
@@ -167,3 +189,15 @@ def save_pretrained(directory: Path, trained: Pretrained, facts: Mapping[str, ob
         "held_out_loss": trained.held_out,
     }
     (directory / "training.json").write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def network_of(
+    shape: Mapping[str, Any], weights: Mapping[str, Tensor], lora: LoraShape | None
+) -> ErnieImageTransformer2DModel:
+    """A transformer of that configuration (and with such adapters) that holds a denoiser's `weights` themselves."""
+    with torch.device("meta"):
+        network = ErnieImageTransformer2DModel(**shape)
+        if lora is not None:
+            add_lora(network, lora)
+    Denoiser(network).load_state_dict(weights, assign=True)
+    return network.eval()

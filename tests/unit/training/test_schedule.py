@@ -7,7 +7,7 @@ from torch import nn
 from components.training.config import OptimiserConfig
 from components.training.schedule import build_optimiser, learning_rate_factor
 
-CONFIG = OptimiserConfig(1e-3, (0.9, 0.99), 0.1, 1.0, warmup_steps=10, decay_frac=0.25)
+CONFIG = OptimiserConfig(1e-3, (0.9, 0.99), 0.1, 1.0, warmup_steps=10, decay_frac=0.25, decay="linear")
 
 
 def factors(num_steps: int, config: OptimiserConfig = CONFIG) -> list[float]:
@@ -24,7 +24,7 @@ def test_up_flat_down():
 
 
 def test_without_warm_up_and_decay_it_is_constant():
-    flat = OptimiserConfig(1e-3, (0.9, 0.99), 0.1, 1.0, warmup_steps=0, decay_frac=0.0)
+    flat = OptimiserConfig(1e-3, (0.9, 0.99), 0.1, 1.0, warmup_steps=0, decay_frac=0.0, decay="linear")
     assert factors(20, flat) == [1.0] * 20
 
 
@@ -57,4 +57,4 @@ def test_one_update_is_adam_s_with_decoupled_decay():
 
 def test_a_decay_longer_than_the_run_is_refused():
     with pytest.raises(ValueError, match=r"got 1\.5"):
-        OptimiserConfig(1e-3, (0.9, 0.99), 0.1, 1.0, warmup_steps=10, decay_frac=1.5)
+        OptimiserConfig(1e-3, (0.9, 0.99), 0.1, 1.0, warmup_steps=10, decay_frac=1.5, decay="linear")

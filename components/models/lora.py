@@ -1,0 +1,32 @@
+"""Low-rank adapters on the transformer, by PEFT: the base stays as it is, and a small product is trained beside it.
+
+Source: Hu et al. 2021, arXiv:2106.09685.
+"""
+
+from pathlib import Path
+
+from diffusers import ErnieImageTransformer2DModel
+from peft import LoraConfig
+
+from components.models.config import LoraShape
+
+ADAPTER = "default"
+
+
+def add_lora(network: ErnieImageTransformer2DModel, shape: LoraShape) -> None:
+    """Freeze the network and add adapters that change nothing yet; draws from torch's global generator.
+
+    ValueError if no layer has one of the names.
+    """
+    network.requires_grad_(False)
+    network.add_adapter(
+        LoraConfig(r=shape.rank, lora_alpha=shape.alpha, target_modules=list(shape.layers), lora_dropout=0.0), ADAPTER
+    )
+
+
+def merge_lora(network: ErnieImageTransformer2DModel, adapter_dir: Path | None = None) -> None:
+    """Add the adapters' products to the base and drop them; first saved in `adapter_dir` as diffusers loads them."""
+    if adapter_dir is not None:
+        network.save_lora_adapter(adapter_dir, adapter_name=ADAPTER, safe_serialization=True)
+    network.fuse_lora()
+    network.unload_lora()
