@@ -38,7 +38,8 @@ def buckets_of(px: int, max_aspect: float) -> tuple[Bucket, ...]:
     """All shapes of about `px` x `px` pixels up to `max_aspect` to 1 either way, from tall to wide.
 
     For every longer side in strides, the shorter one that comes nearest to the area: it differs from `px` squared by
-    at most `area_bound`. `max_aspect` 1 leaves the square. ValueError if `px` is no multiple of the stride.
+    at most half a stride of the longest side. `max_aspect` 1 leaves the square. ValueError if `px` is no multiple of
+    the stride.
     """
     if px < STRIDE_PX or px % STRIDE_PX:
         raise ValueError(f"px is {px}; allowed: multiples of {STRIDE_PX}")
@@ -52,11 +53,6 @@ def buckets_of(px: int, max_aspect: float) -> tuple[Bucket, ...]:
             shapes |= {(shorter, longer), (longer, shorter)}
     found = [Bucket(height * STRIDE_PX, width * STRIDE_PX) for height, width in shapes]
     return tuple(sorted(found, key=lambda bucket: (bucket.aspect, bucket)))
-
-
-def area_bound(px: int, max_aspect: float) -> float:
-    """How far a bucket's area may be from `px` squared, as a share of it: half a stride of the longest side."""
-    return math.sqrt(max_aspect) * STRIDE_PX / (2 * px)
 
 
 def cropped_frac(width: int, height: int, bucket: Bucket) -> float:

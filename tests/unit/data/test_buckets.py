@@ -9,7 +9,6 @@ import pytest
 from components.data.buckets import (
     STRIDE_PX,
     Bucket,
-    area_bound,
     bucket_for,
     buckets_of,
     cropped_frac,
@@ -29,7 +28,7 @@ def test_areas_strides_and_aspects_are_within_bounds(px: int, max_aspect: float)
     assert len(set(buckets)) == len(buckets)
     for bucket in buckets:
         assert bucket.height % STRIDE_PX == bucket.width % STRIDE_PX == 0
-        assert abs(bucket.height * bucket.width / px**2 - 1) <= area_bound(px, max_aspect) + 1e-12
+        assert abs(bucket.height * bucket.width / px**2 - 1) <= math.sqrt(max_aspect) * STRIDE_PX / (2 * px) + 1e-12
         assert 1 / max_aspect <= bucket.aspect <= max_aspect
         assert Bucket(bucket.width, bucket.height) in buckets
 
