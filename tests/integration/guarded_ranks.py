@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import warnings
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from lightning import Callback, Trainer
 from tiny_training import tiny_denoiser, tiny_store
 
 from components.data.buckets import Bucket
+from components.launch.local import MEETING
 from components.models.autoencoder import build_autoencoder
 from components.models.config import AutoencoderConfig
 from components.objectives.flow_matching import flow_matching_terms
@@ -28,6 +30,7 @@ from components.training.config import BatchConfig, Execution, GridConfig, HeldO
 from components.training.grids import draw_samples
 from components.training.guarding import Guard
 from components.training.held_out import fix_problems, held_out_losses
+from components.training.meeting import serve_meeting
 from components.training.module import DiffusionModule
 from components.training.preemption import StopRequest
 from components.training.strategies import spread
@@ -123,7 +126,9 @@ def main(folder: Path, strategies: list[str]) -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
-    dist.init_process_group("gloo")
+    if MEETING in os.environ:
+        serve_meeting(int(os.environ[MEETING]), int(os.environ["MASTER_PORT"]), 2)
+    dist.init_process_group("gloo", timeout=timedelta(minutes=3))
     found: dict[str, Any] = {"look": look_at(shaken_denoiser())}
     for strategy in strategies:
         found[strategy] = {trouble: trained(folder / strategy / trouble, trouble, strategy) for trouble in TROUBLES}

@@ -24,7 +24,7 @@ def found(tmp_path_factory):
         "OMP_NUM_THREADS": "1",
         "DS_ACCELERATOR": "cpu",
     }
-    ended = run_ranks(command, 2, environment, folder, grace_s=60)
+    ended = run_ranks(command, 2, environment, folder, grace_s=60, rank_0_serves=True)
     assert [one.code for one in ended] == [0, 0], log_file(folder, 0).read_text() + log_file(folder, 1).read_text()
     return folder, [json.loads((folder / f"found-{rank}.json").read_text()) for rank in (0, 1)]
 
