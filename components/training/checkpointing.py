@@ -147,10 +147,10 @@ def optimiser_state(trainer: Trainer) -> dict[str, Tensor]:
     """The optimiser's tensors, whole, as `<weight>/<moment>`; on all processes but the first of several: nothing."""
     module = of_diffusion(trainer.lightning_module)
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    state: Any = get_optimizer_state_dict(module.denoiser, trainer.optimizers[0], options=options)["state"]
+    found: Any = get_optimizer_state_dict(module.denoiser, trainer.optimizers[0], options=options)
     return {
         f"{weight}/{moment}": value.detach().to("cpu", copy=True).contiguous()
-        for weight, moments in state.items()
+        for weight, moments in found.get("state", {}).items()
         for moment, value in moments.items()
     }
 
@@ -171,14 +171,13 @@ def restore(trainer: Trainer, module: DiffusionModule, found: Checkpoint) -> Non
 def restore_optimiser(trainer: Trainer, module: DiffusionModule, tensors: Mapping[str, Tensor]) -> None:
     """Put the optimiser's tensors back, cut as the weights are."""
     optimiser = trainer.optimizers[0]
-    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
     state: dict[str, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         weight, moment = name.rsplit("/", 1)
         state.setdefault(weight, {})[moment] = value
-    groups = get_optimizer_state_dict(module.denoiser, optimiser, options=options)["param_groups"]
+    groups = get_optimizer_state_dict(module.denoiser, optimiser)["param_groups"]
     whole: Any = {"state": state, "param_groups": groups}
-    set_optimizer_state_dict(module.denoiser, optimiser, whole, options=options)
+    set_optimizer_state_dict(module.denoiser, optimiser, whole, options=StateDictOptions(full_state_dict=True))
 
 
 @torch.no_grad()

@@ -1,0 +1,116 @@
+"""What every process of a training does in `test_strategies.py`; the first one leaves what came out. Not a test itself.
+
+    whole       ten steps without a break
+    continued   the same, ended at the fifth step by an error in every process, and continued from the checkpoint
+    moved       only the rest of such a run, which other processes (another number of them) had begun
+"""
+
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from tiny_training import tiny_denoiser, tiny_store
+
+from components.data.buckets import Bucket
+from components.objectives.flow_matching import flow_matching_terms
+from components.paths.config import TimestepDensity
+from components.training.batches import BatchSource
+from components.training.callbacks import mean_terms
+from components.training.checkpoint_store import CheckpointStore
+from components.training.config import BatchConfig, Execution, OptimiserConfig
+from components.training.fit import Fitted, Surroundings, fit, prepare
+from components.training.module import DiffusionModule
+from components.training.strategies import Numbers, spread
+
+DENSITY = TimestepDensity("logit_normal", 0.0, 1.0, 2.0)
+OPTIMISER = OptimiserConfig(3e-3, (0.9, 0.99), 0.01, 1.0, 2, 0.3, "linear")
+BATCH = BatchConfig(8, {"short": 1.0}, 0.1)
+
+
+class Broken(Exception):
+    """The end of an attempt."""
+
+
+class Curve:
+    """A report that keeps the losses."""
+
+    def __init__(self) -> None:
+        self.losses: dict[int, float] = {}
+
+    def log_metrics(self, metrics: Any, step: int = 0) -> None:
+        if "train/loss" in metrics:
+            self.losses[step] = metrics["train/loss"]
+
+    def log_image(self, key: str, image_u8: Any, step: int = 0) -> None: ...
+
+    def progress(self, done: int, total: int, **fields: Any) -> None: ...
+
+
+def trained(
+    execution: Execution, precision: Numbers, folder: Path, checkpoints: CheckpointStore | None, break_at: int = -1
+) -> tuple[Fitted, Curve]:
+    """Ten steps; `break_at` ends them with an error instead, in that step."""
+    denoiser, curve = tiny_denoiser(), Curve()
+    prepare(denoiser, execution)
+
+    def objective(model: Any, batch: Any) -> dict[str, Any]:
+        if batch.start // 8 == break_at:
+            raise Broken
+        return flow_matching_terms(model, batch.condition, batch.x_0, DENSITY, batch.generators)
+
+    module = DiffusionModule(
+        denoiser,
+        objective,
+        BatchSource({Bucket(32, 32): tiny_store()}, BATCH, seed=0),
+        OPTIMISER,
+        execution,
+        precision=precision,
+        batch_size=8,
+        num_steps=10,
+        ema_decay=0.9,
+    )
+    how = spread(execution, precision, 8, OPTIMISER.gradient_clip)
+    surroundings = Surroundings(curve, folder / "incidents", checkpoints)
+    return fit(module, how, execution, surroundings, lambda clock: []), curve
+
+
+def leave(folder: Path, name: str, fitted: Fitted, curve: Curve) -> None:
+    """Write the result, from one process."""
+    if os.environ.get("RANK", "0") == "0":
+        losses = torch.tensor([curve.losses.get(8 * step, float("nan")) for step in range(1, 11)], dtype=torch.float64)
+        raw = {f"raw/{key}": value for key, value in fitted.raw.items()}
+        averaged = {f"averaged/{key}": value for key, value in fitted.averaged.items()}
+        save_file({"losses": losses, **raw, **averaged}, folder / f"{name}.safetensors")
+
+
+def main(folder: Path, strategy: str, micro_batch: int, precision: Numbers, tasks: list[str]) -> None:
+    """Do the tasks one after another."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    sys.modules["components.training.callbacks"].__dict__["LOG_EVERY_STEPS"] = 1
+    execution = Execution(
+        "cpu",
+        devices=int(os.environ.get("WORLD_SIZE", "1")),
+        strategy=strategy,  # pyright: ignore[reportArgumentType] - a word of the command line
+        micro_batch=micro_batch,
+        checkpoint_every_steps=3,
+    )
+    if "whole" in tasks:
+        leave(folder, "whole", *trained(execution, precision, folder, None))
+    store = CheckpointStore(folder / "checkpoints", {"run": strategy})
+    if "continued" in tasks:
+        try:
+            trained(execution, precision, folder, store, break_at=5)
+            raise AssertionError("the training was to be ended by an error")
+        except Broken:
+            pass
+    for task in {"continued", "moved"}.intersection(tasks):
+        leave(folder, task, *trained(execution, precision, folder, store))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5:])  # pyright: ignore[reportArgumentType]
