@@ -185,7 +185,10 @@ def run_stage(stage: Stage, root: Path) -> int:
 
     try:
         with hearing_last_words(leave):
-            is_following = is_follower(stage, settings.load_profile(root))
+            profile = settings.load_profile(root)
+            if profile.launcher == "local":
+                settings.stand_alone()
+            is_following = is_follower(stage, profile)
             params = parse_block(stage, read_blocks(root / PARAMS_FILE), Path(PARAMS_FILE))
             check_inputs(stage, root)
             if is_following:

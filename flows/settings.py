@@ -29,6 +29,8 @@ STOP_GRACE_S = 90.0
 """How long a stage that is asked to stop may take to write its checkpoint, before it is ended."""
 MAX_PARTS_BYTES = 20_000_000_000
 """How much a workspace's part store may hold after a build; what was used longest ago goes first."""
+PLACE = ("RANK", "LOCAL_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""What tells a process its place among the ranks of a stage, in torchrun's words."""
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -143,6 +145,16 @@ def incidents_dir() -> Path:
 def current_rank() -> int:
     """The place of this process among those of a distributed stage; 0 alone. Only rank 0 writes and logs."""
     return int(os.environ.get("RANK", "0"))
+
+
+def stand_alone() -> None:
+    """Forget the place that somebody else's launcher gave this process, where the profile says that we start the ranks.
+
+    Inside a job of torchrun, a stage would else take itself for one of many, and wait for the others.
+    """
+    for name in list(os.environ):
+        if name in PLACE or name.startswith("TORCHELASTIC_"):
+            del os.environ[name]
 
 
 def num_ranks() -> int:

@@ -1,5 +1,7 @@
 """Profiles and settings: what the environment may say, and what is refused."""
 
+import os
+
 import pytest
 
 from components.training.config import Execution
@@ -38,6 +40,15 @@ def test_tracking_goes_to_this_workspace_unless_told(root, monkeypatch):
     assert settings.tracking_uri(root) == f"sqlite:///{root}/.easel/mlflow/mlflow.db"
     monkeypatch.setenv("EASEL_TRACKING_URI", "http://127.0.0.1:5000")
     assert settings.tracking_uri(root) == "http://127.0.0.1:5000"
+
+
+def test_a_place_among_somebody_elses_ranks_is_forgotten(monkeypatch):
+    for name, value in {"RANK": "3", "WORLD_SIZE": "8", "MASTER_PORT": "1", "TORCHELASTIC_RUN_ID": "x"}.items():
+        monkeypatch.setenv(name, value)
+    assert (settings.current_rank(), settings.num_ranks()) == (3, 8)
+    settings.stand_alone()
+    assert (settings.current_rank(), settings.num_ranks()) == (0, 1)
+    assert "TORCHELASTIC_RUN_ID" not in os.environ
 
 
 def test_outside_a_repository_one_line_says_so(tmp_path):
