@@ -41,9 +41,7 @@ def text_model_sha256() -> str:
 def check_text_encoder(name: TextEncoderName) -> None:
     """ValueError unless the text encoder called `name` is the one whose weights are here."""
     if name != "minilm":
-        raise ValueError(
-            f"the text encoder {name!r} can be planned with, but only 'minilm' comes with weights; set text_encoder to it"
-        )
+        raise ValueError(f"text_encoder {name!r} can be planned with, but only 'minilm' comes with weights: name that")
 
 
 def load_text_model() -> tuple[PreTrainedTokenizerBase, BertModel]:

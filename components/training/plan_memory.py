@@ -85,7 +85,7 @@ def device_memory(work: Workload, execution: Execution, micro_batch: int) -> Mem
     copies = 2.0 * parameters if numbers == "autocast" else 0.0
     # Gradients of the update before are freed when the backward pass begins, unless they are still being added up.
     is_freed = execution.strategy in ("single", "fsdp2") and execution.accumulate(work.batch_size) == 1
-    recomputed = 1.2 * block - (gradients if is_freed else 0.0) - copies
+    recomputed = 1.4 * block - (gradients if is_freed else 0.0) - copies
     backward = max(0.2 * block, recomputed if execution.activation_checkpointing else 0.0) + copies
     # Held-out losses are taken with the average in place of the weights, which are kept aside meanwhile.
     aside = 0.0 if execution.offload != "none" else masters + (weights if numbers == "bf16" else 0.0)
