@@ -77,6 +77,7 @@ CHECK_TABLES = Stage(
     check_tables,
     inputs={
         "catalogue": CATALOGUE,
+        "refusals": INGEST.out("refusals"),
         "quarantine": INGEST.out("quarantine"),
         "verdicts": VERDICTS,
         "categories": CATEGORIES,

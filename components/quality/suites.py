@@ -24,6 +24,8 @@ _REBUILD = "run the stage that makes this table again"
 _OTHER_RUN = "the tables are of different runs; run `easel run --from filter_images --force`"
 _ACCEPT = "look at what changed (`easel data diff`); if it is meant, run `easel data accept` or move the limit"
 VERDICT_COLUMNS = ("sample_id", "kept", "reason", "duplicate_of", "blank_frac", "grey_entropy")
+NOT_LANDED = ("refused", "opted_out", "failed", "repeated")
+CATALOGUE_COLUMNS = ("sample_id", "width", "height", "num_bytes", "shard", "row", "licence")
 MAX_SIDE_PX = 65_535
 MAX_ENTROPY_BITS = 8.0
 
@@ -85,8 +87,15 @@ def catalogue_checks(catalogue: pa.Table, min_licensed_frac: float, suite: str =
         Fact("images", catalogue.num_rows, "no image was taken in; look at the quarantine table", least=1),
         Fact("licensed_frac", licensed, "state the licence of the source in its manifest", least=min_licensed_frac),
     ]
-    columns = ["sample_id", "width", "height", "num_bytes", "shard", "row"]
+    columns = [name for name in CATALOGUE_COLUMNS if name != "licence"]
     return [Check(suite, catalogue.select(columns), rows), facts_check(f"{suite}_facts", facts)]
+
+
+def refusals_checks(refusals: pa.Table) -> list[Check]:
+    """Whatever landing did not take has a name, a reason, and one of the ways in which something is not taken."""
+    rows = [_filled("name"), _filled("reason"), _in_set("status", NOT_LANDED, "run ingest again")]
+    lengths = {name: pc.utf8_length(refusals[name]) for name in ("name", "reason")}
+    return [Check("refusals", pa.table(lengths | {"status": refusals["status"]}), rows)]
 
 
 def quarantine_checks(quarantine: pa.Table) -> list[Check]:

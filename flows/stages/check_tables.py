@@ -34,6 +34,7 @@ def check_tables(
     p: Params,
     *,
     catalogue: Path,
+    refusals: Path,
     quarantine: Path,
     verdicts: Path,
     categories: Path,
@@ -54,6 +55,7 @@ def check_tables(
 
     files = {
         "catalogue": (catalogue, records.CATALOGUE),
+        "refusals": (refusals, records.REFUSALS),
         "quarantine": (quarantine, records.QUARANTINE),
         "verdicts": (verdicts, records.VERDICTS),
         "categories": (categories, records.CATEGORIES),
@@ -69,10 +71,17 @@ def check_tables(
         yield schemas
         if not is_complete:
             return
-        read = {name: partial(records.read_table, file, schema) for name, (file, schema) in files.items()}
-        judged = read["verdicts"]().select(suites.VERDICT_COLUMNS)
+        needed = {
+            "catalogue": records.columns_of(records.CATALOGUE, *suites.CATALOGUE_COLUMNS),
+            "verdicts": records.columns_of(records.VERDICTS, *suites.VERDICT_COLUMNS),
+        }
+        read = {
+            name: partial(records.read_table, file, needed.get(name, schema)) for name, (file, schema) in files.items()
+        }
+        judged = read["verdicts"]()
         kept = judged.filter(judged["kept"])["sample_id"]
         yield from suites.catalogue_checks(read["catalogue"](), p.min_licensed_frac)
+        yield from suites.refusals_checks(read["refusals"]())
         yield from suites.quarantine_checks(read["quarantine"]())
         yield from suites.verdicts_checks(judged, read["catalogue"]().column("sample_id"), p.min_kept_frac)
         yield from suites.categories_checks(read["categories"](), kept, p.categories)

@@ -178,7 +178,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         "check_tables": run(
             check_tables,
             "check_tables",
-            *("catalogue", "quarantine", "verdicts", "categories", "captions", "ocr", "scores", "reference"),
+            *("catalogue", "refusals", "quarantine", "verdicts"),
+            *("categories", "captions", "ocr", "scores", "reference"),
             receipt=at["checked"],
         ),
         "sample": run(
@@ -310,7 +311,7 @@ def test_selection_counts_add_up_and_probability_is_on_training_images(built: Si
 
 
 def test_what_the_stages_made_passes_what_is_expected_of_it(built: SimpleNamespace) -> None:
-    assert built.check_tables.checked_tables == 7
+    assert built.check_tables.checked_tables == 8
     assert built.check_selection.checked_rows == built.sample.selected_images
     for name in ("checked", "checked_selection"):
         assert json.loads(built.at[name].read_text())["verdict"] == "passed"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,7 @@ import yaml
 
 from components.data import records
 from components.data.errors import DataError
+from components.data.readers.interface import Status
 from components.quality import measures
 from components.quality.receipt import write_reference
 from components.tracking import open_run
@@ -27,6 +28,7 @@ CATEGORIES = PARAMS["check_tables"]["categories"]["required"]
 NUM_IMAGES = 700
 TABLES = {
     "catalogue": records.CATALOGUE,
+    "refusals": records.REFUSALS,
     "quarantine": records.QUARANTINE,
     "verdicts": records.VERDICTS,
     "categories": records.CATEGORIES,
@@ -50,7 +52,7 @@ OF_SFT = (
     "sft_selection",
     "sft_prompts",
 )
-OF_TABLES = ("catalogue", "quarantine", "verdicts", "categories", "captions", "ocr", "scores")
+OF_TABLES = ("catalogue", "refusals", "quarantine", "verdicts", "categories", "captions", "ocr", "scores")
 Columns = dict[str, list]
 Tables = dict[str, Columns]
 
@@ -86,6 +88,7 @@ def sound(n: int = NUM_IMAGES) -> Tables:
         "catalogue": columns(
             records.CATALOGUE, n, sample_id=ids, **sides, licence=["MIT"] * n, shard=[0] * n, row=list(range(n))
         ),
+        "refusals": columns(records.REFUSALS, 4, name=["a"] * 4, status=list(get_args(Status)), reason=["link"] * 4),
         "quarantine": columns(records.QUARANTINE, 2, reason=["truncated"] * 2, detail=["cut short"] * 2),
         "verdicts": columns(
             records.VERDICTS,
@@ -236,6 +239,8 @@ TABLE_FAULTS = {
     "a control character": (put("captions", "text", "a\x07pple"), "captions: .*(control_characters)"),
     "text read in no image": (put("ocr", "sample_id", sha("x")), "ocr_facts: .*(orphans)"),
     "a confidence above 1": (put("ocr", "confidence", 1.5), "ocr: .*(confidence)"),
+    "no reason in landing": (put("refusals", "reason", ""), "refusals: .*(reason)"),
+    "an unknown way of not landing": (put("refusals", "status", "lost"), "refusals: .*in_set(status)"),
     "no reason for a refusal": (put("quarantine", "reason", ""), "quarantine: .*(reason)"),
 }
 SELECTION_FAULTS = {
@@ -273,7 +278,7 @@ def says(text: str) -> str:
 
 
 def test_sound_tables_pass_and_leave_receipts_without_times(chain: Chain) -> None:
-    assert chain.tables().checked_tables == 7
+    assert chain.tables().checked_tables == 8
     first = (chain.home / "tables.json").read_bytes()
     chain.tables()
     assert (chain.home / "tables.json").read_bytes() == first
