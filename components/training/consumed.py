@@ -11,8 +11,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
 
 from components.training.batches import BatchSource
+from components.training.callbacks import as_diffusion
+from components.training.module import DiffusionModule
+
+CONSUMED = "consumed.jsonl"
 
 
 class RecordError(ValueError):
@@ -34,27 +41,23 @@ class Consumed:
 class ConsumedRecord:
     """The record of a run in `file`, as an attempt writes it that begins at the position `start`.
 
-    RecordError if the file tells of another order of samples, or the attempt begins after a gap.
+    What a kill kept from being written before `start` is added: a checkpoint there says that it was consumed.
+    RecordError if the file tells of another order of samples.
     """
 
     def __init__(self, file: Path, source: BatchSource, *, start: int) -> None:
         lines = read_consumed(file)
         attempt = 1 + max((line.attempt for line in lines), default=0)
-        self._file, self._next = file, start
-        self._last = Consumed(source.manifest_hash, source.seed, source.batch_size, attempt, start, start)
+        reached = max((piece.stop for piece in effective(lines)), default=0)
+        self._file = file
+        self._last = Consumed(source.manifest_hash, source.seed, source.batch_size, attempt, min(reached, start), start)
         if lines and _order_of(lines[-1]) != _order_of(self._last):
             raise RecordError(f"{file}: is of other data, seed or batch size; keep it with its run and begin another")
-        reached = max((piece.stop for piece in effective(lines)), default=0)
-        if start > reached:
-            raise RecordError(f"{file}: ends at image {reached}, but the run continues at {start}; its tail was lost")
         _drop_torn_line(file)
         self._write()
 
     def reach(self, position: int) -> None:
-        """Everything before `position` was consumed: one line for what is new, on the disk when this returns.
-
-        To be called before a checkpoint counts, so that no weights know samples that the record does not.
-        """
+        """Everything before `position` was consumed: one line for what is new, on the disk when this returns."""
         if position > self._last.stop:
             self._last = Consumed(*_order_of(self._last), self._last.attempt, self._last.stop, position)
             self._write()
@@ -67,6 +70,41 @@ class ConsumedRecord:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+class KeepConsumed(Callback):
+    """Writes the record of a training into `file`: every so many steps, and whenever it ends."""
+
+    def __init__(self, file: Path, every_steps: int) -> None:
+        self._file, self._every_steps = file, every_steps
+        self._record: ConsumedRecord | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin where the training does; only the first process writes."""
+        module = as_diffusion(pl_module)
+        # A source that is no BatchSource has no samples that a position could name.
+        if trainer.global_rank == 0 and isinstance(module.source, BatchSource):
+            self._record = ConsumedRecord(self._file, module.source, start=module.images_seen)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write if it is time."""
+        module = as_diffusion(pl_module)
+        if module.has_stepped and module.step % self._every_steps == 0:
+            self._reach(module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write what is left."""
+        self._reach(as_diffusion(pl_module))
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Write how far it came."""
+        self._reach(as_diffusion(pl_module))
+
+    def _reach(self, module: DiffusionModule) -> None:
+        if self._record is not None:
+            self._record.reach(module.images_seen)
 
 
 def read_consumed(file: Path) -> list[Consumed]:

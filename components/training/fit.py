@@ -21,6 +21,7 @@ from components.training.callbacks import LogSteps, as_diffusion, mean_terms
 from components.training.checkpoint_store import CheckpointStore
 from components.training.checkpointing import Checkpointing
 from components.training.config import Execution
+from components.training.consumed import CONSUMED, KeepConsumed
 from components.training.guarding import Guard, Heartbeat, WatchLoss
 from components.training.guards import check_complete
 from components.training.module import DiffusionModule
@@ -80,23 +81,26 @@ def fit(
     """
     clock, stop, start = StepClock(), StopRequest(), time.perf_counter()
     watchdog = Watchdog(clock, surroundings.incidents, surroundings.give_up)
-    checkpointing = Checkpointing(surroundings.checkpoints, execution) if surroundings.checkpoints else None
+    checkpointing = Checkpointing(surroundings.checkpoints, execution, clock) if surroundings.checkpoints else None
     guard = Guard(surroundings.incidents, stop, checkpointing.save if checkpointing else lambda trainer, module: None)
-    result = _Result()
+    result = _Result(clock)
     module.denoiser.compute_dtype = spread.compute_dtype
     speed = LogSteps(surroundings.report, clock, flops_per_image=flops_per_image, peak_tflops=execution.peak_tflops)
+    # Looks come before what may end the training or save it: one that continues from there does not look again.
     callbacks = [
-        *([checkpointing] if checkpointing else []),
-        guard,
-        WatchLoss(guard, SpikeDetector(), surroundings.report, stops=False),
         Heartbeat(clock, watchdog),
         speed,
         *looks(clock),
+        *([_record(surroundings.checkpoints, execution)] if surroundings.checkpoints else []),
+        guard,
+        WatchLoss(guard, SpikeDetector(), surroundings.report, stops=False),
+        *([checkpointing] if checkpointing else []),
         result,
     ]
     with ExitStack() as around:
         around.enter_context(quiet_lightning())
         around.enter_context(stop.listening())
+        around.callback(module.stop_preparing)
         trainer = Trainer(
             **spread.arguments,
             max_epochs=1,
@@ -114,10 +118,15 @@ def fit(
     return Fitted(result.raw, result.averaged, result.final_loss, images_per_s)
 
 
+def _record(checkpoints: CheckpointStore, execution: Execution) -> KeepConsumed:
+    return KeepConsumed(checkpoints.directory / CONSUMED, execution.checkpoint_every_steps)
+
+
 class _Result(Callback):
     """Takes the weights out of the processes at the end, while these can still talk to each other."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: StepClock) -> None:
+        self._clock = clock
         self.raw: dict[str, Tensor] = {}
         self.averaged: dict[str, Tensor] = {}
         self.final_loss = float("nan")
@@ -131,9 +140,10 @@ class _Result(Callback):
         """Gather."""
         module = as_diffusion(pl_module)
         self.final_loss = mean_terms(module.terms)["loss"]
-        self.raw = full_weights(module.denoiser)
-        with module.averaged_weights():
-            self.averaged = full_weights(module.denoiser)
+        with self._clock.paused():
+            self.raw = full_weights(module.denoiser)
+            with module.averaged_weights():
+                self.averaged = full_weights(module.denoiser)
 
 
 def prepare(denoiser: Denoiser, execution: Execution) -> None:

@@ -18,10 +18,12 @@ from components.models.ema import WeightAverage
 from components.training.batches import Batch
 from components.training.config import Execution, OptimiserConfig
 from components.training.guards import NonFiniteError, gradient_norm
+from components.training.prefetch import prefetched
 from components.training.schedule import build_optimiser, learning_rate_factor
 from components.training.strategies import Numbers, shard
 from components.training.weights import masters, swapped
 
+BATCHES_AHEAD = 2
 Objective = Callable[[Denoiser, Batch], dict[str, Float[Tensor, ""]]]
 
 
@@ -65,7 +67,8 @@ class DiffusionModule(LightningModule):
         self.batch: Batch | None = None
         self.has_stepped = False
         self.parts: list[dict[str, Tensor]] = []
-        self._objective, self._source = objective, source
+        self._objective, self.source = objective, source
+        self._batches: Generator[Batch] | None = None
         self._optimiser, self._execution = optimiser, execution
         self._numbers: Numbers = precision
         self.accumulate = execution.accumulate(batch_size)
@@ -92,14 +95,21 @@ class DiffusionModule(LightningModule):
             self.average = WeightAverage(masters(self.denoiser), self.average.decay)
 
     def train_dataloader(self) -> Iterator[Batch]:
-        """This process's micro-batches from the present step on."""
-        return self._source.slices(
+        """This process's micro-batches from the present step on, prepared beside the steps."""
+        mine = self.source.slices(
             self.step,
             self.num_steps - self.step,
             rank=self.global_rank,
             world_size=self._execution.world_size,
             accumulate=self.accumulate,
         )
+        self._batches = prefetched(mine, BATCHES_AHEAD)
+        return self._batches
+
+    def stop_preparing(self) -> None:
+        """End the thread that prepares batches; whoever has the module trained calls this, however training ended."""
+        if self._batches is not None:
+            self._batches.close()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
         """The objective's total for one micro-batch; whether it is finite is judged before the update, by a guard."""

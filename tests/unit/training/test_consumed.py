@@ -93,11 +93,19 @@ def test_a_record_of_another_order_is_refused(store, source, tmp_path, change):
         samples_seen(file, other, 0, 60)
 
 
-def test_a_gap_a_damaged_line_and_images_that_were_not_seen_are_refused(source, tmp_path):
+def test_what_only_a_checkpoint_knows_to_be_consumed_is_added(source, tmp_path):
     file = tmp_path / "consumed.jsonl"
     ConsumedRecord(file, source, start=0).reach(60)
-    with pytest.raises(RecordError, match="ends at image 60, but the run continues at 66"):
-        ConsumedRecord(file, source, start=66)
+    ConsumedRecord(file, source, start=66).reach(90)
+    assert [(line.attempt, line.start, line.stop) for line in effective(read_consumed(file))] == [
+        (1, 0, 60), (2, 60, 66), (2, 66, 90)
+    ]  # fmt: skip
+    assert samples_seen(file, source, 0, 90) == drawn(source, 0, 90)
+
+
+def test_a_damaged_line_and_images_that_were_not_seen_are_refused(source, tmp_path):
+    file = tmp_path / "consumed.jsonl"
+    ConsumedRecord(file, source, start=0).reach(60)
     with pytest.raises(RecordError, match="tells of the images 0 to 59, not of 0 to 60"):
         samples_seen(file, source, 0, 61)
     file.write_text('{"seed": 1}\n' + file.read_text())
