@@ -26,6 +26,7 @@ from components.training.config import (
     OptimiserConfig,
     PretrainConfig,
 )
+from components.training.consumed import CONSUMED, effective, read_consumed
 from components.training.fit import Surroundings
 from components.training.guards import NonFiniteError
 
@@ -266,6 +267,9 @@ def test_killed_and_continued_it_is_bit_equal_to_one_that_was_not(
     assert continued.held_out == whole.held_out
     assert continued.final_loss == whole.final_loss
     assert next(step for step, metrics in notes.metrics if "held_out/train" in metrics) > 0
+    pieces = effective(read_consumed(tmp_path / "kept" / CONSUMED))
+    assert [place for piece in pieces for place in range(piece.start, piece.stop)] == list(range(60))
+    assert pieces[-1].attempt == len(kills) + 1
 
 
 def test_four_micro_batches_are_one_batch(store, denoiser, autoencoder, incidents):
