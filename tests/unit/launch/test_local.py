@@ -76,7 +76,9 @@ def test_who_does_not_stop_is_killed_with_what_it_started(tmp_path):
     code = (
         "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
         "child = subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(60)']); "
-        "print(child.pid, flush=True); rank == 1 and sys.exit(1); time.sleep(60)"
+        "print(child.pid, flush=True)\n"
+        f"while rank == 1 and not os.path.getsize({str(log_file(tmp_path, 0))!r}): time.sleep(0.01)\n"
+        "rank == 1 and sys.exit(1); time.sleep(60)"
     )
     ended = run(tmp_path, code, failure_grace_s=0.3)
     assert ended == [Ended(1, 1, was_told=False), Ended(0, -signal.SIGKILL, was_told=True)]
