@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness import write_results
 
-BENCHMARKS = ("near_duplicates", "sampling", "ingest_memory", "ingest_speed", "ray_engine", "plan_memory")
+BENCHMARKS = ("near_duplicates", "sampling", "ingest_memory", "ingest_speed", "ray_engine", "plan_memory", "loader")
 
 
 def main() -> None:
