@@ -26,6 +26,7 @@ from torch.distributed.checkpoint.state_dict import (
 from components.training.checkpoint_store import AsyncWriter, Checkpoint, CheckpointStore
 from components.training.config import Execution
 from components.training.module import DiffusionModule
+from components.training.watchdog import StepClock
 from components.training.weights import full_weights, masters, write_full, write_masters
 
 WEIGHTS, AVERAGE, OPTIMISER, RANDOM = (f"{name}.safetensors" for name in ("weights", "average", "optimiser", "random"))
@@ -42,8 +43,8 @@ class Checkpointing(Callback):
     The last step leaves none: what follows it is quickly done again, and only then is the training's result complete.
     """
 
-    def __init__(self, store: CheckpointStore, execution: Execution) -> None:
-        self._store, self._execution = store, execution
+    def __init__(self, store: CheckpointStore, execution: Execution, clock: StepClock) -> None:
+        self._store, self._execution, self._clock = store, execution, clock
         self._writer = AsyncWriter()
         self._found: Checkpoint | None = None
 
@@ -79,7 +80,8 @@ class Checkpointing(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Wait for the files of the last one."""
-        self._writer.close()
+        with self._clock.paused():
+            self._writer.close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Wait for them also when training was asked to stop; after any other end there is no hurry to trust them."""
@@ -88,8 +90,11 @@ class Checkpointing(Callback):
 
     def save(self, trainer: Trainer, module: DiffusionModule) -> None:
         """Write a checkpoint of this step; only the copy of the state holds up the training, not the files."""
-        if module.step >= module.num_steps:
-            return
+        if module.step < module.num_steps:
+            with self._clock.paused():
+                self._save(trainer, module)
+
+    def _save(self, trainer: Trainer, module: DiffusionModule) -> None:
         images_seen, rank, facts = module.images_seen, trainer.global_rank, self._facts(module)
         folder = self._store.begin(images_seen)
         average = full_average(module)
@@ -197,7 +202,15 @@ def convert(saved: Path, universal: Path) -> None:
     """
     unfinished = universal.with_name(universal.name + ".unfinished")
     command = ["-m", "deepspeed.checkpoint.ds_to_universal", "--input_folder", str(saved / ZERO_TAG)]
-    command += ["--output_folder", str(unfinished / ZERO_TAG), "--num_extract_workers", "1", "--num_merge_workers", "1"]
+    command += [
+        "--output_folder",
+        str(unfinished / ZERO_TAG),
+        "--num_extract_workers",
+        "1",
+        "--num_merge_workers",
+        "1",
+        "--inject_missing_state",
+    ]
     done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr or done.stdout).strip().splitlines()[-1:]
