@@ -3,15 +3,18 @@
 import gc
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from components.training.prefetch import prefetched
 
 
-def threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("prefetch")]
+@pytest.fixture
+def left_over() -> Callable[[], set[threading.Thread]]:
+    """The threads that were started since the test began and did not end."""
+    before = set(threading.enumerate())
+    return lambda: set(threading.enumerate()) - before
 
 
 class Counted:
@@ -36,10 +39,10 @@ class Counted:
 
 
 @pytest.mark.parametrize("ahead", [1, 2, 5, 200])
-def test_the_items_come_in_order_and_all(ahead):
+def test_the_items_come_in_order_and_all(ahead, left_over):
     assert list(prefetched(iter(Counted(100)), ahead)) == list(range(100))
     assert list(prefetched(iter(()), ahead)) == []
-    assert not threads()
+    assert not left_over()
 
 
 def test_some_are_made_ahead_and_no_more():
@@ -53,32 +56,32 @@ def test_some_are_made_ahead_and_no_more():
     assert source.num_made == 5
 
 
-def test_an_error_comes_in_its_place():
+def test_an_error_comes_in_its_place(left_over):
     items = prefetched(iter(Counted(10, error_at=3)), 5)
     assert [next(items) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(OSError, match="the disk went away"):
         next(items)
-    assert not threads()
+    assert not left_over()
 
 
-def test_the_thread_ends_with_its_consumer():
+def test_the_thread_ends_with_its_consumer(left_over):
     source = Counted(10**9)
     for item in (items := prefetched(iter(source), 2)):
         if item == 5:
             break
     items.close()
-    assert not threads()
+    assert not left_over()
     assert source.num_made <= 8
 
 
-def test_a_forgotten_consumer_ends_the_thread_too():
+def test_a_forgotten_consumer_ends_the_thread_too(left_over):
     items = prefetched(iter(Counted(10**9)), 2)
     next(items)
     forgotten = weakref.ref(items)
     del items
     gc.collect()
     assert forgotten() is None
-    assert not threads()
+    assert not left_over()
 
 
 def test_nothing_ahead_is_refused():
