@@ -149,7 +149,7 @@ def show_assumptions(profile: Profile, utilisation: float) -> None:
         "  memory",
         f"eager mode; {gib(RESERVED_BYTES)} GiB of a GPU for its driver and {FRAGMENTED_FRAC:.0%} for fragmentation "
         f"are not usable, {gib(PROCESS_BYTES)} GiB of the host go to each process. One process agrees within 15 % with "
-        "updates measured on a CPU; ZeRO and FSDP follow the published rules.",
+        "what torch allocated in updates on a CPU; ZeRO and FSDP follow the published rules, not yet measured on GPUs.",
     )
 
 
