@@ -38,7 +38,7 @@ class LoraShape:
     """Low-rank adapters: their rank, the scale `alpha` / `rank`, and the names of the layers that get one."""
 
     rank: int
-    alpha: float
+    alpha: int
     layers: tuple[str, ...]
 
     def __post_init__(self) -> None:

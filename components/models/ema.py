@@ -28,7 +28,7 @@ class WeightAverage:
         self.num_updates += 1
         share = 1 - decay_at(self.num_updates, self.decay)
         current = [weights[name].detach().float() for name in self.weights]
-        torch._foreach_lerp_(list(self.weights.values()), current, share)
+        torch._foreach_lerp_(list(self.weights.values()), current, share)  # pyright: ignore[reportPrivateUsage] - one call for all
 
     def load(self, weights: Mapping[str, Float[Tensor, "..."]], num_updates: int) -> None:
         """Continue from a saved average."""

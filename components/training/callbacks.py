@@ -75,6 +75,8 @@ class LogSteps(Callback):
             numbers["train/learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
             numbers["train/images_per_s"] = speed
             numbers["train/memory_gb"] = memory_gb(module.device)
+            if graphs := compiled_graphs():
+                numbers["train/compiled_graphs"] = graphs
             if self._flops_per_image and self._peak_tflops:
                 peak = self._peak_tflops * 1e12 * place()[1]
                 numbers["train/mfu"] = speed * self._flops_per_image / peak
@@ -100,6 +102,12 @@ def memory_gb(device: torch.device) -> float:
         return torch.cuda.max_memory_allocated(device) / 1e9
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def compiled_graphs() -> int:
+    """How many graphs this process has compiled so far: it should stop rising after the first steps."""
+    counters = torch._dynamo.utils.counters  # pyright: ignore[reportPrivateUsage] - torch tells it nowhere else
+    return int(counters["stats"]["unique_graphs"])
 
 
 class Every(Callback):

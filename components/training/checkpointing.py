@@ -6,6 +6,7 @@ has checked their digests); on another number of processes they are first conver
 The position in the data and the learning rate follow from the number of images seen.
 """
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 
+from components.training.callbacks import as_diffusion
 from components.training.checkpoint_store import AsyncWriter, Checkpoint, CheckpointStore
 from components.training.config import Execution
 from components.training.module import DiffusionModule
@@ -68,13 +70,13 @@ class Checkpointing(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Go on from it."""
         if self._found is not None:
-            restore(trainer, of_diffusion(pl_module), self._found)
+            restore(trainer, as_diffusion(pl_module), self._found)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save if it is time."""
-        module = of_diffusion(pl_module)
+        module = as_diffusion(pl_module)
         if module.has_stepped and module.step % self._execution.checkpoint_every_steps == 0:
             self.save(trainer, module)
 
@@ -150,7 +152,7 @@ def full_average(module: DiffusionModule) -> dict[str, Tensor]:
 
 def optimiser_state(trainer: Trainer) -> dict[str, Tensor]:
     """The optimiser's tensors, whole, as `<weight>/<moment>`; on all processes but the first of several: nothing."""
-    module = of_diffusion(trainer.lightning_module)
+    module = as_diffusion(trainer.lightning_module)
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
     found: Any = get_optimizer_state_dict(module.denoiser, trainer.optimizers[0], options=options)
     return {
@@ -163,14 +165,29 @@ def optimiser_state(trainer: Trainer) -> dict[str, Tensor]:
 def restore(trainer: Trainer, module: DiffusionModule, found: Checkpoint) -> None:
     """Put weights, optimiser, average, random state and step back as the checkpoint has them."""
     if str(found.facts["strategy"]).startswith("zero"):
-        engine: Any = trainer.strategy.model
-        engine.load_checkpoint(str(found.directory), tag=ZERO_TAG)
+        restore_zero(trainer.strategy.model, found.directory)
     else:
         write_full(module.denoiser, load_file(found.directory / WEIGHTS))
         restore_optimiser(trainer, module, load_file(found.directory / OPTIMISER))
     restore_average(module, load_file(found.directory / AVERAGE), int(found.facts["average_updates"]))
     torch.set_rng_state(load_file(found.directory / RANDOM)["torch"])
     module.step = int(found.facts["step"])
+
+
+def restore_zero(engine: Any, directory: Path) -> None:
+    """Let DeepSpeed read its files, and mend what it makes of the universal ones under ZeRO-3 (0.19.8).
+
+    There every group of weights gets the first one's settings (so that vectors would decay like matrices), and all
+    weights share one counter of steps, which then counts several times a step.
+    """
+    optimiser = engine.optimizer.optimizer
+    settings = [{key: value for key, value in group.items() if key != "params"} for group in optimiser.param_groups]
+    engine.load_checkpoint(str(directory), tag=ZERO_TAG)
+    for group, own in zip(optimiser.param_groups, settings, strict=True):
+        group.update(own)
+    for moments in optimiser.state.values():
+        if isinstance(moments.get("step"), Tensor):
+            moments["step"] = moments["step"].clone()
 
 
 def restore_optimiser(trainer: Trainer, module: DiffusionModule, tensors: Mapping[str, Tensor]) -> None:
@@ -201,6 +218,8 @@ def convert(saved: Path, universal: Path) -> None:
     In a process of its own: the converter parses arguments and prints.
     """
     unfinished = universal.with_name(universal.name + ".unfinished")
+    for leftover in (unfinished, universal):
+        shutil.rmtree(leftover, ignore_errors=True)
     command = ["-m", "deepspeed.checkpoint.ds_to_universal", "--input_folder", str(saved / ZERO_TAG)]
     command += [
         "--output_folder",
@@ -218,10 +237,3 @@ def convert(saved: Path, universal: Path) -> None:
     for name in (AVERAGE, RANDOM):
         (unfinished / name).write_bytes((saved / name).read_bytes())
     unfinished.replace(universal)
-
-
-def of_diffusion(module: LightningModule) -> DiffusionModule:
-    """The module as our own kind; these callbacks serve no other."""
-    if not isinstance(module, DiffusionModule):
-        raise TypeError(f"expected a DiffusionModule, got {type(module).__name__}")
-    return module

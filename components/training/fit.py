@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.utilities.warnings import PossibleUserWarning
 from torch import Tensor
@@ -153,11 +152,6 @@ def prepare(denoiser: Denoiser, execution: Execution) -> None:
     if execution.compile:
         # The blocks are alike, so that one of them is compiled once and serves all.
         denoiser.transformer.compile_repeated_blocks(fullgraph=True)
-
-
-def compiled_graphs() -> int:
-    """How many graphs this process has compiled so far: it should stop rising after the first steps."""
-    return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 
 
 @contextmanager

@@ -39,7 +39,10 @@ LORA = "lora"
 
 @dataclass(frozen=True)
 class Pretrained:
-    """The trained weights, their average, and what is worth keeping about how they came about."""
+    """The trained weights, their average, and what is worth keeping about how they came about.
+
+    `consumed` tells which samples entered them: the positions start to stop - 1 of `BatchSource`'s order.
+    """
 
     raw: dict[str, Tensor]
     averaged: dict[str, Tensor]
@@ -47,7 +50,7 @@ class Pretrained:
     images_per_s: float
     final_loss: float
     held_out: dict[str, float]
-    manifest_hash: str
+    consumed: dict[str, str | int]
 
 
 def pretrain(
@@ -100,7 +103,13 @@ def pretrain(
         images_per_s=trained.images_per_s,
         final_loss=trained.final_loss,
         held_out=held_out,
-        manifest_hash=source.manifest_hash,
+        consumed={
+            "manifest_hash": source.manifest_hash,
+            "seed": source.seed,
+            "batch_size": source.batch_size,
+            "start": 0,
+            "stop": module.images_seen,
+        },
     )
 
 
@@ -185,6 +194,7 @@ def save_pretrained(
     record = {
         **facts,
         "images_seen": trained.images_seen,
+        "consumed": trained.consumed,
         "final_loss": trained.final_loss,
         "held_out_loss": trained.held_out,
     }

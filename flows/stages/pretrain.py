@@ -72,7 +72,6 @@ def pretrain(
         grid = p.training.grid
         facts = {
             "px": p.px,
-            "manifest_hash": trained.manifest_hash,
             "sampling": {"num_sampling_steps": grid.num_sampling_steps, "guidance_scale": grid.guidance_scale},
             "shift": grid.shift,
             "model": asdict(p.model),

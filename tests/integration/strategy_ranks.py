@@ -1,8 +1,8 @@
 """What every process of a training does in `test_strategies.py`; the first one leaves what came out. Not a test itself.
 
-    whole       ten steps without a break
-    continued   the same, ended at the fifth step by an error in every process, and continued from the checkpoint
-    moved       only the rest of such a run, which other processes (another number of them) had begun
+whole       ten steps without a break
+continued   the same, ended in the sixth step by an error in every process, and continued from the checkpoint
+moved       only the rest of such a run, which other processes (another number of them) had begun
 """
 
 import os
@@ -19,7 +19,7 @@ from components.data.buckets import Bucket
 from components.objectives.flow_matching import flow_matching_terms
 from components.paths.config import TimestepDensity
 from components.training.batches import BatchSource
-from components.training.callbacks import mean_terms
+from components.training.callbacks import compiled_graphs
 from components.training.checkpoint_store import CheckpointStore
 from components.training.config import BatchConfig, Execution, OptimiserConfig
 from components.training.fit import Fitted, Surroundings, fit, prepare
@@ -31,7 +31,7 @@ OPTIMISER = OptimiserConfig(3e-3, (0.9, 0.99), 0.01, 1.0, 2, 0.3, "linear")
 BATCH = BatchConfig(8, {"short": 1.0}, 0.1)
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     """The end of an attempt."""
 
 
@@ -59,7 +59,7 @@ def trained(
 
     def objective(model: Any, batch: Any) -> dict[str, Any]:
         if batch.start // 8 == break_at:
-            raise Broken
+            raise BrokenError
         return flow_matching_terms(model, batch.condition, batch.x_0, DENSITY, batch.generators)
 
     module = DiffusionModule(
@@ -84,33 +84,40 @@ def leave(folder: Path, name: str, fitted: Fitted, curve: Curve) -> None:
         losses = torch.tensor([curve.losses.get(8 * step, float("nan")) for step in range(1, 11)], dtype=torch.float64)
         raw = {f"raw/{key}": value for key, value in fitted.raw.items()}
         averaged = {f"averaged/{key}": value for key, value in fitted.averaged.items()}
-        save_file({"losses": losses, **raw, **averaged}, folder / f"{name}.safetensors")
+        graphs = torch.tensor([compiled_graphs()])
+        save_file({"losses": losses, "graphs": graphs, **raw, **averaged}, folder / f"{name}.safetensors")
 
 
-def main(folder: Path, strategy: str, micro_batch: int, precision: Numbers, tasks: list[str]) -> None:
-    """Do the tasks one after another."""
+def main(folder: Path, tasks: list[str]) -> None:
+    """Do the tasks `strategy/precision/micro batch/what` one after another, each strategy in a folder of its own."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     sys.modules["components.training.callbacks"].__dict__["LOG_EVERY_STEPS"] = 1
-    execution = Execution(
-        "cpu",
-        devices=int(os.environ.get("WORLD_SIZE", "1")),
-        strategy=strategy,  # pyright: ignore[reportArgumentType] - a word of the command line
-        micro_batch=micro_batch,
-        checkpoint_every_steps=3,
-    )
-    if "whole" in tasks:
-        leave(folder, "whole", *trained(execution, precision, folder, None))
-    store = CheckpointStore(folder / "checkpoints", {"run": strategy})
-    if "continued" in tasks:
-        try:
-            trained(execution, precision, folder, store, break_at=5)
-            raise AssertionError("the training was to be ended by an error")
-        except Broken:
-            pass
-    for task in {"continued", "moved"}.intersection(tasks):
-        leave(folder, task, *trained(execution, precision, folder, store))
+    for task in tasks:
+        strategy, precision, micro_batch, what = task.split("/")
+        own = folder / f"{strategy}-{precision}-{micro_batch}"
+        own.mkdir(parents=True, exist_ok=True)
+        execution: Any = Execution(
+            "cpu",
+            devices=int(os.environ.get("WORLD_SIZE", "1")),
+            strategy=strategy,  # pyright: ignore[reportArgumentType] - a word of the command line
+            micro_batch=int(micro_batch),
+            checkpoint_every_steps=3,
+            compile=what == "compiled",
+        )
+        run: Any = precision
+        if what in ("whole", "compiled"):
+            leave(own, what, *trained(execution, run, own, None))
+            continue
+        store = CheckpointStore(own / "checkpoints", {"run": "tiny"})
+        if what == "continued":
+            try:
+                trained(execution, run, own, store, break_at=5)
+                raise AssertionError("the training was to be ended by an error")
+            except BrokenError:
+                pass
+        leave(own, what, *trained(execution, run, own, store))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5:])  # pyright: ignore[reportArgumentType]
+    main(Path(sys.argv[1]), sys.argv[2:])

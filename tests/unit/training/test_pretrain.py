@@ -1,6 +1,7 @@
 """The training loop on a tiny network: golden losses, overfitting, continuing, refusing."""
 
 import json
+import threading
 from copy import deepcopy
 from pathlib import Path
 
@@ -260,6 +261,9 @@ def test_killed_and_continued_it_is_bit_equal_to_one_that_was_not(
                 execution,
                 CheckpointStore(tmp_path / "kept", {"run": 1}),
             )
+        # A real kill takes the writer with it; here it must not write into what the next attempt finds.
+        for thread in [one for one in threading.enumerate() if one.name == "checkpoint-writer"]:
+            thread.join()
     checkpoints = CheckpointStore(tmp_path / "kept", {"run": 1})
     continued, notes, _ = run(store, denoiser, autoencoder, config(), incidents, execution, checkpoints)
     assert_equal(continued.raw, whole.raw)
@@ -290,7 +294,7 @@ def test_activations_that_are_computed_again_change_nothing(store, denoiser, aut
 
 
 def test_adapters_leave_the_base_alone_and_are_merged_when_saved(store, autoencoder, incidents, tmp_path):
-    lora = LoraShape(rank=2, alpha=4.0, layers=("to_q", "to_v"))
+    lora = LoraShape(rank=2, alpha=4, layers=("to_q", "to_v"))
     denoiser = training.start_network(TINY, 8, 10, None, lora, seed=0)
     shake(denoiser)
     base = without_adapters(denoiser.state_dict())
