@@ -12,7 +12,17 @@ from pathlib import Path
 
 from harness import write_results
 
-BENCHMARKS = ("near_duplicates", "sampling", "ingest_memory", "ingest_speed", "ray_engine", "plan_memory", "loader")
+BENCHMARKS = (
+    "near_duplicates",
+    "sampling",
+    "ingest_memory",
+    "ingest_speed",
+    "ray_engine",
+    "plan_memory",
+    "loader",
+    "step_time",
+    "checkpoint_time",
+)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
-"""One training three ways, step by step in turn in one process: our `fit`, a bare loop, and diffusers' way of writing it.
+"""One training three ways, a few steps each in turn in one process: our `fit`, a bare loop, and as diffusers does it.
 
 Of the same shape, on the same planted latents and texts. Turns of a few steps each, so that what else the machine does
-meets all of them; ours is timed from the end of the others' turn to the next, with everything that stands around a step.
+meets all of them; ours is timed from the end of the others' turn to the next, with all that stands around a step.
 """
 
 import time
