@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Where shapes stand in signatures: checked at run time in the unit tests.
 SHAPED := $(subst $() ,$(COMMA),$(addprefix components.,paths samplers objectives models data training evaluation))
 
-.PHONY: setup run test check unit contract integration e2e bench sync up clean
+.PHONY: setup run test check unit contract integration e2e bench gpu-bench sync up clean
 
 setup: $(READY) data/images
 
@@ -56,6 +56,10 @@ e2e: setup
 # Every benchmark in turn (about 15 minutes), or those named: make bench NAMES="near_duplicates sampling"
 bench: setup
 	@$(BIN)/python tests/benchmarks/run.py $(NAMES)
+
+# One GPU, under 8 minutes, alone; needs torch 2.11 or newer with CUDA.
+gpu-bench: setup
+	@$(BIN)/python tests/benchmarks/gpu_bench.py
 
 sync: setup
 	$(BIN)/easel sync

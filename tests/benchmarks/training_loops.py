@@ -166,7 +166,7 @@ class BareLoop:
     """The loop one would write by hand for speed: arrays in memory, fused AdamW, one clip, one average, no reading."""
 
     def __init__(self, denoiser: Denoiser, shape: Shape, store: LatentStore, execution: Execution) -> None:
-        self._denoiser, self._shape, self._store = denoiser, shape, store
+        self.denoiser, self._shape, self._store = denoiser, shape, store
         self._device = torch.device(execution.accelerator)
         self._accumulate = execution.accumulate(shape.batch_size)
         self._weights = list(denoiser.parameters())
@@ -192,7 +192,7 @@ class BareLoop:
         noise = torch.randn_like(x_0)
         weight = t.view(-1, 1, 1, 1)
         with self._precision():
-            predicted = self._denoiser((1 - weight) * x_0 + weight * noise, t, condition)
+            predicted = self.denoiser((1 - weight) * x_0 + weight * noise, t, condition)
         return (predicted.float() - (noise - x_0)).square().mean()
 
     def _precision(self) -> AbstractContextManager[Any]:
