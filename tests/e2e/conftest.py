@@ -48,16 +48,23 @@ class Clone:
         self.run("git", "add", "-A")
         self.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "-m", "clone")
 
-    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    @property
+    def environment(self) -> dict[str, str]:
         # Safe path: the working folder holds the same packages and must not come before the installed ones.
-        environment = {**os.environ, "PYTHONSAFEPATH": "1"}
-        environment["PATH"] = f"{self.python.parent}{os.pathsep}{environment['PATH']}"
-        done = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=900)
+        path = f"{self.python.parent}{os.pathsep}{os.environ['PATH']}"
+        return {**os.environ, "PYTHONSAFEPATH": "1", "PATH": path}
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0 or not check, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done
 
     def easel(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.run(str(self.python), "-m", "flows", *arguments, check=check)
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        command = [str(self.python), "-m", "flows", *arguments]
+        return subprocess.Popen(command, cwd=self.root, env=self.environment, stdout=subprocess.DEVNULL)
 
     def ran(self, build: int) -> list[str]:
         """The stages that ran in the build of that number, in order."""

@@ -8,13 +8,16 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from mlflow.tracking import MlflowClient
 from PIL import Image
+from safetensors.torch import load_file
 
 from flows.pipeline import PIPELINE
 from flows.server import answers, start_mlflow, stop
@@ -67,6 +70,52 @@ def test_training_lowers_the_held_out_loss(clone):
     assert run.info.status == "FINISHED"
     assert any(tag.startswith("easel.dvc.") for tag in run.data.tags)
     assert run.inputs.dataset_inputs
+
+
+def model_file(clone, stage: str) -> Path:
+    return clone.root / PIPELINE[stage].outputs["model"] / "transformer" / "diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture
+def impatient(clone):
+    """A profile that leaves a checkpoint every second step."""
+    profile = clone.root / "infra" / "profiles" / "impatient.yaml"
+    profile.write_text("accelerator: cpu\nthreads: 1\ncheckpoint_every_steps: 2\n")
+    yield "impatient"
+    profile.unlink()
+
+
+def test_killed_without_warning_a_training_goes_on_and_ends_with_the_same_bytes(clone, impatient):
+    """Three times in a row, each time after a checkpoint further on; the supervisor dies, and its stage with it."""
+    before, lock = model_file(clone, "pretrain_1").read_bytes(), clone.lock()
+    again = ("run", "--only", "pretrain_1", "--force", "--executor", "local", "--profile", impatient)
+    reached = ""
+    for _ in range(3):
+        running = clone.start(*again)
+        kept = clone.root / ".easel" / "checkpoints" / "pretrain_1"
+        while not (found := [file.read_text() for file in kept.glob("*/latest")]) or found[0] <= reached:
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.kill()
+        running.wait()
+        reached = found[0]
+    done = clone.easel(*again)
+    assert "goes on from checkpoint" in done.stdout
+    assert model_file(clone, "pretrain_1").read_bytes() == before
+    assert clone.lock()["pretrain_1"]["outs"] == lock["pretrain_1"]["outs"]
+    assert not list(kept.glob("*/latest"))
+
+
+def test_two_processes_under_zero_train_what_one_does(clone):
+    alone = load_file(model_file(clone, "pretrain_1"))
+    clone.easel("run", "--only", "pretrain_1", "--force", "--executor", "local", "--profile", "cpu-2proc")
+    together = load_file(model_file(clone, "pretrain_1"))
+    assert alone.keys() == together.keys()
+    moved = max(float((alone[name] - together[name]).abs().max()) for name in alone)
+    assert 0 < moved < 2e-3  # sums in another order, over 40 steps at rates of 2e-3
+    clone.easel("run", "--only", "pretrain_1", "--force", "--executor", "local")
+    again = load_file(model_file(clone, "pretrain_1"))
+    assert all(torch.equal(alone[name], again[name]) for name in alone)
 
 
 def test_stock_diffusers_draws_with_the_export_in_a_process_without_this_project(clone, tmp_path):

@@ -1,5 +1,7 @@
 """Learning rate and optimiser."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -26,6 +28,15 @@ def test_up_flat_down():
 def test_without_warm_up_and_decay_it_is_constant():
     flat = OptimiserConfig(1e-3, (0.9, 0.99), 0.1, 1.0, warmup_steps=0, decay_frac=0.0, decay="linear")
     assert factors(20, flat) == [1.0] * 20
+
+
+def test_the_cosine_goes_down_as_a_cosine_does():
+    whole = OptimiserConfig(1e-3, (0.9, 0.99), 0.1, 1.0, warmup_steps=0, decay_frac=1.0, decay="cosine")
+    curve = factors(40, whole)
+    assert curve == pytest.approx([(1 + math.cos(math.pi * step / 40)) / 2 for step in range(40)])
+    late = OptimiserConfig(1e-3, (0.9, 0.99), 0.1, 1.0, warmup_steps=4, decay_frac=0.5, decay="cosine")
+    assert factors(40, late)[4:20] == [1.0] * 16
+    assert factors(40, late)[30] == pytest.approx(0.5)
 
 
 def test_a_run_shorter_than_its_warm_up_stays_below_one():
