@@ -5,8 +5,8 @@ planner says fit; 1024 px: 4096 tokens of image and 256 of text; float32 weights
 `single` does), fused AdamW, clip, average, each block compiled, 8 images per update. Utilisation counts the model's own
 operations, not those that checkpointing repeats, over the data sheet's dense bf16 peak. The network always hands its
 attention a mask; texts have full length here, so cases without the mask compute the same (cuDNN's or flash attention).
-Then our `fit` beside the bare loop on the best case, and the default tiny recipe. `--dry` goes the same way on a CPU
-with a tiny network, without compiling, and keeps nothing.
+Then our `fit` beside the bare loop (the best case, with the mask and fewer layers), and the tiny recipe. `--dry` goes
+the same way on a CPU, with a tiny network and without compiling, and keeps nothing.
 """
 
 import argparse
