@@ -97,7 +97,7 @@ def evaluate(
         on_progress=run.progress,
     )
     facts = {
-        "images seen in training": record.images_seen,
+        "images seen in the last phase": record.images_seen,
         "side": f"{record.px} px",
         "sampling steps": p.sampling.num_sampling_steps,
         "guidance": p.sampling.guidance_scale,
