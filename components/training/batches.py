@@ -76,7 +76,7 @@ class BatchSource:
         bucket, store, rows = self._rows_at(start, count)
         texts = choose_texts(store, self._config, self._key, start, rows)
         return Batch(
-            x_0=torch.from_numpy(store.latents[rows]).float(),
+            x_0=torch.from_numpy(store.latents[rows].astype(np.float32)),
             condition=condition_of(store, texts),
             rows=rows,
             texts=texts,
@@ -152,4 +152,4 @@ def condition_of(store: LatentStore, texts: NDArray[np.int64]) -> TextCondition:
     is_token = places < lengths[:, None]
     states = np.zeros((*is_token.shape, packed.states.shape[1]), packed.states.dtype)
     states[is_token] = packed.states[(starts[:, None] + places)[is_token]]
-    return TextCondition(torch.from_numpy(states).float(), torch.from_numpy(lengths))
+    return TextCondition(torch.from_numpy(states.astype(np.float32)), torch.from_numpy(lengths))
