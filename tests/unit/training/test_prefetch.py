@@ -4,9 +4,18 @@ import gc
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+from components.data.buckets import Bucket
+from components.data.latents import pack_texts
+from components.training.batches import BatchSource
+from components.training.config import BatchConfig
 from components.training.prefetch import prefetched
 
 
@@ -87,3 +96,24 @@ def test_a_forgotten_consumer_ends_the_thread_too(left_over):
 def test_nothing_ahead_is_refused():
     with pytest.raises(ValueError, match="ahead is 0"):
         next(prefetched(iter([1]), 0))
+
+
+def test_batches_are_prepared_without_threads_of_torch(store):
+    """A second pool of them makes all threads sleep at each barrier: a step then takes twice as long."""
+    rng = np.random.default_rng(0)
+    long = pack_texts([rng.standard_normal((60, 128)).astype(np.float16) for _ in range(25)])
+    source = BatchSource({Bucket(32, 32): replace(store, texts=long)}, BatchConfig(32, {"short": 1.0}, 0.0), seed=0)
+    before, threads = torch.get_num_threads(), Path("/proc/self/task")
+    torch.set_num_threads(4)
+    try:
+        torch.ones(4_000_000).exp()  # the pool of this thread
+        alone = len(list(threads.iterdir()))
+        batches = prefetched(source.slices(0, 4), 1)
+        next(batches)
+        assert len(list(threads.iterdir())) == alone + 1
+        batches.close()
+        with ThreadPoolExecutor(1) as other:  # what it would be, were they made by torch
+            other.submit(lambda: torch.ones(32 * 60 * 128, dtype=torch.float16).float()).result()
+            assert len(list(threads.iterdir())) > alone + 1
+    finally:
+        torch.set_num_threads(before)
