@@ -41,6 +41,11 @@ def test_every_parameter_file_has_exactly_the_declared_blocks(file):
     assert set(check_file(PIPELINE, file)) == set(PIPELINE.names)
 
 
+def test_the_lock_holds_the_stages_that_there_are():
+    # DVC keeps the entries of stages that were renamed or removed.
+    assert set(yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]) == set(PIPELINE.names)
+
+
 def test_every_parameter_is_required():
     # A default would let params.yaml hide a number that decides the result.
     optional = [f"{s.name}.{n}" for s in PIPELINE for n, f in s.params.model_fields.items() if not f.is_required()]
