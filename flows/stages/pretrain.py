@@ -1,5 +1,6 @@
 """Stage `pretrain`: one phase of pre-training at one resolution; declared once per resolution."""
 
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -58,7 +59,9 @@ def pretrain(
     )
     run, checkpoints = current_run(), current_checkpoints()
     surroundings = Surroundings(run, incidents_dir(), checkpoints, last_words)
-    grids.mkdir(parents=True, exist_ok=True)
+    # Kept beside the checkpoints until the end: one that is killed and goes on does not draw the earlier ones again.
+    drawn = checkpoints.directory / "grids" if checkpoints else grids
+    drawn.mkdir(parents=True, exist_ok=True)
     trained = training.pretrain(
         buckets,
         denoiser,
@@ -66,9 +69,11 @@ def pretrain(
         p.training,
         execution,
         surroundings,
-        lambda grid_u8, seen: Image.fromarray(grid_u8).save(grids / f"{seen:09d}.png"),
+        lambda grid_u8, seen: Image.fromarray(grid_u8).save(drawn / f"{seen:09d}.png"),
     )
     if current_rank() == 0:
+        if drawn != grids:
+            shutil.copytree(drawn, grids)
         grid = p.training.grid
         facts = {
             "px": p.px,
