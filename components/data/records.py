@@ -208,6 +208,34 @@ SFT_GAPS = pa.schema(
         ("why", pa.string()),
     ]
 )
+CANDIDATES = pa.schema(  # images to choose between: drawn by a model, or brought along in a file of pairs
+    [
+        ("sample_id", pa.string()),
+        ("prompt", pa.string()),
+        ("category", pa.string()),
+        ("style", pa.string()),
+        ("split", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("model", pa.string()),  # digest of the weights; "" of an image that came in a file
+        ("seed", pa.int64()),
+        ("guidance_scale", pa.float64()),
+        ("num_sampling_steps", pa.int32()),
+        ("scores", pa.list_(pa.struct([("judge", pa.string()), ("score", pa.float64())]))),
+    ]
+)
+PAIRS = pa.schema(  # two images of one prompt, of which one was preferred
+    [
+        ("prompt", pa.string()),
+        ("winner", pa.string()),  # sample ids
+        ("loser", pa.string()),
+        ("judge", pa.string()),
+        ("margin", pa.float64()),  # by how much, in units of the judge; 1 where people chose without saying
+        ("is_human", pa.bool_()),
+        ("split", pa.string()),  # train or heldout, by prompt
+        ("category", pa.string()),
+    ]
+)
 BALANCE = pa.schema(
     [
         ("category", pa.string()),

@@ -18,7 +18,7 @@ from components.models.denoiser import Denoiser
 from components.training.batches import Batch
 from components.training.held_out import MAX_BATCH, HeldOutSplit, held_out_losses
 from components.training.module import DiffusionModule
-from components.training.ranks import place, summed
+from components.training.ranks import mean_terms, place
 from components.training.reporting import Report
 from components.training.watchdog import StepClock
 from components.training.weights import reshard
@@ -88,12 +88,6 @@ class LogSteps(Callback):
 def _speed(since: tuple[float, int], until: tuple[float, int]) -> float:
     """Images per second between two readings of (seconds, images)."""
     return (until[1] - since[1]) / max(until[0] - since[0], 1e-9)
-
-
-def mean_terms(terms: dict[str, torch.Tensor]) -> dict[str, float]:
-    """The terms' means over all processes, which hold equal parts of the batch; every process must ask."""
-    means = summed(torch.stack(list(terms.values())).double()) / place()[1]
-    return dict(zip(terms, means.tolist(), strict=True))
 
 
 def memory_gb(device: torch.device) -> float:

@@ -27,7 +27,7 @@ from torch.distributed.checkpoint.state_dict import (
 from components.training.callbacks import as_diffusion
 from components.training.checkpoint_store import AsyncWriter, Checkpoint, CheckpointStore
 from components.training.config import Execution
-from components.training.module import DiffusionModule
+from components.training.module import Adaptive, DiffusionModule
 from components.training.watchdog import StepClock
 from components.training.weights import full_weights, masters, write_full, write_masters
 
@@ -127,6 +127,7 @@ class Checkpointing(Callback):
             "step": module.step,
             "strategy": self._execution.strategy,
             "average_updates": module.average.num_updates,
+            "objective": dict(module.objective.state) if isinstance(module.objective, Adaptive) else {},
         }
 
 
@@ -172,6 +173,8 @@ def restore(trainer: Trainer, module: DiffusionModule, found: Checkpoint) -> Non
     restore_average(module, load_file(found.directory / AVERAGE), int(found.facts["average_updates"]))
     torch.set_rng_state(load_file(found.directory / RANDOM)["torch"])
     module.step = int(found.facts["step"])
+    if isinstance(module.objective, Adaptive):
+        module.objective.state.update(found.facts["objective"])
 
 
 def restore_zero(engine: Any, directory: Path) -> None:

@@ -16,7 +16,7 @@ from lightning.fabric.utilities.warnings import PossibleUserWarning
 from torch import Tensor
 
 from components.models.denoiser import Denoiser
-from components.training.callbacks import LogSteps, as_diffusion, mean_terms
+from components.training.callbacks import LogSteps, as_diffusion
 from components.training.checkpoint_store import CheckpointStore
 from components.training.checkpointing import Checkpointing
 from components.training.config import Execution
@@ -25,6 +25,7 @@ from components.training.guarding import Guard, Heartbeat, WatchLoss
 from components.training.guards import check_complete
 from components.training.module import DiffusionModule
 from components.training.preemption import StopRequest
+from components.training.ranks import mean_terms
 from components.training.reporting import Report
 from components.training.spikes import SpikeDetector
 from components.training.strategies import Spread
@@ -112,7 +113,8 @@ def fit(
         )
         around.enter_context(watchdog.watching())
         trainer.fit(module)
-    check_complete(module.images_seen, module.num_images)
+    if not module.ended_early:
+        check_complete(module.images_seen, module.num_images)
     images_per_s = (module.images_seen - result.images_before) / (time.perf_counter() - start)
     return Fitted(result.raw, result.averaged, result.final_loss, images_per_s)
 

@@ -15,16 +15,30 @@ from torch import Tensor
 
 from components.models.denoiser import Denoiser
 from components.models.ema import WeightAverage
+from components.objectives.outcome import Outcome
 from components.training.batches import Batch
 from components.training.config import Execution, OptimiserConfig
 from components.training.guards import NonFiniteError, gradient_norm
 from components.training.prefetch import prefetched
+from components.training.ranks import mean_terms
 from components.training.schedule import build_optimiser, learning_rate_factor
 from components.training.strategies import Numbers, shard
 from components.training.weights import masters, swapped
 
 BATCHES_AHEAD = 2
-Objective = Callable[[Denoiser, Batch], dict[str, Float[Tensor, ""]]]
+Objective = Callable[[Denoiser, Batch], Outcome]
+"""An objective may also be `Adaptive`."""
+
+
+@runtime_checkable
+class Adaptive(Protocol):
+    """An objective that changes with what it has measured; its state is kept in checkpoints."""
+
+    state: dict[str, float]
+
+    def observe(self, measures: dict[str, float]) -> None:
+        """Take in an update's measures, which are means over its whole batch, and change `state`."""
+        ...
 
 
 @runtime_checkable
@@ -41,7 +55,8 @@ class Source(Protocol):
 class DiffusionModule(LightningModule):
     """Trains `denoiser` on the sum of what `objective` returns, and keeps the average of its weights.
 
-    `start_step` may be set before the data are asked for, by whoever restores a checkpoint.
+    `step` may be set before the data are asked for, by whoever restores a checkpoint. Who ends training before the
+    planned number of steps says why in `ended_early`.
     """
 
     def __init__(
@@ -66,8 +81,9 @@ class DiffusionModule(LightningModule):
         self.terms: dict[str, Tensor] = {}
         self.batch: Batch | None = None
         self.has_stepped = False
+        self.ended_early = ""
         self.parts: list[dict[str, Tensor]] = []
-        self._objective, self.source = objective, source
+        self.objective, self.source = objective, source
         self._batches: Generator[Batch] | None = None
         self._optimiser, self._execution = optimiser, execution
         self._numbers: Numbers = precision
@@ -114,9 +130,10 @@ class DiffusionModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
         """The objective's total for one micro-batch; whether it is finite is judged before the update, by a guard."""
         self.batch, self.has_stepped = batch, False
-        terms = self._objective(self.denoiser, batch)
-        loss = torch.stack(list(terms.values())).sum()
-        self.parts.append({name: value.detach() for name, value in {**terms, "loss": loss}.items()})
+        outcome = self.objective(self.denoiser, batch)
+        loss = outcome.total
+        told = {**outcome.terms, **outcome.measures, "loss": loss}
+        self.parts.append({name: value.detach() for name, value in told.items()})
         # Lightning divides by the number of micro-batches, and DeepSpeed does so once more.
         return loss * self.accumulate if self._is_zero else loss
 
@@ -143,6 +160,8 @@ class DiffusionModule(LightningModule):
         self.parts.clear()
         if self._is_zero:
             self._check_applied()
+        if isinstance(self.objective, Adaptive):
+            self.objective.observe(mean_terms(self.terms))
         self.average.update(masters(self.denoiser))
         self.step += 1
         self.has_stepped = True
@@ -160,6 +179,11 @@ class DiffusionModule(LightningModule):
         """The network with the average as its weights, in place and for the block only; called by every process."""
         with swapped(self.denoiser, self.average.weights):
             yield self.denoiser
+
+    def end(self, reason: str) -> None:
+        """Let the running step be the last; every process must say so at the same step."""
+        self.ended_early = reason
+        self.trainer.should_stop = True
 
     @property
     def _is_zero(self) -> bool:

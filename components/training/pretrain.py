@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderKLFlux2, ErnieImageTransformer2DModel
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 
 from components.data.buckets import Bucket
@@ -22,6 +22,7 @@ from components.models.lora import add_lora, merge_lora
 from components.models.text_encoder import TextEncoder
 from components.models.transformer import build_transformer
 from components.objectives.flow_matching import flow_matching_terms
+from components.objectives.outcome import Outcome
 from components.paths.config import TimestepDensity
 from components.training.batches import Batch, BatchSource
 from components.training.callbacks import Every, report_grid, report_held_out
@@ -113,9 +114,9 @@ def pretrain(
     )
 
 
-def objective(model: Denoiser, batch: Batch, density: TimestepDensity) -> dict[str, Float[torch.Tensor, ""]]:
+def objective(model: Denoiser, batch: Batch, density: TimestepDensity) -> Outcome:
     """Flow matching on one batch, with the samples' own random numbers."""
-    return flow_matching_terms(model, batch.condition, batch.x_0, density, batch.generators)
+    return Outcome(flow_matching_terms(model, batch.condition, batch.x_0, density, batch.generators))
 
 
 def flops_per_image(denoiser: Denoiser, buckets: Mapping[Bucket, LatentStore]) -> float:

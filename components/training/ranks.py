@@ -33,3 +33,9 @@ def shares(count: int, max_batch: int) -> Iterator[tuple[Int[Tensor, " b"], Bool
     for start in range(0, share, max_batch):
         rows = rank + world_size * torch.arange(start, min(start + max_batch, share))
         yield rows.clamp(max=count - 1), rows >= count
+
+
+def mean_terms(terms: dict[str, Tensor]) -> dict[str, float]:
+    """The terms' means over all processes, which hold equal parts of the batch; every process must ask."""
+    means = summed(torch.stack(list(terms.values())).double()) / place()[1]
+    return dict(zip(terms, means.tolist(), strict=True))

@@ -23,6 +23,7 @@ from components.models.config import DiTConfig
 from components.models.denoiser import Denoiser, TextCondition
 from components.models.transformer import build_transformer
 from components.objectives.flow_matching import flow_matching_terms
+from components.objectives.outcome import Outcome
 from components.paths.config import TimestepDensity
 from components.training.batches import BatchSource
 from components.training.checkpoint_store import CheckpointStore
@@ -110,7 +111,7 @@ def ours(
     px = 16 * shape.side
     module = DiffusionModule(
         denoiser,
-        lambda model, batch: flow_matching_terms(model, batch.condition, batch.x_0, DENSITY, batch.generators),
+        lambda model, batch: Outcome(flow_matching_terms(model, batch.condition, batch.x_0, DENSITY, batch.generators)),
         BatchSource({Bucket(px, px): store}, BatchConfig(shape.batch_size, {"short": 1.0}, 0.1), seed=0),
         OPTIMISER,
         execution,

@@ -23,6 +23,7 @@ from components.launch.local import MEETING
 from components.models.autoencoder import build_autoencoder
 from components.models.config import AutoencoderConfig
 from components.objectives.flow_matching import flow_matching_terms
+from components.objectives.outcome import Outcome
 from components.paths.config import TimestepDensity
 from components.training.batches import BatchSource, condition_of
 from components.training.callbacks import Every
@@ -68,12 +69,13 @@ def trained(folder: Path, trouble: str, strategy: str) -> dict[str, Any]:
     """How a training of four steps ended, and at which image; the second step has the trouble."""
     rank, denoiser, stop = int(os.environ["RANK"]), tiny_denoiser(), StopRequest()
 
-    def objective(model: Any, batch: Any) -> dict[str, Any]:
+    def objective(model: Any, batch: Any) -> Outcome:
         terms = flow_matching_terms(model, batch.condition, batch.x_0, DENSITY, batch.generators)
         is_now = rank == 1 and 12 <= batch.start < 24
         if is_now and trouble == "signal":
             os.kill(os.getpid(), signal.SIGTERM)
-        return {name: value * (float("nan") if is_now and trouble == "loss" else 1) for name, value in terms.items()}
+        factor = float("nan") if is_now and trouble == "loss" else 1.0
+        return Outcome({name: value * factor for name, value in terms.items()})
 
     def spoil(layer: Any, inputs: Any, output: Any) -> None:
         if trouble == "gradient" and rank == 1 and module.step == 1 and output.requires_grad:

@@ -17,6 +17,7 @@ from tiny_training import tiny_denoiser, tiny_store
 
 from components.data.buckets import Bucket
 from components.objectives.flow_matching import flow_matching_terms
+from components.objectives.outcome import Outcome
 from components.paths.config import TimestepDensity
 from components.training.batches import BatchSource
 from components.training.callbacks import compiled_graphs
@@ -57,10 +58,10 @@ def trained(
     denoiser, curve = tiny_denoiser(), Curve()
     prepare(denoiser, execution)
 
-    def objective(model: Any, batch: Any) -> dict[str, Any]:
+    def objective(model: Any, batch: Any) -> Outcome:
         if batch.start // 8 == break_at:
             raise BrokenError
-        return flow_matching_terms(model, batch.condition, batch.x_0, DENSITY, batch.generators)
+        return Outcome(flow_matching_terms(model, batch.condition, batch.x_0, DENSITY, batch.generators))
 
     module = DiffusionModule(
         denoiser,

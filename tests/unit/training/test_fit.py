@@ -9,6 +9,7 @@ import torch
 
 from components.data.buckets import Bucket
 from components.objectives.flow_matching import flow_matching_terms
+from components.objectives.outcome import Outcome
 from components.paths.config import TimestepDensity
 from components.training.batches import BatchSource
 from components.training.callbacks import Every
@@ -38,7 +39,7 @@ def train(store, denoiser, folder, looks, *, signal_at=None):
     def objective(model, batch):
         if batch.start == signal_at:
             os.kill(os.getpid(), signal.SIGTERM)
-        return flow_matching_terms(model, batch.condition, batch.x_0, DENSITY, batch.generators)
+        return Outcome(flow_matching_terms(model, batch.condition, batch.x_0, DENSITY, batch.generators))
 
     module = DiffusionModule(
         denoiser,

@@ -12,6 +12,7 @@ from lightning import Callback, Trainer
 
 from components.data.buckets import Bucket
 from components.objectives.flow_matching import flow_matching_terms
+from components.objectives.outcome import Outcome
 from components.paths.config import TimestepDensity
 from components.training.batches import BatchSource
 from components.training.callbacks import Every, LogSteps
@@ -48,7 +49,7 @@ class Notes:
 
 
 def objective(model, batch):
-    return flow_matching_terms(model, batch.condition, batch.x_0, DENSITY, batch.generators)
+    return Outcome(flow_matching_terms(model, batch.condition, batch.x_0, DENSITY, batch.generators))
 
 
 def module_of(store, denoiser, *, micro_batch=None, steps=STEPS, objective=objective) -> DiffusionModule:
@@ -90,8 +91,8 @@ def test_a_bad_loss_is_refused_and_its_images_are_named(store, denoiser, tmp_pat
     weights = {name: value.clone() for name, value in denoiser.state_dict().items()}
 
     def bad_at_first(model, batch):
-        terms = objective(model, batch)
-        return {"flow_matching": terms["flow_matching"] * (float("nan") if batch.start == 0 else 1.0)}
+        terms = objective(model, batch).terms
+        return Outcome({"flow_matching": terms["flow_matching"] * (float("nan") if batch.start == 0 else 1.0)})
 
     module = module_of(store, denoiser, micro_batch=micro_batch, objective=bad_at_first)
     with pytest.raises(NonFiniteError, match=r"the loss is not finite after 0 images .*nothing was updated"):
@@ -184,10 +185,8 @@ def test_loss_spikes_are_reported_and_may_stop(store, denoiser, tmp_path, stops)
     planted = range(30, 33)
 
     def spiking(model, batch):
-        return {
-            name: value * (50 if batch.start // BATCH in planted else 1)
-            for name, value in objective(model, batch).items()
-        }
+        factor = 50 if batch.start // BATCH in planted else 1
+        return Outcome({name: value * factor for name, value in objective(model, batch).terms.items()})
 
     module, notes = module_of(store, denoiser, steps=40, objective=spiking), Notes()
     guard = Guard(tmp_path, StopRequest(), no_save)

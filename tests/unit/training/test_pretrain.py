@@ -212,7 +212,7 @@ def test_a_later_phase_of_another_shape_is_refused(store, denoiser, autoencoder,
 def test_the_objective_uses_the_batch_s_own_random_numbers(store, denoiser):
     density = TimestepDensity("logit_normal", 0.0, 1.0, 2.0)
     source = BatchSource({Bucket(32, 32): store}, BatchConfig(6, {"short": 1.0}, 0.1), seed=0)
-    loss = training.objective(denoiser, source.at(18, 6), density)["flow_matching"]
+    loss = training.objective(denoiser, source.at(18, 6), density).terms["flow_matching"]
     again = source.at(18, 6)
     by_hand = flow_matching_terms(denoiser, again.condition, again.x_0, density, again.generators)["flow_matching"]
     assert torch.equal(loss, by_hand)
