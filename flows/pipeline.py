@@ -69,7 +69,7 @@ CAPTION = Stage(
 SCORE = Stage(
     score,
     inputs={"images": IMAGES, "catalogue": CATALOGUE, "verdicts": VERDICTS, "features": FEATURES},
-    outputs={"scores": "artifacts/tables/scores.parquet"},
+    outputs={"scores": "artifacts/tables/scores.parquet", "scorer": "artifacts/models/scorer"},
     needs_libraries=True,
 )
 

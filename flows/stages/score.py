@@ -40,7 +40,9 @@ class Metrics:
     mean_colourfulness: float
 
 
-def score(p: Params, *, images: Path, catalogue: Path, verdicts: Path, features: Path, scores: Path) -> Metrics:
+def score(
+    p: Params, *, images: Path, catalogue: Path, verdicts: Path, features: Path, scores: Path, scorer: Path
+) -> Metrics:
     """Score looks by a proxy trained on damage of known order, beside the measures taken at intake."""
     from components.data import feature_table, looks, records
     from components.data.image_shards import ImageShards
@@ -61,7 +63,9 @@ def score(p: Params, *, images: Path, catalogue: Path, verdicts: Path, features:
 
     measured = samples.select(list(looks.MEASURES))
     table = looks.score_table(kept, probe.margin(feature_table.read_features(features, kept)), measured)
-    records.write_table(table, scores, {**looks.PROXY_NOTE, **image_features.identity()})
+    note = {**looks.PROXY_NOTE, **image_features.identity()}
+    records.write_table(table, scores, note)
+    linear_probe.save_probe(probe, scorer, "aesthetic", {**note, **vars(p.features), "l2": p.l2})
     means = {name: float(table.column(name).to_numpy().mean()) for name in looks.MEASURES}
     return Metrics(
         scored_images=table.num_rows,

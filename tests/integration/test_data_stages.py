@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 
 from components.data import records
 from components.data.errors import DataError
+from components.data.feature_table import read_features
 from components.models.linear_probe import load_probe
 from flows.stages import (
     caption,
@@ -155,7 +156,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
             "balance",
         )
     }
-    at |= {name: home / name for name in ("images", "features", "classifier")}
+    at |= {name: home / name for name in ("images", "features", "classifier", "scorer")}
     at["autoencoder"] = ROOT / "data" / "autoencoder"
     at["reference"] = ROOT / "infra" / "data-reference.json"
     at |= {"checked": home / "tables.json", "checked_selection": home / "selection.json"}
@@ -174,7 +175,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
             *("images", "catalogue", "verdicts", "autoencoder", "categories", "features", "classifier"),
         ),
         "caption": run(caption, "caption", "images", "catalogue", "verdicts", "categories", "captions", "ocr"),
-        "score": run(score, "score", "images", "catalogue", "verdicts", "features", "scores"),
+        "score": run(score, "score", "images", "catalogue", "verdicts", "features", "scores", "scorer"),
         "check_tables": run(
             check_tables,
             "check_tables",
@@ -293,6 +294,15 @@ def test_the_looks_proxy_ranks_damage_it_never_saw_and_says_what_it_is(built: Si
     assert built.score.scored_images == built.filter_images.kept_images
     assert built.score.proxy_pair_accuracy > 0.8
     assert b"PROXY" in pq.read_schema(built.at["scores"]).metadata[b"aesthetic"]
+
+
+def test_the_saved_scorer_gives_the_scores_of_the_table(built: SimpleNamespace) -> None:
+    probe, facts = load_probe(built.at["scorer"], "aesthetic")
+    table = records.read_table(built.at["scores"], records.SCORES)
+    features = read_features(built.at["features"], table["sample_id"].to_pylist())
+    np.testing.assert_allclose(probe.margin(features), table["aesthetic"].to_numpy(), rtol=1e-6)
+    assert (facts["px"], facts["precision"]) == (64, "bf16")
+    assert "PROXY" in str(facts["aesthetic"])
 
 
 def test_selection_counts_add_up_and_probability_is_on_training_images(built: SimpleNamespace) -> None:
