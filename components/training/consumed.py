@@ -1,6 +1,6 @@
 """Which samples a run was trained on, for lineage: a line of JSON for each range of positions that was consumed.
 
-A position tells its sample (`BatchSource.sample_ids`), so ranges are all there is to keep. Lines are only ever added.
+A position tells its samples (`Traceable.sample_ids`), so ranges are all there is to keep. Lines are only ever added.
 An attempt that continues from a checkpoint begins with the position it continues at: what attempts before it consumed
 from there on never reached the weights and counts no more.
 """
@@ -8,14 +8,13 @@ from there on never reached the weights and counts no more.
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from lightning import Callback, LightningModule, Trainer
 
-from components.training.batches import BatchSource
 from components.training.callbacks import as_diffusion
 from components.training.module import DiffusionModule
 
@@ -24,6 +23,19 @@ CONSUMED = "consumed.jsonl"
 
 class RecordError(ValueError):
     """A record of consumed samples that is damaged, or of another run."""
+
+
+@runtime_checkable
+class Traceable(Protocol):
+    """A source of batches whose positions name their samples: the same ones for the same three facts, always."""
+
+    manifest_hash: str
+    seed: int
+    batch_size: int
+
+    def sample_ids(self, start: int, stop: int) -> Iterable[tuple[str, ...]]:
+        """Which samples lie at the positions start, ..., stop - 1, step by step."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,7 @@ class ConsumedRecord:
     RecordError if the file tells of another order of samples.
     """
 
-    def __init__(self, file: Path, source: BatchSource, *, start: int) -> None:
+    def __init__(self, file: Path, source: Traceable, *, start: int) -> None:
         lines = read_consumed(file)
         attempt = 1 + max((line.attempt for line in lines), default=0)
         reached = max((piece.stop for piece in effective(lines)), default=0)
@@ -82,8 +94,7 @@ class KeepConsumed(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin where the training does; only the first process writes."""
         module = as_diffusion(pl_module)
-        # A source that is no BatchSource has no samples that a position could name.
-        if trainer.global_rank == 0 and isinstance(module.source, BatchSource):
+        if trainer.global_rank == 0 and isinstance(module.source, Traceable):
             self._record = ConsumedRecord(self._file, module.source, start=module.images_seen)
 
     def on_train_batch_end(
@@ -131,7 +142,7 @@ def effective(lines: Sequence[Consumed]) -> list[Consumed]:
     return pieces
 
 
-def samples_seen(file: Path, source: BatchSource, start: int, stop: int) -> Counter[str]:
+def samples_seen(file: Path, source: Traceable, start: int, stop: int) -> Counter[str]:
     """How often each sample came between the images start and stop - 1 of the run that `file` tells of.
 
     RecordError if the record is of another source, or does not reach so far.
