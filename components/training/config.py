@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from components.models.config import LoraShape
-from components.objectives.config import ReconstructionWeights
+from components.objectives.config import PreferenceLoss, ReconstructionWeights
 from components.paths.config import TimestepDensity
 
 
@@ -122,6 +122,71 @@ class PretrainConfig:
     def num_steps(self) -> int:
         """Updates of the run: whole batches only."""
         return self.num_images // self.batch.batch_size
+
+
+@dataclass(frozen=True)
+class WatchConfig:
+    """When preference training is looked at on held-out pairs, and what ends it early.
+
+    Args:
+        every_images: pairs between two looks.
+        visits: noise levels at which each held-out pair is measured.
+        max_error_rise: by how much the winner's error may exceed the reference's, as a share.
+        max_quality_fall: by how much a judged quality of pictures may get worse than at the start, as a share.
+        patience: looks without a better held-out accuracy after which training ends; 0 never.
+        seed: of the noise.
+    """
+
+    every_images: int
+    visits: int
+    max_error_rise: float
+    max_quality_fall: float
+    patience: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if min(self.every_images, self.visits) < 1 or self.patience < 0:
+            raise ValueError(f"every_images and visits must be at least 1 and patience at least 0, got {self}")
+        if min(self.max_error_rise, self.max_quality_fall) < 0:
+            raise ValueError(f"max_error_rise and max_quality_fall must not be negative, got {self}")
+
+
+@dataclass(frozen=True)
+class PreferenceConfig:
+    """Everything that decides the result of a preference training but its pairs and its start. Pairs count as images.
+
+    `reference` is a frozen copy of the start, or (with `lora` only) the network with its adapters switched off, which
+    costs no memory. `in_order`: the first round follows the table of pairs, as `preferences` ordered it.
+    """
+
+    num_pairs: int
+    batch_size: int
+    caption_dropout_frac: float
+    in_order: bool
+    loss: PreferenceLoss
+    reference: Literal["copy", "adapters_off"]
+    optimiser: OptimiserConfig
+    timesteps: TimestepDensity
+    ema_decay: float
+    precision: Literal["32-true", "bf16-mixed"]
+    lora: LoraShape | None
+    watch: WatchConfig
+    grid: GridConfig
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.num_steps < 1 or not 0 <= self.caption_dropout_frac <= 1:
+            raise ValueError(
+                f"num_pairs must be at least one batch and caption_dropout_frac in [0, 1], got {self.num_pairs}, "
+                f"{self.batch_size} and {self.caption_dropout_frac}"
+            )
+        if self.reference == "adapters_off" and self.lora is None:
+            raise ValueError("reference adapters_off needs a lora; choose copy, or give a lora")
+
+    @property
+    def num_steps(self) -> int:
+        """Updates of the run: whole batches only."""
+        return self.num_pairs // self.batch_size
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,277 @@
+"""The watch over preference training: pairs it never trains on, guards that end it early, the weights worth keeping.
+
+The published scripts blow up because the squared error has no bound: the loss falls while the loser's error, and then
+the winner's, run away (arXiv:2605.25347, section 2.2.2). So at each look the errors of both are compared with those of
+the reference on held-out pairs, at fixed times and noise, and pictures are judged beside those of the start.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from lightning import LightningModule, Trainer
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from components.data.buckets import Bucket
+from components.data.latents import LatentStore
+from components.models.denoiser import Denoiser, TextCondition, repeated
+from components.objectives.flow_matching import Model
+from components.objectives.preference import preference_errors
+from components.training.batches import Batch, condition_of
+from components.training.callbacks import Every, Weights, as_diffusion
+from components.training.config import WatchConfig
+from components.training.pair_batches import CAPTION, PairRows
+from components.training.ranks import place, shares, summed
+from components.training.reporting import Report
+from components.training.watchdog import StepClock
+from components.training.weights import full_weights
+
+LOOKS, KEPT = "looks.jsonl", "kept.safetensors"
+MAX_BATCH = 64
+BANDS: dict[str, tuple[float, float]] = {"low": (0.0, 0.5), "middle": (0.5, 0.8), "high": (0.8, 1.0)}
+"""Ranges of noise levels, as recipe tables use them."""
+
+
+@dataclass(frozen=True)
+class PairProblem:
+    """Held-out pairs of one bucket with fixed times and noise; winners and losers share both."""
+
+    x_win: Float[Tensor, "n c h w"]
+    x_lose: Float[Tensor, "n c h w"]
+    condition: TextCondition
+    eps: Float[Tensor, "n c h w"]
+    t: Float[Tensor, " n"]
+
+
+def fix_pair_problems(
+    buckets: Mapping[Bucket, LatentStore], rows: Mapping[Bucket, PairRows], visits: int, seed: int
+) -> list[PairProblem]:
+    """Each pair `visits` times, at times spread evenly over (0, 1) over all of them, each with noise of its own."""
+    generator = torch.Generator().manual_seed(seed)
+    count = visits * sum(map(len, rows.values()))
+    times = ((torch.arange(count) + 0.5) / count)[torch.randperm(count, generator=generator)]
+    problems = list[PairProblem]()
+    for (bucket, pairs), t in zip(rows.items(), times.split([visits * len(p) for p in rows.values()]), strict=True):
+        store = buckets[bucket]
+        winners, losers = np.tile(pairs.winners, visits), np.tile(pairs.losers, visits)
+        x_win, x_lose = (torch.from_numpy(store.latents[one].astype(np.float32)) for one in (winners, losers))
+        condition = condition_of(store, store.captions[CAPTION][winners])
+        problems.append(PairProblem(x_win, x_lose, condition, torch.randn(x_win.shape, generator=generator), t))
+    return problems
+
+
+@dataclass(frozen=True)
+class HeldOutErrors:
+    """Mean velocity errors of each visit of each held-out pair, of the policy and the reference, and its time."""
+
+    win: NDArray[np.float64]
+    lose: NDArray[np.float64]
+    ref_win: NDArray[np.float64]
+    ref_lose: NDArray[np.float64]
+    t: NDArray[np.float64]
+
+    @property
+    def margin(self) -> NDArray[np.float64]:
+        """How much more than the reference the policy prefers the winner."""
+        return (self.ref_win - self.win) - (self.ref_lose - self.lose)
+
+    def of(self, is_wanted: Bool[np.ndarray, " n"]) -> "HeldOutErrors":
+        """Some of the visits."""
+        return HeldOutErrors(*(one[is_wanted] for one in (self.win, self.lose, self.ref_win, self.ref_lose, self.t)))
+
+
+@torch.no_grad()
+def pair_errors(
+    denoiser: Denoiser, reference: Model[TextCondition], problems: Sequence[PairProblem], max_batch: int
+) -> HeldOutErrors:
+    """The errors of all held-out pairs, each computed by one of the processes; every process must ask."""
+    device = next(denoiser.parameters()).device
+    found = list[Tensor]()
+    for problem in problems:
+        errors = torch.zeros(4, len(problem.t), dtype=torch.float64, device=device)
+        for rows, is_padding in shares(len(problem.t), max_batch):
+            own = TextCondition(problem.condition.states[rows].to(device), problem.condition.lengths[rows].to(device))
+            of_rows = preference_errors(
+                denoiser,
+                reference,
+                repeated(own, 2),
+                *(one[rows].to(device) for one in (problem.x_win, problem.x_lose, problem.t, problem.eps)),
+            )
+            values = torch.stack([of_rows.win, of_rows.lose, of_rows.reference_win, of_rows.reference_lose]).double()
+            errors.index_add_(1, rows.to(device), torch.where(is_padding.to(device), 0.0, values))
+        found.append(summed(errors).cpu())
+    win, lose, ref_win, ref_lose = torch.cat(found, dim=1).numpy()
+    return HeldOutErrors(win, lose, ref_win, ref_lose, torch.cat([problem.t for problem in problems]).double().numpy())
+
+
+def measures_of(errors: HeldOutErrors) -> dict[str, float]:
+    """What the health panel shows of held-out pairs, over all noise levels and for each band that has some.
+
+    `accuracy`: share of visits with a positive margin, ties counting half (0.5 at the start); `win_ratio` and
+    `lose_ratio`: the policy's mean error over the reference's; `margin`: mean, per element.
+    """
+    told: dict[str, float] = {}
+    for band, (low, high) in {"": (0.0, 1.0), **BANDS}.items():
+        part = errors.of((errors.t > low) & (errors.t <= high))
+        if len(part.t):
+            of_band = {
+                "accuracy": float(np.mean((part.margin > 0) + 0.5 * (part.margin == 0))),
+                "win_ratio": float(part.win.mean() / part.ref_win.mean()),
+                "lose_ratio": float(part.lose.mean() / part.ref_lose.mean()),
+                "margin": float(part.margin.mean()),
+            }
+            told |= {f"{band}/{name}" if band else name: value for name, value in of_band.items()}
+    return told
+
+
+@dataclass(frozen=True)
+class Guardrail:
+    """A quality of pictures that must not fall: more is better unless it is a distance."""
+
+    name: str
+    is_distance: bool
+
+
+Quality = Callable[[Denoiser], Mapping[str, float]]
+"""Judges pictures that a network draws: a value for each guardrail; every process calls it and gets the same."""
+
+
+def why_to_end(looks: Sequence[Mapping[str, Any]], guardrails: Sequence[Guardrail], config: WatchConfig) -> str:
+    """Why training should end after the last of `looks`, for a person; "" if it should go on.
+
+    Both errors above the reference's beyond `max_error_rise`; the winner's alone beyond it; a guardrail worse than at
+    the first look by more than `max_quality_fall`; or no better accuracy for `patience` looks.
+    """
+    first, last = looks[0], looks[-1]
+    if len(looks) == 1:
+        return ""
+    rise = 1 + config.max_error_rise
+    if last["win_ratio"] > rise:
+        what = "both errors rise" if last["lose_ratio"] > rise else "the winner's error rises"
+        return (
+            f"{what}: on held-out pairs the winner's is {last['win_ratio']:.3f} and the loser's "
+            f"{last['lose_ratio']:.3f} times the reference's; lower the learning rate or beta, or raise the anchors"
+        )
+    for rail in guardrails:
+        before, now = first[rail.name], last[rail.name]
+        worse = (now - before) / abs(before) if rail.is_distance else (before - now) / abs(before)
+        if worse > config.max_quality_fall:
+            return f"{rail.name} is {100 * worse:.1f} % worse than at the start ({before:.4g}, now {now:.4g})"
+    accuracies = [look["accuracy"] for look in looks]
+    best = int(np.argmax(accuracies))
+    if config.patience and len(looks) - 1 - best >= config.patience:
+        return f"the held-out accuracy has not risen for {config.patience} looks ({accuracies[best]:.3f} at best)"
+    return ""
+
+
+class PreferenceWatch:
+    """A look (see `callbacks.Every`) that measures, judges, and keeps the weights of the last look without a fault.
+
+    With a `folder` everything is written there at once, so that a training that was killed decides as one that was
+    not; without one nothing outlives the process.
+    """
+
+    def __init__(
+        self,
+        problems: Sequence[PairProblem],
+        reference: Model[TextCondition],
+        quality: Quality,
+        guardrails: Sequence[Guardrail],
+        config: WatchConfig,
+        report: Report,
+        folder: Path | None,
+        max_batch: int | None,
+    ) -> None:
+        self._problems, self._reference, self._quality, self._guardrails = problems, reference, quality, guardrails
+        self._config, self._report, self._folder = config, report, folder
+        self._max_batch = max_batch or MAX_BATCH
+        self.looks: list[dict[str, Any]] = []
+        self._kept: dict[str, Tensor] = {}
+
+    @property
+    def reason(self) -> str:
+        """Why training should end; "" while it should not."""
+        return str(self.looks[-1]["reason"]) if self.looks else ""
+
+    def begin(self, images_seen: int) -> None:
+        """Remember the looks up to that point: what an earlier attempt saw after it will be seen again."""
+        if self._folder is not None and (self._folder / LOOKS).is_file():
+            lines = (self._folder / LOOKS).read_bytes().rpartition(b"\n")[0].splitlines()
+            self.looks = [look for look in map(json.loads, lines) if look["images_seen"] <= images_seen]
+        if images_seen == 0:
+            self.looks = []
+
+    def __call__(self, denoiser: Denoiser, images_seen: int, weights: Weights) -> None:
+        """Look once; weights other than the averaged ones are only measured."""
+        measured = measures_of(pair_errors(denoiser, self._reference, self._problems, self._max_batch))
+        if weights != "averaged":
+            self._tell({f"health_raw/{name}": value for name, value in measured.items()}, images_seen)
+            return
+        look = {"images_seen": images_seen, **measured, **self._quality(denoiser), "reason": ""}
+        look["reason"] = why_to_end([*self.looks, look], self._guardrails, self._config)
+        self.looks.append(look)
+        if not look["reason"]:
+            self._keep(full_weights(denoiser))
+        self._write()
+        numbers = {name: value for name, value in look.items() if isinstance(value, float) and math.isfinite(value)}
+        self._tell({f"health/{name}": value for name, value in numbers.items()}, images_seen)
+
+    def kept(self) -> dict[str, Tensor]:
+        """The averaged weights at the last look without a fault, by name."""
+        return load_file(self._folder / KEPT) if self._folder is not None else self._kept
+
+    @property
+    def kept_at(self) -> int:
+        """Pairs seen when these weights were looked at."""
+        return next(look["images_seen"] for look in reversed(self.looks) if not look["reason"])
+
+    def _keep(self, weights: dict[str, Tensor]) -> None:
+        if self._folder is None:
+            self._kept = weights
+        elif place()[0] == 0:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            save_file(weights, self._folder / f".{KEPT}")
+            (self._folder / f".{KEPT}").replace(self._folder / KEPT)
+
+    def _write(self) -> None:
+        if self._folder is not None and place()[0] == 0:
+            text = "".join(json.dumps(look) + "\n" for look in self.looks)
+            (self._folder / f".{LOOKS}").write_text(text, encoding="utf-8")
+            (self._folder / f".{LOOKS}").replace(self._folder / LOOKS)
+
+    def _tell(self, numbers: Mapping[str, float], images_seen: int) -> None:
+        if place()[0] == 0:
+            self._report.log_metrics(dict(numbers), images_seen)
+
+
+class Watching(Every):
+    """Looks with a watch, and ends training when it says so; placed before what saves checkpoints."""
+
+    def __init__(self, watch: PreferenceWatch, every_images: int, clock: StepClock) -> None:
+        super().__init__(every_images, watch, clock)
+        self._watch = watch
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remember what was seen before; a training that had been ended stays so."""
+        self._watch.begin(as_diffusion(pl_module).images_seen)
+        super().on_train_start(trainer, pl_module)
+        self._end_if_told(pl_module)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Look if it is time, and end if the look found a reason."""
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        self._end_if_told(pl_module)
+
+    def _end_if_told(self, pl_module: LightningModule) -> None:
+        if self._watch.reason:
+            as_diffusion(pl_module).end(self._watch.reason)
