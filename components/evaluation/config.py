@@ -13,12 +13,3 @@ class RetrievalConfig:
     learning_rate: float
     weight_decay: float
     feature_dropout: float
-
-
-@dataclass(frozen=True)
-class SamplingConfig:
-    """How the judged images are drawn; `batch_size` bounds memory and changes the numbers only by rounding."""
-
-    num_sampling_steps: int
-    guidance_scale: float
-    batch_size: int

@@ -13,8 +13,8 @@ from components.data.config import DecodeLimits
 from components.data.decode import decode_square
 from components.data.errors import DataError
 from components.data.latents import LatentStore
+from components.data.prompts import Prompt
 from components.data.records import CATALOGUE, read_images, read_table, take_ids
-from components.evaluation.prompts import Prompt
 
 CREDITS = pa.schema([CATALOGUE.field("sample_id"), CATALOGUE.field("attribution")])
 TRAIN = "train"

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 
+from components.data.prompts import Prompt
 from components.evaluation.frechet import Gaussian, Projection, fit_gaussian, fit_projection, frechet_distance
 from components.evaluation.intervals import bootstrap_interval, wilson_interval
-from components.evaluation.prompts import Prompt
 from components.evaluation.report import Row
 from components.evaluation.retrieval import TwoTower, retrieval_ranks
 from components.models.image_features import ImageFeatures, extract

@@ -10,17 +10,18 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from components.data.latents import EMPTY_TEXT, LatentStore
-from components.evaluation.config import RetrievalConfig, SamplingConfig
-from components.evaluation.drawing import draw_images, to_uint8
+from components.data.prompts import Prompt
+from components.evaluation.config import RetrievalConfig
 from components.evaluation.held_out import pooled_texts, token_states
 from components.evaluation.judging import Judges, Split, features_of, fit_reference, judge
-from components.evaluation.prompts import Prompt
 from components.evaluation.report import Example, Section
 from components.evaluation.retrieval import train_two_tower
 from components.models.autoencoder import decode_latents
 from components.models.denoiser import Denoiser
 from components.models.image_features import ImageFeatures
 from components.models.linear_probe import LinearProbe
+from components.samplers.config import SamplingConfig
+from components.samplers.drawing import draw_images, to_uint8
 
 Images = UInt8[np.ndarray, "n height width 3"]
 

@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from components.data.config import DecodeLimits
-from components.evaluation.config import RetrievalConfig, SamplingConfig
+from components.evaluation.config import RetrievalConfig
+from components.samplers.config import SamplingConfig
 
 
 class Params(BaseModel, frozen=True, extra="forbid"):
@@ -61,9 +62,9 @@ def evaluate(
 ) -> Metrics:
     """Draw held-out prompts and report style, category, retrieval and distance beside chance and real images."""
     from components.data.latents import read_latents
+    from components.data.prompts import choose_prompts
     from components.evaluation import suite
     from components.evaluation.held_out import HELD_OUT, TRAIN, read_credits, read_prompts, read_squares
-    from components.evaluation.prompts import choose_prompts
     from components.evaluation.report import read_png, write_report
     from components.models.autoencoder import autoencoder_sha256, load_autoencoder
     from components.models.denoiser import Denoiser

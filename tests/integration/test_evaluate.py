@@ -16,13 +16,14 @@ from components.data.buckets import Bucket
 from components.data.config import DecodeLimits
 from components.data.errors import DataError
 from components.data.records import CAPTIONS, CATALOGUE, IMAGES, SELECTION, part_file, write_table
-from components.evaluation.config import RetrievalConfig, SamplingConfig
+from components.evaluation.config import RetrievalConfig
 from components.evaluation.held_out import read_prompts
 from components.models.autoencoder import autoencoder_sha256, build_autoencoder
 from components.models.config import AutoencoderConfig, DiTConfig
 from components.models.image_features import ImageFeatures, extract
 from components.models.linear_probe import fit_probe, save_probe
 from components.models.transformer import build_transformer
+from components.samplers.config import SamplingConfig
 from flows.stages.evaluate import Metrics, Params, evaluate
 
 STYLES, CATEGORIES, PX, TEXT_DIM = ("outline", "filled"), ("food", "animals"), 32, 24

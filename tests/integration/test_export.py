@@ -12,7 +12,6 @@ from diffusers import ErnieImageTransformer2DModel
 from PIL import Image
 
 from components.data.records import CATALOGUE, SELECTION
-from components.evaluation.drawing import to_uint8
 from components.evaluation.report import Example, Row, Section, write_report
 from components.models import diffusers_layout
 from components.models.autoencoder import build_autoencoder, decode_latents, load_autoencoder
@@ -22,6 +21,7 @@ from components.models.diffusers_layout import draw, load_pipeline
 from components.models.text_encoder import TEXT_DIM, TextEncoder
 from components.models.transformer import build_transformer, load_transformer
 from components.registry.hashes import stated_digest, verified_digest
+from components.samplers.drawing import to_uint8
 from components.samplers.guidance import guided_velocity
 from components.samplers.solvers import euler
 from components.samplers.time_grid import shifted_time_grid

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from components.data.prompts import Prompt
 from components.evaluation.judging import Judges, Split, accuracy_row, fit_reference, frechet_row, judge, retrieval_row
-from components.evaluation.prompts import Prompt
 from components.evaluation.retrieval import TwoTower
 from components.models.linear_probe import LinearProbe
 

@@ -1,4 +1,4 @@
-"""Which held-out prompts are asked: a seeded choice, spread evenly over styles and categories."""
+"""Which prompts are asked: a seeded choice, spread evenly over styles and categories."""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 from collections import Counter
 
-from components.evaluation.prompts import Prompt, choose_prompts
+from components.data.prompts import Prompt, choose_prompts
 
 
 def make(style: str, category: str, number: int) -> Prompt:

@@ -6,12 +6,12 @@ import torch
 from diffusers import AutoencoderKLFlux2
 from torch import Tensor
 
-from components.evaluation.config import SamplingConfig
-from components.evaluation.drawing import draw_images, to_uint8
 from components.models.autoencoder import build_autoencoder, decode_latents
 from components.models.config import AutoencoderConfig, DiTConfig
 from components.models.denoiser import Denoiser
 from components.models.transformer import build_transformer
+from components.samplers.config import SamplingConfig
+from components.samplers.drawing import draw_images, to_uint8
 
 
 @pytest.fixture(scope="module")
