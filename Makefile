@@ -9,7 +9,7 @@ TORCH := torch==2.13.0
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # Where shapes stand in signatures: checked at run time in the unit tests.
-SHAPED := $(subst $() ,$(COMMA),$(addprefix components.,paths samplers objectives models data training evaluation))
+SHAPED := $(subst $() ,$(COMMA),$(addprefix components.,paths samplers objectives models data training preference evaluation))
 
 .PHONY: setup run test check unit contract integration e2e bench gpu-bench sync up clean
 
