@@ -13,6 +13,7 @@ from flows.stages.check_tables import check_tables
 from flows.stages.curate_sft import curate_sft
 from flows.stages.data_report import data_report
 from flows.stages.encode import encode
+from flows.stages.encode_sft import encode_sft
 from flows.stages.evaluate import evaluate
 from flows.stages.export import export
 from flows.stages.filter_images import filter_images
@@ -225,6 +226,24 @@ PRETRAIN_3 = Stage(
 )
 BASE = PRETRAIN_3.out("model")
 
+ENCODE_SFT = Stage(
+    encode_sft,
+    inputs={
+        "checked": CHECK_SFT.out("receipt"),
+        "images": IMAGES,
+        "catalogue": CATALOGUE,
+        "rendered_images": RENDER_TEXT.out("images"),
+        "rendered_catalogue": RENDER_TEXT.out("catalogue"),
+        "selection": SELECTION,
+        "sft_selection": CURATE_SFT.out("sft_selection"),
+        "sft_prompts": CURATE_SFT.out("sft_prompts"),
+        "autoencoder": AUTOENCODER,
+    },
+    outputs={"latents": "artifacts/sft_latents"},
+    needs_libraries=True,
+)
+SFT_LATENTS = ENCODE_SFT.out("latents")
+
 EVALUATE = Stage(
     evaluate,
     inputs={
@@ -275,6 +294,7 @@ PIPELINE = Pipeline(
     PRETRAIN_1,
     PRETRAIN_2,
     PRETRAIN_3,
+    ENCODE_SFT,
     EVALUATE,
     EXPORT,
     REGISTER,

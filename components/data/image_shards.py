@@ -1,14 +1,15 @@
 """Image bytes by sample, read from the shards as they are asked for: never the whole pool in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.data.arrow import pc
 from components.data.errors import DataError
-from components.data.records import IMAGES, part_file, take_ids
+from components.data.records import CATALOGUE, IMAGES, part_file, read_table, take_ids
 
 
 class ImageShards:
@@ -60,3 +61,27 @@ class ImageShards:
         if self._last is None or self._last[0] != (shard, group):
             self._last = ((shard, group), part.read_row_group(group, columns=IMAGES.names))
         return self._last[1]
+
+
+def read_from_pools(
+    chosen: pa.Table, places: Mapping[str, tuple[Path, Path]]
+) -> tuple[pa.Table, Callable[[Sequence[str]], pa.Table]]:
+    """Catalogue rows of `chosen` (its `sample_id`, each in its `pool`), in its order, and what reads image bytes.
+
+    `places` are the images and the catalogue of each pool. DataError for a pool that is none of them, or a sample that
+    is not in its pool.
+    """
+    if unknown := sorted(set(chosen.column("pool").to_pylist()) - set(places)):
+        raise DataError(f"pool {unknown[0]!r} is unknown (there: {', '.join(places)}); run the stage that chose again")
+    found, shards = list[pa.Table](), dict[str, ImageShards]()
+    for pool, (images, catalogue) in places.items():
+        ids = chosen.filter(pc.equal(chosen["pool"], pool)).column("sample_id").to_pylist()
+        found.append(take_ids(read_table(catalogue, CATALOGUE), ids, catalogue))
+        shards |= dict.fromkeys(ids, ImageShards(images, found[-1]))
+
+    def read(sample_ids: Sequence[str]) -> pa.Table:
+        readers = {id(shards[one]): shards[one] for one in sample_ids}
+        parts = [reader.take([one for one in sample_ids if shards[one] is reader]) for reader in readers.values()]
+        return take_ids(pa.concat_tables([IMAGES.empty_table(), *parts]), sample_ids, "images")
+
+    return take_ids(pa.concat_tables(found), chosen.column("sample_id").to_pylist(), "catalogue"), read

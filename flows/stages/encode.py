@@ -60,16 +60,14 @@ def encode(
 
     `checked` is the receipt of a selection that passed: it is not read, but nothing is encoded without it.
     """
-    import numpy as np
-
-    from components.data import buckets, records
-    from components.data import latents as store
+    from components.data import records
     from components.data.arrow import pc
     from components.data.image_shards import ImageShards
-    from components.models.autoencoder import autoencoder_sha256, check_autoencoder
+    from components.data.latents import link_captions
+    from components.models.autoencoder import check_autoencoder
     from components.models.text_encoder import check_text_encoder
     from components.tracking import current_run
-    from components.training import encoded_parts
+    from components.training.encoded_folder import Encoding, encode_selection
 
     check_autoencoder(autoencoder, p.autoencoder)
     check_text_encoder(p.text_encoder)
@@ -78,35 +76,24 @@ def encode(
     rows = chosen.filter(pc.or_(pc.greater(chosen["probability"], 0), pc.not_equal(chosen["split"], "train")))
     ids = rows.column("sample_id").to_pylist()
     texts_of = records.read_table(captions, records.CAPTIONS)
-    links, prompts = store.link_captions(rows, texts_of, p.caption_kinds, p.caption_language)
     samples = records.take_ids(records.read_table(catalogue, records.CATALOGUE), ids, catalogue)
-    read, largest_px = ImageShards(images, samples).take, max(p.resolutions_px)
-    pictures = encoded_parts.pictures_of(samples, read, p.resolutions_px, p.buckets.max_aspect)
-    encoded = encoded_parts.encode_pictures(
-        pictures, autoencoder, p.buckets.fit, p.limits, p.batch_size, lambda done: run.progress(done, len(ids))
+    made = encode_selection(
+        latents,
+        rows,
+        link_captions(rows, texts_of, p.caption_kinds, p.caption_language),
+        samples,
+        ImageShards(images, samples).take,
+        autoencoder,
+        Encoding(p.resolutions_px, p.buckets, p.batch_size, p.limits),
+        lambda done: run.progress(done, len(ids)),
     )
-    by_px = dict(zip(p.resolutions_px, encoded, strict=True))
-    texts = encoded_parts.encode_prompts(prompts)
-
-    layout = store.Layout(autoencoder_sha256(autoencoder), p.buckets.fit, {px: list(of) for px, of in by_px.items()})
-    store.write_layout(latents, layout)
-    for px, of_px in by_px.items():
-        for bucket, part in of_px.items():
-            store.write_latents(latents, px, part.latents, part.rows, bucket)
-    store.write_texts(latents, links, prompts, texts)
-    store.write_rows(latents, rows)
-
-    is_train = rows.column("probability").to_numpy() > 0
-    values = np.concatenate([part.latents[is_train[part.rows]].ravel() for part in by_px[largest_px].values()])
-    largest = [crops[p.resolutions_px.index(largest_px)] for crops in pictures.crops]
-    cropped_frac, num_enlarged = buckets.summary(pictures.sizes, largest)
     return Metrics(
-        encoded_images=len(ids),
-        encoded_texts=len(prompts),
-        mean_text_tokens=float(np.diff(texts.offsets).mean()),
-        latent_channels=next(iter(by_px[largest_px].values())).latents.shape[1],
-        latent_std=float(values.astype(np.float32).std()),
-        buckets=len(by_px[largest_px]),
-        mean_cropped_frac=cropped_frac if p.buckets.fit == "crop" else 0.0,
-        enlarged_images=num_enlarged,
+        encoded_images=made.images,
+        encoded_texts=made.texts,
+        mean_text_tokens=made.mean_text_tokens,
+        latent_channels=made.latent_channels,
+        latent_std=made.latent_std,
+        buckets=made.buckets,
+        mean_cropped_frac=made.mean_cropped_frac,
+        enlarged_images=made.enlarged_images,
     )
