@@ -82,12 +82,19 @@ def best_against_worst(scores: Float[np.ndarray, " n"], rules: PairRules) -> tup
     half = len(order) // 2
     for winner, loser in zip(order[:half].tolist(), order[::-1][:half].tolist(), strict=True):
         margin = float(scores[winner] - scores[loser])
-        why = _why_not(margin, rules) or ("spare" if len(matches) == rules.pairs_per_prompt else None)
+        why = why_not(margin, rules) or ("spare" if len(matches) == rules.pairs_per_prompt else None)
         if why:
             dropped[why] += 2
         else:
             matches.append(Match(winner, loser, margin))
     return matches, +dropped
+
+
+def why_not(margin: float, rules: PairRules) -> Reason | None:
+    """Why two images with this margin are no pair; None if they are one."""
+    if margin <= 0 or margin < rules.min_margin:
+        return "tie"
+    return "beyond_max_margin" if rules.max_margin is not None and margin > rules.max_margin else None
 
 
 def order_by_margin(margins: Float[np.ndarray, " n"], curriculum: Curriculum, seed: int) -> Int64[np.ndarray, " n"]:
@@ -137,9 +144,3 @@ def in_order(rows: Sequence[dict[str, Any]], rules: PairRules) -> pa.Table:
     margins = np.array([row["margin"] for row in rows], np.float64)
     order = order_by_margin(margins, rules.curriculum, rules.seed)
     return pa.Table.from_pylist([rows[number] for number in order], schema=PAIRS)
-
-
-def _why_not(margin: float, rules: PairRules) -> Reason | None:
-    if margin <= 0 or margin < rules.min_margin:
-        return "tie"
-    return "beyond_max_margin" if rules.max_margin is not None and margin > rules.max_margin else None
