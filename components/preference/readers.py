@@ -14,7 +14,7 @@ Source: Kirstain et al. 2023, arXiv:2305.01569 (Pick-a-Pic); Wu et al. 2023, arX
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -25,7 +25,6 @@ from components.data.readers.parquet import check_row_group, open_parquet, rows_
 from components.preference.json_rows import number_of, rows_of_lines, rows_of_list, text_of
 
 Layout = Literal["pickapic", "hpd", "plain"]
-LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 PICKAPIC_COLUMNS = ("caption", "jpg_0", "jpg_1", "label_0", "label_1")
 PLAIN_COLUMNS = ("prompt", "winner", "loser")
 Row = Mapping[str, Any]
@@ -53,8 +52,6 @@ def read_comparisons(place: Path, layout: Layout, limits: DecodeLimits) -> Itera
     DataError naming file and row for what is not as the layout says, an image that is missing or outside the folder, or
     two equal images.
     """
-    if layout not in LAYOUTS:
-        raise ValueError(f"layout is {layout!r}; allowed: {', '.join(LAYOUTS)}")
     for file in _files(place):
         for comparison in _READERS[layout](file, limits):
             images = [image for image in comparison.images if not comparison.unused]
