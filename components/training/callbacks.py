@@ -3,10 +3,12 @@
 Every process takes part in what needs the weights; only the first one reports.
 """
 
+import json
 import resource
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +18,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from components.models.denoiser import Denoiser
 from components.training.batches import Batch
+from components.training.checkpoint_files import write_flushed
 from components.training.held_out import MAX_BATCH, HeldOutSplit, held_out_losses
 from components.training.module import DiffusionModule
 from components.training.ranks import mean_terms, place
@@ -153,18 +156,38 @@ class Every(Callback):
             module.denoiser.train(was_training)
 
 
+class HeldOutLosses:
+    """Held-out losses of the averaged weights at the start and at the latest look.
+
+    Those of the start are also in `file`, if there is one: a training that continues does not look at it again.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+        self.latest: dict[str, float] = {}
+        self.start: dict[str, float] = json.loads(file.read_text("utf-8")) if file and file.is_file() else {}
+
+    def take(self, losses: dict[str, float], images_seen: int) -> None:
+        """Remember a look; only the first process writes."""
+        self.latest = losses
+        if images_seen == 0:
+            self.start = losses
+            if self._file and place()[0] == 0:
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                write_flushed(self._file, json.dumps(losses))
+
+
 def report_held_out(
-    report: Report, problems: list[HeldOutSplit], latest: dict[str, float], max_batch: int = MAX_BATCH
+    report: Report, problems: list[HeldOutSplit], losses: HeldOutLosses, max_batch: int = MAX_BATCH
 ) -> Look:
-    """A look that reports the held-out losses and leaves those of the averaged weights in `latest`."""
+    """A look that reports the held-out losses and leaves those of the averaged weights in `losses`."""
 
     def look(denoiser: Denoiser, images_seen: int, weights: Weights) -> None:
-        losses = held_out_losses(denoiser, problems, max_batch)
+        found = held_out_losses(denoiser, problems, max_batch)
         if weights == "averaged":
-            latest.clear()
-            latest.update(losses)
+            losses.take(found, images_seen)
         if place()[0] == 0:
-            report.log_metrics({f"held_out{_ENDINGS[weights]}/{k}": v for k, v in losses.items()}, images_seen)
+            report.log_metrics({f"held_out{_ENDINGS[weights]}/{k}": v for k, v in found.items()}, images_seen)
 
     return look
 

@@ -79,6 +79,20 @@ class BatchConfig:
 
 
 @dataclass(frozen=True)
+class PriorConfig:
+    """How much of a fine-tuning goes on with what the network was pre-trained on: share of steps, kinds of caption."""
+
+    frac: float
+    caption_weights: dict[str, float]
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.frac < 1:
+            raise ValueError(f"prior.frac is a share of the steps, in [0, 1), got {self.frac}")
+        if not self.caption_weights or min(self.caption_weights.values()) <= 0:
+            raise ValueError(f"prior.caption_weights must be positive, got {self.caption_weights}")
+
+
+@dataclass(frozen=True)
 class HeldOutConfig:
     """When and on how many rows of each split the loss is measured; times and noise are fixed by `seed`."""
 
@@ -101,7 +115,7 @@ class GridConfig:
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Everything that decides the result of one pre-training phase but its data and its start."""
+    """Everything that decides the result of one phase of flow matching but its data and its start."""
 
     num_images: int
     batch: BatchConfig

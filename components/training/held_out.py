@@ -4,7 +4,8 @@ Every process computes its share of the rows, and all of them then know the erro
 one process would have computed.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,7 @@ MIN_CATEGORY_ROWS = 4
 
 @dataclass(frozen=True)
 class HeldOutSplit:
-    """One split's fixed problem in one bucket: latents, texts, noise, times, and the category of each row."""
+    """One split's fixed problem in one bucket: latents, texts, noise, times, and row and category of each."""
 
     name: str
     bucket: str
@@ -36,46 +37,57 @@ class HeldOutSplit:
     condition: TextCondition
     eps: Float[Tensor, "n c h w"]
     t: Float[Tensor, " n"]
+    rows: NDArray[np.int64]
     categories: tuple[str, ...]
 
 
-def fix_problems(stores: Mapping[Bucket, LatentStore], config: HeldOutConfig, caption_kind: str) -> list[HeldOutSplit]:
+def fix_problems(
+    stores: Mapping[Bucket, LatentStore], config: HeldOutConfig, kinds: tuple[str, ...]
+) -> list[HeldOutSplit]:
     """One problem per split and bucket that has rows, training included for comparison.
 
-    Rows are spread evenly over the split, and times evenly over (0, 1), over all its buckets together.
+    A row stands with each of its captions of these kinds. What is taken of these is spread evenly over the split, and
+    times evenly over (0, 1), over all its buckets together.
     """
     problems: list[HeldOutSplit] = []
     for name in sorted({split for store in stores.values() for split in store.rows.column("split").to_pylist()}):
-        chosen = _spread_rows(stores, name, caption_kind, config.rows_per_split)
-        count = sum(len(rows) for rows in chosen.values())
+        chosen = _spread_rows(stores, name, kinds, config.rows_per_split)
+        count = sum(len(rows) for rows, _ in chosen.values())
         generator = torch.Generator().manual_seed(config.seed)
-        latents = {bucket: torch.from_numpy(stores[bucket].latents[rows]).float() for bucket, rows in chosen.items()}
+        latents = {b: torch.from_numpy(stores[b].latents[rows]).float() for b, (rows, _) in chosen.items()}
         noise = {bucket: torch.randn(x_0.shape, generator=generator) for bucket, x_0 in latents.items()}
         # Shuffled, so that a time is not tied to a place in the table (one style follows another there).
         times = ((torch.arange(count) + 0.5) / count)[torch.randperm(count, generator=generator)]
-        for (bucket, rows), t in zip(chosen.items(), times.split([len(r) for r in chosen.values()]), strict=True):
-            store = stores[bucket]
-            condition = condition_of(store, store.captions[caption_kind][rows])
-            categories = tuple(store.rows.column("category").take(rows).to_pylist())
-            problems.append(HeldOutSplit(name, str(bucket), latents[bucket], condition, noise[bucket], t, categories))
+        sizes = [len(rows) for rows, _ in chosen.values()]
+        for (bucket, (rows, texts)), t in zip(chosen.items(), times.split(sizes), strict=True):
+            categories = tuple(stores[bucket].rows.column("category").take(rows).to_pylist())
+            condition = condition_of(stores[bucket], texts)
+            x_0, eps = latents[bucket], noise[bucket]
+            problems.append(HeldOutSplit(name, str(bucket), x_0, condition, eps, t, rows, categories))
     return problems
 
 
 def _spread_rows(
-    stores: Mapping[Bucket, LatentStore], split: str, caption_kind: str, rows_per_split: int
-) -> dict[Bucket, NDArray[np.int64]]:
-    """Rows of the split that have the caption, evenly spread over the buckets as one list."""
+    stores: Mapping[Bucket, LatentStore], split: str, kinds: Sequence[str], rows_per_split: int
+) -> dict[Bucket, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Rows of the split and a text of each, evenly spread over the buckets and kinds of caption as one list."""
     pool = [
-        (bucket, row)
+        (bucket, row, int(store.captions[kind][row]))
         for bucket, store in stores.items()
         for row in store.rows_of(split).tolist()
-        if store.captions[caption_kind][row] >= 0
+        for kind in kinds
+        if store.captions[kind][row] >= 0
     ]
     places = np.linspace(0, len(pool) - 1, min(len(pool), rows_per_split)).round().astype(int).tolist()
-    chosen = dict[Bucket, list[int]]()
-    for bucket, row in (pool[place] for place in places):
-        chosen.setdefault(bucket, []).append(row)
-    return {bucket: np.array(rows, np.int64) for bucket, rows in chosen.items()}
+    chosen = dict[Bucket, list[tuple[int, int]]]()
+    for bucket, row, text in (pool[place] for place in places):
+        chosen.setdefault(bucket, []).append((row, text))
+    return {bucket: (pairs[:, 0], pairs[:, 1]) for bucket, found in chosen.items() for pairs in (np.array(found),)}
+
+
+def main_kind(caption_weights: Mapping[str, float]) -> str:
+    """The kind of caption that is drawn most often."""
+    return max(caption_weights, key=lambda kind: caption_weights[kind])
 
 
 def held_out_losses(denoiser: Denoiser, problems: list[HeldOutSplit], max_batch: int = MAX_BATCH) -> dict[str, float]:
@@ -90,10 +102,15 @@ def held_out_losses(denoiser: Denoiser, problems: list[HeldOutSplit], max_batch:
         parts = [(problem, error) for problem, error in zip(problems, errors, strict=True) if problem.name == name]
         values = np.concatenate([error for _, error in parts])
         labels = np.array([category for problem, _ in parts for category in problem.categories], dtype=object)
+        shown = {
+            (category, problem.bucket, row)
+            for problem, _ in parts
+            for category, row in zip(problem.categories, problem.rows.tolist(), strict=True)
+        }
         losses[name] = float(values.mean())
-        for category in sorted(set(labels) - {""}):
-            if (of_category := labels == category).sum() >= MIN_CATEGORY_ROWS:
-                losses[f"{name}/{category}"] = float(values[of_category].mean())
+        for category, num_rows in sorted(Counter(category for category, _, _ in shown).items()):
+            if category and num_rows >= MIN_CATEGORY_ROWS:
+                losses[f"{name}/{category}"] = float(values[labels == category].mean())
         if len({problem.bucket for problem in problems}) > 1:
             losses |= {f"{name}/{problem.bucket}": float(error.mean()) for problem, error in parts}
     return losses

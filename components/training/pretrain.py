@@ -1,8 +1,8 @@
-"""Pre-training of the transformer on encoded images at one resolution: from a store to weights and their average."""
+"""Training of the transformer by flow matching at one resolution: from batches to weights and their average."""
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +25,30 @@ from components.objectives.flow_matching import flow_matching_terms
 from components.objectives.outcome import Outcome
 from components.paths.config import TimestepDensity
 from components.training.batches import Batch, BatchSource
-from components.training.callbacks import Every, report_grid, report_held_out
-from components.training.config import Execution, GridConfig, PretrainConfig
+from components.training.callbacks import Every, HeldOutLosses, report_grid, report_held_out
+from components.training.config import Execution, GridConfig, PretrainConfig, PriorConfig
 from components.training.fit import Surroundings, fit, prepare
 from components.training.grids import draw_grid, draw_samples
-from components.training.held_out import MAX_BATCH, fix_problems
+from components.training.held_out import MAX_BATCH, HeldOutSplit, fix_problems, main_kind
+from components.training.mixed_batches import MixedSource
 from components.training.module import DiffusionModule
+from components.training.sft import sft_problems, sft_source
 from components.training.strategies import spread
 
 AVERAGED = "transformer"
 RAW = "raw"
 LORA = "lora"
+HELD_OUT_BEFORE = "held_out_before.json"
+Draw = Callable[[Denoiser], UInt8[np.ndarray, "h w 3"]]
+SaveGrid = Callable[[UInt8[np.ndarray, "h w 3"], int], None]
 
 
 @dataclass(frozen=True)
 class Pretrained:
     """The trained weights, their average, and what is worth keeping about how they came about.
 
-    `consumed` tells which samples entered them: the positions start to stop - 1 of `BatchSource`'s order.
+    Held-out losses are those of the average, `held_out_before` before the first step. `consumed` tells which samples
+    entered the weights: the positions start to stop - 1 of the source's order.
     """
 
     raw: dict[str, Tensor]
@@ -52,6 +58,7 @@ class Pretrained:
     final_loss: float
     held_out: dict[str, float]
     consumed: dict[str, str | int]
+    held_out_before: dict[str, float] = field(default_factory=dict[str, float])
 
 
 def pretrain(
@@ -61,15 +68,59 @@ def pretrain(
     config: PretrainConfig,
     execution: Execution,
     surroundings: Surroundings,
-    save_grid: Callable[[UInt8[np.ndarray, "h w 3"], int], None],
+    save_grid: SaveGrid,
 ) -> Pretrained:
     """Train `denoiser` in place on `config.num_images` draws from one resolution's buckets.
 
     Times, noise, batches and captions depend on the stores' content and `config.seed` only. Raises as `fit` does.
     """
+    source = BatchSource(buckets, config.batch, seed=config.seed)
+    problems = fix_problems(buckets, config.held_out, (main_kind(config.batch.caption_weights),))
+    draw = grid_drawer(autoencoder, latent_side(buckets), config.grid)
+    flops = flops_per_image(denoiser, buckets)
+    return train_flow_matching(source, problems, draw, denoiser, config, execution, surroundings, save_grid, flops)
+
+
+def fine_tune(
+    curated: Mapping[Bucket, LatentStore],
+    earlier: Mapping[Bucket, LatentStore],
+    denoiser: Denoiser,
+    autoencoder: AutoencoderKLFlux2,
+    config: PretrainConfig,
+    prior: PriorConfig,
+    execution: Execution,
+    surroundings: Surroundings,
+    save_grid: SaveGrid,
+) -> Pretrained:
+    """Train `denoiser` in place on `config.num_images` draws: `prior.frac` of the steps on `earlier` images.
+
+    The rest is on curated ones. What it depends on and raises: as `pretrain`.
+    """
+    source = sft_source(curated, earlier, config.batch, prior, seed=config.seed)
+    problems = sft_problems(curated, earlier, config.held_out, config.batch, prior)
+    draw = grid_drawer(autoencoder, latent_side(curated), config.grid)
+    parts = ((curated, 1 - prior.frac), (earlier, prior.frac))
+    flops = sum(share * flops_per_image(denoiser, buckets) for buckets, share in parts)
+    return train_flow_matching(source, problems, draw, denoiser, config, execution, surroundings, save_grid, flops)
+
+
+def train_flow_matching(
+    source: BatchSource | MixedSource,
+    problems: list[HeldOutSplit],
+    draw: Draw,
+    denoiser: Denoiser,
+    config: PretrainConfig,
+    execution: Execution,
+    surroundings: Surroundings,
+    save_grid: SaveGrid,
+    flops: float,
+) -> Pretrained:
+    """Train `denoiser` in place on the first `config.num_images` of `source`; now and then measure and draw.
+
+    `flops` are the operations of one image. Raises as `fit` does.
+    """
     how = spread(execution, config.precision, config.batch.batch_size, config.optimiser.gradient_clip)
     prepare(denoiser, execution)
-    source = BatchSource(buckets, config.batch, seed=config.seed)
     module = DiffusionModule(
         denoiser,
         lambda model, batch: objective(model, batch, config.timesteps),
@@ -81,10 +132,8 @@ def pretrain(
         num_steps=config.num_steps,
         ema_decay=config.ema_decay,
     )
-    held_out: dict[str, float] = {}
-    kind = max(config.batch.caption_weights, key=lambda name: config.batch.caption_weights[name])
-    problems = fix_problems(buckets, config.held_out, kind)
-    draw = grid_drawer(autoencoder, max(store.latents.shape[-1] for store in buckets.values()), config.grid)
+    checkpoints = surroundings.checkpoints
+    held_out = HeldOutLosses(checkpoints.directory / HELD_OUT_BEFORE if checkpoints else None)
     report, max_batch = surroundings.report, execution.micro_batch or MAX_BATCH
     trained = fit(
         module,
@@ -95,7 +144,7 @@ def pretrain(
             Every(config.held_out.every_images, report_held_out(report, problems, held_out, max_batch), clock),
             Every(config.grid.every_images, report_grid(report, draw, save_grid), clock),
         ],
-        flops_per_image=flops_per_image(denoiser, buckets),
+        flops_per_image=flops,
     )
     return Pretrained(
         raw=trained.raw,
@@ -103,7 +152,8 @@ def pretrain(
         images_seen=module.images_seen,
         images_per_s=trained.images_per_s,
         final_loss=trained.final_loss,
-        held_out=held_out,
+        held_out=held_out.latest,
+        held_out_before=held_out.start,
         consumed={
             "manifest_hash": source.manifest_hash,
             "seed": source.seed,
@@ -157,9 +207,12 @@ def start_network(
     return Denoiser(network)
 
 
-def grid_drawer(
-    autoencoder: AutoencoderKLFlux2, latent_side: int, config: GridConfig
-) -> Callable[[Denoiser], UInt8[np.ndarray, "h w 3"]]:
+def latent_side(buckets: Mapping[Bucket, LatentStore]) -> int:
+    """The side of the square that grids are drawn at: the longest that the buckets have."""
+    return max(store.latents.shape[-1] for store in buckets.values())
+
+
+def grid_drawer(autoencoder: AutoencoderKLFlux2, latent_side: int, config: GridConfig) -> Draw:
     """A function that draws the prompts of `config` with a network; the prompts are encoded once, here."""
     encoder = TextEncoder.load()
     condition = pad_states(encoder(config.prompts))
@@ -198,6 +251,7 @@ def save_pretrained(
         "consumed": trained.consumed,
         "final_loss": trained.final_loss,
         "held_out_loss": trained.held_out,
+        "held_out_loss_before": trained.held_out_before,
     }
     (directory / "training.json").write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 

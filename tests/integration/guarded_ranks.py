@@ -61,7 +61,7 @@ def look_at(denoiser: Any) -> dict[str, Any]:
         autoencoder = build_autoencoder(AutoencoderConfig(2, (4, 4, 8, 8), 1, 2)).eval()
     conditions = (condition_of(store, torch.tensor(texts).numpy()) for texts in ([1, 2, 3], [0]))
     images_u8 = draw_samples(denoiser, autoencoder, *conditions, latent_side=2, config=GRID)
-    problems = fix_problems({BUCKET: store}, HELD_OUT, "short")
+    problems = fix_problems({BUCKET: store}, HELD_OUT, ("short",))
     return {"losses": held_out_losses(denoiser, problems, 2), "images": images_u8.ravel().tolist()}
 
 

@@ -41,7 +41,7 @@ def in_two_buckets(store: LatentStore) -> dict[Bucket, LatentStore]:
 
 
 def test_problems_are_the_same_at_every_look(store):
-    one, two = (fix_problems({SQUARE: store}, HELD_OUT, "short") for _ in range(2))
+    one, two = (fix_problems({SQUARE: store}, HELD_OUT, ("short",)) for _ in range(2))
     assert [problem.name for problem in one] == ["heldout_cell", "heldout_concept", "train"]
     for a, b in zip(one, two, strict=True):
         assert torch.equal(a.eps, b.eps)
@@ -51,7 +51,7 @@ def test_problems_are_the_same_at_every_look(store):
 
 
 def test_a_split_s_loss_is_the_mean_error_of_its_rows(store, denoiser):
-    problems = fix_problems({SQUARE: store}, HELD_OUT, "short")
+    problems = fix_problems({SQUARE: store}, HELD_OUT, ("short",))
     losses = held_out_losses(denoiser, problems)
     assert set(losses) == {"train", "heldout_cell", "heldout_concept", "train/food"}  # elsewhere too few of a category
     cell = problems[0]
@@ -63,7 +63,7 @@ def test_a_split_s_loss_is_the_mean_error_of_its_rows(store, denoiser):
 
 def test_rows_without_the_caption_are_left_out(store):
     everything = HeldOutConfig(every_images=1, rows_per_split=100, seed=3)
-    counts = {problem.name: len(problem.t) for problem in fix_problems({SQUARE: store}, everything, "tags")}
+    counts = {problem.name: len(problem.t) for problem in fix_problems({SQUARE: store}, everything, ("tags",))}
     assert counts == {"train": 7, "heldout_cell": 2, "heldout_concept": 2}
 
 
@@ -72,7 +72,7 @@ def test_categories_and_buckets_share_out_a_split_s_rows(store, denoiser):
     categories = pa.array(["food", "tools"] * 4 + ["food"] * 4)
     index = store.rows.schema.get_field_index("category")
     store = replace(store, rows=store.rows.set_column(index, store.rows.schema.field(index), categories))
-    problems = fix_problems(in_two_buckets(store), everything, "short")
+    problems = fix_problems(in_two_buckets(store), everything, ("short",))
     assert [(p.name, p.bucket, len(p.t)) for p in problems if p.name == "train"] == [
         ("train", "32x32", 5),
         ("train", "16x64", 3),
@@ -96,7 +96,7 @@ def test_categories_and_buckets_share_out_a_split_s_rows(store, denoiser):
 
 
 def test_the_batch_of_a_forward_pass_changes_nothing(store, denoiser):
-    problems = fix_problems({SQUARE: store}, HELD_OUT, "short")
+    problems = fix_problems({SQUARE: store}, HELD_OUT, ("short",))
     whole, cut = (held_out_losses(shaken(denoiser), problems, max_batch) for max_batch in (128, 3))
     assert whole == pytest.approx(cut, rel=1e-5)
 
