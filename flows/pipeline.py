@@ -23,6 +23,7 @@ from flows.stages.register import register
 from flows.stages.render_text import render_text
 from flows.stages.sample import sample
 from flows.stages.score import score
+from flows.stages.sft import sft
 
 RAW = Artifact("data")
 AUTOENCODER = Artifact("data/autoencoder")
@@ -244,6 +245,21 @@ ENCODE_SFT = Stage(
 )
 SFT_LATENTS = ENCODE_SFT.out("latents")
 
+SFT = Stage(
+    sft,
+    inputs={
+        "curated": SFT_LATENTS,
+        "sft_selection": CURATE_SFT.out("sft_selection"),
+        "latents": LATENTS,
+        "autoencoder": AUTOENCODER,
+        "init": BASE,
+    },
+    outputs={"model": "artifacts/models/sft", "grids": "artifacts/grids/sft"},
+    needs_libraries=True,
+    distributed=True,
+)
+TUNED = SFT.out("model")
+
 EVALUATE = Stage(
     evaluate,
     inputs={
@@ -295,6 +311,7 @@ PIPELINE = Pipeline(
     PRETRAIN_2,
     PRETRAIN_3,
     ENCODE_SFT,
+    SFT,
     EVALUATE,
     EXPORT,
     REGISTER,
