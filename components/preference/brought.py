@@ -7,7 +7,7 @@ dropped, by reason.
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from components.data.decode import ImageRejectedError, decode_image
 from components.data.records import CANDIDATES, IMAGES
 from components.preference.config import PairRules
 from components.preference.pairs import Pairs, best_against_worst, in_order, pair_row
-from components.preference.prompts import split_of
+from components.preference.prompts import normalised, split_of
 from components.preference.readers import Comparison
 
 _VIEW_PX = 64
@@ -35,17 +35,26 @@ class Brought:
 
 
 def bring(
-    comparisons: Iterable[Comparison], rules: PairRules, limits: DecodeLimits, write: Callable[[pa.Table], None]
+    comparisons: Iterable[Comparison],
+    rules: PairRules,
+    limits: DecodeLimits,
+    write: Callable[[pa.Table], None],
+    *,
+    shape_of: Callable[[int, int], object] = lambda width, height: None,
+    evaluation: Iterable[str] = (),
 ) -> Brought:
     """Pairs of each comparison: best against worst, `pairs_per_prompt` of each; ties and margins as `rules` say.
 
-    Images that are in a pair are given to `write` (`records.IMAGES`), each once, some at a time. Reasons beside those
-    of `pairs`: what `Comparison.unused` says, `undecodable`, and `other_prompt` for a pair with an image that stood
+    Images that are in a pair are given to `write` (`records.IMAGES`), each once, some at a time. `shape_of` is what an
+    image of that width and height is brought to before training. Reasons beside those of `pairs`: what
+    `Comparison.unused` says; `evaluation_prompt` where the prompt stands, normalised, in `evaluation`; `undecodable`;
+    `other_shape` for images that are brought to two shapes; and `other_prompt` for a pair with an image that stood
     under another prompt before.
     """
-    shelf = _Shelf(rules, limits, write)
+    shelf, asked = _Shelf(rules, limits, write, shape_of), {normalised(prompt) for prompt in evaluation}
     for comparison in comparisons:
-        shelf.add(comparison)
+        is_asked = normalised(comparison.prompt) in asked
+        shelf.add(replace(comparison, unused="evaluation_prompt") if is_asked else comparison)
     shelf.flush()
     candidates = pa.Table.from_pylist(list(shelf.candidates.values()), schema=CANDIDATES)
     return Brought(candidates, Pairs(in_order(shelf.rows, rules), +shelf.dropped), shelf.num_images)
@@ -54,8 +63,14 @@ def bring(
 class _Shelf:
     """What was found so far, and the images that wait to be written."""
 
-    def __init__(self, rules: PairRules, limits: DecodeLimits, write: Callable[[pa.Table], None]) -> None:
-        self._rules, self._limits, self._write = rules, limits, write
+    def __init__(
+        self,
+        rules: PairRules,
+        limits: DecodeLimits,
+        write: Callable[[pa.Table], None],
+        shape_of: Callable[[int, int], object],
+    ) -> None:
+        self._rules, self._limits, self._write, self._shape_of = rules, limits, write, shape_of
         self._waiting: list[dict[str, Any]] = []
         self.candidates: dict[str, dict[str, Any]] = {}
         self.rows: list[dict[str, Any]] = []
@@ -71,17 +86,10 @@ class _Shelf:
         matches, why = best_against_worst(np.array(comparison.scores, np.float64), self._rules)
         self.dropped.update(why)
         for match in matches:
-            numbers = match.winner, match.loser
-            try:
-                found = [self._candidate(comparison, number) for number in numbers]
-            except ImageRejectedError:
-                self.dropped["undecodable"] += 2
+            found = self._pair(comparison, match.winner, match.loser)
+            if isinstance(found, str):
+                self.dropped[found] += 2
                 continue
-            if any(one["prompt"] != comparison.prompt for one in found):
-                self.dropped["other_prompt"] += 2
-                continue
-            for one, number in zip(found, numbers, strict=True):
-                self._keep(one, comparison, number)
             winner, loser = found
             row = pair_row(winner, loser, match.margin, comparison.judge, comparison.is_human, self._rules)
             self.rows.append(row)
@@ -91,6 +99,20 @@ class _Shelf:
         if self._waiting:
             self._write(pa.Table.from_pylist(self._waiting, schema=IMAGES))
             self._waiting.clear()
+
+    def _pair(self, comparison: Comparison, *numbers: int) -> list[dict[str, Any]] | str:
+        """The rows of two images, which are kept, or why they are no pair."""
+        try:
+            found = [self._candidate(comparison, number) for number in numbers]
+        except ImageRejectedError:
+            return "undecodable"
+        if any(one["prompt"] != comparison.prompt for one in found):
+            return "other_prompt"
+        if len({self._shape_of(one["width"], one["height"]) for one in found}) > 1:
+            return "other_shape"
+        for one, number in zip(found, numbers, strict=True):
+            self._keep(one, comparison, number)
+        return found
 
     def _candidate(self, comparison: Comparison, number: int) -> dict[str, Any]:
         """The row of an image; ImageRejectedError if it is damaged."""

@@ -17,6 +17,7 @@ from components.data.readers.interface import printable
 from components.preference.config import PairRules
 from components.preference.json_rows import number_of, rows_of_lines, text_of
 from components.preference.pairs import Pairs, in_order, pair_row, why_not
+from components.preference.prompts import normalised
 
 Choice = Literal["a", "b", "tie"]
 CHOICES: tuple[Choice, ...] = get_args(Choice)
@@ -44,16 +45,23 @@ def read_votes(file: Path) -> list[Vote]:
     return [_vote(row, place) for place, row in rows_of_lines(file, is_growing=True)]
 
 
-def pairs_from_votes(votes: Iterable[Vote], categories: Mapping[str, str], rules: PairRules) -> Pairs:
+def pairs_from_votes(
+    votes: Iterable[Vote], categories: Mapping[str, str], rules: PairRules, *, evaluation: Iterable[str] = ()
+) -> Pairs:
     """A pair for every two images on which there is a majority: margin = (wins - losses) / votes, in (0, 1].
 
     Ties count as votes for neither. Every decided pair within the margins is kept, however many a prompt has.
     `categories` are those of the prompts, as far as they are known. Votes in = counted in pairs + dropped, by reason:
-    `changed` (a later one of the same person), `tie` and `beyond_max_margin` (all votes on that pair).
+    `evaluation_prompt` (it stands, normalised, in `evaluation`), `changed` (a later one of the same person), `tie` and
+    `beyond_max_margin` (all votes on that pair).
     """
+    asked = {normalised(prompt) for prompt in evaluation}
     last: dict[tuple[str, str, str, str], Vote] = {}
     dropped = Counter[str]()
     for vote in sorted(votes, key=lambda vote: vote.time):  # a stable sort: of equal times the later line counts
+        if normalised(vote.prompt) in asked:
+            dropped["evaluation_prompt"] += 1
+            continue
         first, second = sorted((vote.image_a, vote.image_b))
         key = vote.prompt, first, second, vote.annotator
         dropped["changed"] += key in last

@@ -102,6 +102,20 @@ def test_what_cannot_be_used_costs_its_pair_and_is_counted(comparison: Compariso
     assert set(images.values()) == {picture(1), picture(2)}
 
 
+def test_images_that_are_brought_to_two_shapes_are_no_pair() -> None:
+    comparisons = [compared(picture(1, 20, 9), picture(2, 12, 9)), compared(picture(3, 14, 9), picture(4, 12, 9))]
+    found = bring(comparisons, RULES, LIMITS, lambda table: None, shape_of=lambda width, height: width >= 15)
+    assert dict(found.pairs.dropped) == {"other_shape": 2}
+    assert found.candidates["width"].to_pylist() == [14, 12]
+
+
+def test_prompts_of_an_evaluation_are_refused_however_they_are_spelled() -> None:
+    comparisons = [compared(picture(1), picture(2), prompt="A  Red fox"), compared(picture(3), picture(4))]
+    found = bring(comparisons, RULES, LIMITS, lambda table: None, evaluation=["a red FOX", "a red"])
+    assert dict(found.pairs.dropped) == {"evaluation_prompt": 2}
+    assert found.pairs.table["prompt"].to_pylist() == ["a fox"]
+
+
 def test_an_image_in_several_pairs_is_written_once_with_all_its_scores() -> None:
     found, images = brought([compared(picture(1), picture(2)), compared(picture(3), picture(1))])
     assert len(images) == found.candidates.num_rows == 3

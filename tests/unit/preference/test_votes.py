@@ -79,6 +79,12 @@ def test_votes_of_a_planted_taste_recover_it_and_every_vote_is_accounted_for(see
     assert pairs_from_votes(shuffled, {}, RULES).table.equals(pairs.table)
 
 
+def test_votes_on_prompts_of_an_evaluation_are_refused() -> None:
+    cast = [vote("x", "y", "a", "p1"), vote("x", "y", "a", "p2")]
+    pairs = pairs_from_votes(cast, {}, RULES, evaluation=["A FOX "])
+    assert (pairs.table.num_rows, dict(pairs.dropped)) == (0, {"evaluation_prompt": 2})
+
+
 def test_margins_are_limited_as_the_rules_say() -> None:
     cast = [vote("x", "y", "a", "p1"), vote("x", "y", "a", "p2"), vote("x", "y", "b", "p3"), vote("x", "z", "a", "p1")]
     assert dict(pairs_from_votes(cast, {}, PairRules(0.5, None, 1, "none", 0.3, 0)).dropped) == {"tie": 3}
