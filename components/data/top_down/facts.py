@@ -95,15 +95,20 @@ def stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
 
 
+def quoted_in(text: str) -> tuple[str, ...]:
+    """The words that `text` puts in quotation marks: those to be legible."""
+    return tuple(next(filter(None, found), "") for found in _QUOTED.findall(text))
+
+
 def facts_of(text: str, lexicon: Lexicon) -> Facts:
     """The facts that `text` states."""
-    quoted = tuple(next(filter(None, found), "") for found in _QUOTED.findall(text))
     rest, styles = _take_styles(_QUOTED.sub(_BREAK, text), lexicon.styles)
     rest = rest.lower()
     english, chinese = _facts_en(_CJK.sub(_BREAK, rest), lexicon), _facts_zh(rest, lexicon)
     bound = [frozenset(a) | frozenset(b) for a, b in zip(english, chinese, strict=True)]
     colours, numbers, negations, things = bound
-    return Facts(quoted, frozenset(styles), colours, numbers, negations, frozenset(thing for thing, _ in things))
+    named = frozenset(thing for thing, _ in things)
+    return Facts(quoted_in(text), frozenset(styles), colours, numbers, negations, named)
 
 
 def facts_known(known: Known, lexicon: Lexicon) -> Facts:
