@@ -3,10 +3,9 @@
 None is a person; `components.preference.judges` says what each can know.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from components.preference.config import JudgeWeights
 
 if TYPE_CHECKING:
     from components.preference.judges import Judge, SharedFeatures, WeightedJudge
@@ -27,18 +26,18 @@ def shared_features(classifier: Path) -> "SharedFeatures":
 
 
 def load_judge(
-    classifier: Path, scorer: Path, weights: JudgeWeights, features: "SharedFeatures | None" = None
+    classifier: Path, scorer: Path | None, weights: Mapping[str, float], features: "SharedFeatures | None" = None
 ) -> "WeightedJudge":
-    """The judges with a weight above 0, as one."""
+    """The judges with a weight above 0, as one; the aesthetic proxy needs its `scorer`."""
     from components.models.linear_probe import load_probe
     from components.models.text_recognition import TextReader
     from components.preference.judges import AestheticProxyJudge, AlignmentJudge, LetteringJudge, WeightedJudge
 
     seen = features or shared_features(classifier)
-    judges = list[Judge]()
+    judges: list[Judge] = []
     if weights.get("alignment", 0) > 0:
         judges.append(AlignmentJudge(load_probe(classifier, "style")[0], load_probe(classifier, "category")[0], seen))
-    if weights.get("aesthetic_proxy", 0) > 0:
+    if scorer is not None and weights.get("aesthetic_proxy", 0) > 0:
         judges.append(AestheticProxyJudge(load_probe(scorer, "aesthetic")[0], seen))
     if weights.get("lettering", 0) > 0:
         judges.append(LetteringJudge(TextReader(LETTERING_SIDE_PX).read))

@@ -1,4 +1,4 @@
-"""What the stages that train by flow matching have in common: where they begin, in what they run, what they leave."""
+"""What the stages that train the transformer have in common: where they begin, in what they run, what they leave."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.models.config import DiTConfig, InitialWeights
-from components.training.config import PretrainConfig
+from components.training.config import PreferenceConfig, PretrainConfig
 
 if TYPE_CHECKING:
     from components.models.denoiser import Denoiser
@@ -33,7 +33,7 @@ def train_and_save(
     denoiser: "Denoiser",
     px: int,
     shape: DiTConfig,
-    config: PretrainConfig,
+    config: PretrainConfig | PreferenceConfig,
     facts: Mapping[str, object],
     *,
     model: Path,

@@ -191,6 +191,13 @@ def read_latents(directory: Path, px: int, autoencoder_sha256: str | None = None
     return read_selection(directory).of_file(latents_file(directory, px), Bucket(px, px))
 
 
+def training_ids(directory: Path, at_most: int) -> list[str]:
+    """Samples that are trained on, evenly spread over the rows."""
+    rows = read_table(directory / "rows.parquet", SELECTION)
+    ids = rows.filter(pc.greater(rows["probability"], 0)).column("sample_id").to_pylist()
+    return [ids[place] for place in np.linspace(0, len(ids) - 1, min(at_most, len(ids))).round().astype(int)]
+
+
 def read_buckets(directory: Path, px: int, autoencoder_sha256: str | None = None) -> dict[Bucket, LatentStore]:
     """Everything about one resolution, bucket by bucket; errors as `read_latents`.
 

@@ -5,8 +5,6 @@ Source: Wallace et al. 2023, arXiv:2311.12908; arXiv:2605.25347, section 2.2.2.
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,11 +27,11 @@ from components.training.fit import Surroundings, fit, prepare
 from components.training.module import DiffusionModule
 from components.training.pair_batches import PairSource, rows_of_pairs
 from components.training.preference_watch import (
-    Guardrail,
     PreferenceWatch,
     Quality,
     Watching,
     fix_pair_problems,
+    numbers_of,
 )
 from components.training.pretrain import Pretrained, flops_per_image, grid_drawer
 from components.training.strategies import spread
@@ -121,18 +119,6 @@ class AutoBetaObjective(PreferenceObjective):
             self.state["margin_mean"] = mean
 
 
-@dataclass(frozen=True)
-class Preferred:
-    """What training made, the looks along the way, and why it ended early ("" if it did not).
-
-    The weights are those of the last look without a fault; of the raw weights there are only the last.
-    """
-
-    trained: Pretrained
-    looks: Sequence[Mapping[str, Any]]
-    ended_early: str
-
-
 def train_on_preferences(
     buckets: Mapping[Bucket, LatentStore],
     pairs: pa.Table,
@@ -142,10 +128,13 @@ def train_on_preferences(
     execution: Execution,
     surroundings: Surroundings,
     quality: Quality,
-    guardrails: Sequence[Guardrail],
+    guardrails: Sequence[str],
     save_grid: Callable[[UInt8[np.ndarray, "h w 3"], int], None],
-) -> Preferred:
+) -> Pretrained:
     """Train `denoiser` in place on `config.num_pairs` draws of the pairs, against itself as it comes.
+
+    The average is that of the last look without a fault, and so are `images_seen` and `held_out` (`measures_of` and
+    the pictures' qualities); the facts are all looks and why training ended early ("" if it did not).
 
     Raises as `fit` and `rows_of_pairs` do, before anything is trained where pairs are at fault.
     """
@@ -196,13 +185,15 @@ def train_on_preferences(
         ],
         flops_per_image=FORWARDS_PER_PAIR * flops_per_image(denoiser, buckets),
     )
-    trained = Pretrained(
+    kept = watch.kept_look
+    return Pretrained(
         raw=fitted.raw,
         averaged=watch.kept(),
-        images_seen=watch.kept_at,
+        images_seen=kept["images_seen"],
         images_per_s=fitted.images_per_s,
         final_loss=fitted.final_loss,
-        held_out={},
+        held_out=numbers_of(kept),
+        held_out_before=numbers_of(watch.looks[0]),
         consumed={
             "manifest_hash": source.manifest_hash,
             "seed": source.seed,
@@ -210,5 +201,5 @@ def train_on_preferences(
             "start": 0,
             "stop": module.images_seen,
         },
+        facts={"looks": watch.looks, "ended_early": module.ended_early},
     )
-    return Preferred(trained, watch.looks, module.ended_early)

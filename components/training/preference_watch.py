@@ -6,7 +6,6 @@ the reference on held-out pairs, at fixed times and noise, and pictures are judg
 """
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,19 +131,14 @@ def measures_of(errors: HeldOutErrors) -> dict[str, float]:
     return told
 
 
-@dataclass(frozen=True)
-class Guardrail:
-    """A quality of pictures that must not fall: more is better unless it is a distance."""
-
-    name: str
-    is_distance: bool
-
+DISTANCES = frozenset({"frechet"})
+"""Qualities of which less is better; of all others more is."""
 
 Quality = Callable[[Denoiser], Mapping[str, float]]
 """Judges pictures that a network draws: a value for each guardrail; every process calls it and gets the same."""
 
 
-def why_to_end(looks: Sequence[Mapping[str, Any]], guardrails: Sequence[Guardrail], config: WatchConfig) -> str:
+def why_to_end(looks: Sequence[Mapping[str, Any]], guardrails: Sequence[str], config: WatchConfig) -> str:
     """Why training should end after the last of `looks`, for a person; "" if it should go on.
 
     Both errors above the reference's beyond `max_error_rise`; the winner's alone beyond it; a guardrail worse than at
@@ -160,16 +154,21 @@ def why_to_end(looks: Sequence[Mapping[str, Any]], guardrails: Sequence[Guardrai
             f"{what}: on held-out pairs the winner's is {last['win_ratio']:.3f} and the loser's "
             f"{last['lose_ratio']:.3f} times the reference's; lower the learning rate or beta, or raise the anchors"
         )
-    for rail in guardrails:
-        before, now = first[rail.name], last[rail.name]
-        worse = (now - before) / abs(before) if rail.is_distance else (before - now) / abs(before)
+    for name in guardrails:
+        before, now = first[name], last[name]
+        worse = (now - before if name in DISTANCES else before - now) / max(abs(before), 1e-12)
         if worse > config.max_quality_fall:
-            return f"{rail.name} is {100 * worse:.1f} % worse than at the start ({before:.4g}, now {now:.4g})"
+            return f"{name} is {100 * worse:.1f} % worse than at the start ({before:.4g}, now {now:.4g})"
     accuracies = [look["accuracy"] for look in looks]
     best = int(np.argmax(accuracies))
     if config.patience and len(looks) - 1 - best >= config.patience:
         return f"the held-out accuracy has not risen for {config.patience} looks ({accuracies[best]:.3f} at best)"
     return ""
+
+
+def numbers_of(look: Mapping[str, Any]) -> dict[str, float]:
+    """What was measured at a look."""
+    return {name: value for name, value in look.items() if isinstance(value, float)}
 
 
 class PreferenceWatch:
@@ -184,7 +183,7 @@ class PreferenceWatch:
         problems: Sequence[PairProblem],
         reference: Model[TextCondition],
         quality: Quality,
-        guardrails: Sequence[Guardrail],
+        guardrails: Sequence[str],
         config: WatchConfig,
         report: Report,
         folder: Path | None,
@@ -221,17 +220,16 @@ class PreferenceWatch:
         if not look["reason"]:
             self._keep(full_weights(denoiser))
         self._write()
-        numbers = {name: value for name, value in look.items() if isinstance(value, float) and math.isfinite(value)}
-        self._tell({f"health/{name}": value for name, value in numbers.items()}, images_seen)
+        self._tell({f"health/{name}": value for name, value in numbers_of(look).items()}, images_seen)
 
     def kept(self) -> dict[str, Tensor]:
         """The averaged weights at the last look without a fault, by name."""
         return load_file(self._folder / KEPT) if self._folder is not None else self._kept
 
     @property
-    def kept_at(self) -> int:
-        """Pairs seen when these weights were looked at."""
-        return next(look["images_seen"] for look in reversed(self.looks) if not look["reason"])
+    def kept_look(self) -> dict[str, Any]:
+        """What was seen of these weights."""
+        return next(look for look in reversed(self.looks) if not look["reason"])
 
     def _keep(self, weights: dict[str, Tensor]) -> None:
         if self._folder is None:

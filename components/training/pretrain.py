@@ -48,7 +48,7 @@ class Pretrained:
     """The trained weights, their average, and what is worth keeping about how they came about.
 
     Held-out losses are those of the average, `held_out_before` before the first step. `consumed` tells which samples
-    entered the weights: the positions start to stop - 1 of the source's order.
+    entered the weights: the positions start to stop - 1 of the source's order. `facts` are what else should be known.
     """
 
     raw: dict[str, Tensor]
@@ -59,6 +59,7 @@ class Pretrained:
     held_out: dict[str, float]
     consumed: dict[str, str | int]
     held_out_before: dict[str, float] = field(default_factory=dict[str, float])
+    facts: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 def pretrain(
@@ -247,6 +248,7 @@ def save_pretrained(
         network.save_pretrained(directory / name, safe_serialization=True)
     record = {
         **facts,
+        **trained.facts,
         "images_seen": trained.images_seen,
         "consumed": trained.consumed,
         "final_loss": trained.final_loss,
