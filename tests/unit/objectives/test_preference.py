@@ -7,6 +7,7 @@ from itertools import product
 
 import pytest
 import torch
+from tiny_training import CHANNELS, TEXT_DIM, tiny_denoiser
 from torch import Tensor, nn
 
 from components.models.denoiser import TextCondition, repeated
@@ -26,7 +27,6 @@ from components.objectives.preference import (
 from components.paths.config import TimestepDensity
 from components.paths.interpolant import interpolate
 from components.paths.noise import generators_from
-from tests.tiny_training import CHANNELS, TEXT_DIM, tiny_denoiser
 
 UNIFORM = TimestepDensity(kind="uniform", mean=0.0, std=1.0, shift=1.0)
 PLAIN = PreferenceLoss(
