@@ -2,9 +2,8 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,28 +28,6 @@ ARMS = {
     "both": "with both",
 }
 NUM_LOOKS = 8
-
-
-@dataclass(frozen=True)
-class Remembering:
-    """A report that passes everything on and remembers the numbers: for each name its (pairs seen, value)."""
-
-    report: Report
-    history: dict[str, list[tuple[int, float]]] = field(default_factory=dict[str, list[tuple[int, float]]])
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Record numbers by name."""
-        for name, value in metrics.items():
-            self.history.setdefault(name, []).append((step, float(value)))
-        self.report.log_metrics(metrics, step)
-
-    def log_image(self, key: str, image_u8: UInt8[np.ndarray, "h w 3"], step: int) -> None:
-        """Record a picture."""
-        self.report.log_image(key, image_u8, step)
-
-    def progress(self, done: int, total: int, **fields: Any) -> None:
-        """Show how far the training is."""
-        self.report.progress(done, total, **fields)
 
 
 @dataclass(frozen=True)
@@ -118,4 +95,4 @@ def train_arm(
         )
     except NonFiniteError as error:
         return TrainedArm(None, str(error))
-    return TrainedArm(done.trained.averaged, done.ended_early)
+    return TrainedArm(done.averaged, str(done.facts["ended_early"]))

@@ -3,14 +3,12 @@
 from dataclasses import asdict, replace
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 from diffusers import AutoencoderKLFlux2
+from tiny_pairs import pair_store, pair_table
 
 from components.data.buckets import Bucket
-from components.data.latents import LatentStore
-from components.data.records import PAIRS
 from components.models.autoencoder import build_autoencoder
 from components.models.config import AutoencoderConfig
 from components.objectives.config import AutoBeta, PreferenceLoss
@@ -18,7 +16,8 @@ from components.paths.config import TimestepDensity
 from components.tracking import NullRun
 from components.training import pretrain
 from components.training.config import Execution, GridConfig, OptimiserConfig, PreferenceConfig, WatchConfig
-from components.training.preference_ablation import ARMS, Remembering, arm_configs, train_arm
+from components.training.preference_ablation import ARMS, arm_configs, train_arm
+from components.training.reporting import Remembering
 
 BUCKET = Bucket(32, 32)
 CONFIG = PreferenceConfig(
@@ -39,25 +38,6 @@ CONFIG = PreferenceConfig(
 )
 
 
-def pairs_of(store: LatentStore) -> pa.Table:
-    """Neighbouring rows as winner and loser: four pairs to train on, two held out, each of its own prompt."""
-    names = store.rows.column("sample_id").to_pylist()
-    rows = [
-        {
-            "prompt": f"prompt {number}",
-            "winner": names[2 * number],
-            "loser": names[2 * number + 1],
-            "judge": "planted",
-            "margin": 1.0,
-            "is_human": False,
-            "split": "train" if number < 4 else "heldout",
-            "category": "food",
-        }
-        for number in range(6)
-    ]
-    return pa.Table.from_pylist(rows, schema=PAIRS)
-
-
 @pytest.fixture
 def autoencoder() -> AutoencoderKLFlux2:
     torch.manual_seed(0)
@@ -65,14 +45,14 @@ def autoencoder() -> AutoencoderKLFlux2:
 
 
 @pytest.fixture(autouse=True)
-def _texts_of_the_store(monkeypatch, store):
+def _texts_of_the_store(monkeypatch):
     class FromStore:
         @classmethod
         def load(cls):
             return cls()
 
         def __call__(self, texts):
-            return [torch.from_numpy(store.texts.of(number)).float() for number, _ in enumerate(texts)]
+            return [torch.from_numpy(pair_store().texts.of(number)).float() for number, _ in enumerate(texts)]
 
     monkeypatch.setattr(pretrain, "TextEncoder", FromStore)
 
@@ -97,21 +77,20 @@ def test_the_arms_differ_in_nothing_else():
     assert configs[0]["optimiser"] == asdict(CONFIG.optimiser)
 
 
-def trained(arm: str, store, denoiser, autoencoder, tmp_path, learning_rate: float = 3e-3):
+def trained(arm: str, denoiser, autoencoder, tmp_path, learning_rate: float = 3e-3):
     optimiser = replace(CONFIG.optimiser, learning_rate=learning_rate)
     config = arm_configs(replace(CONFIG, optimiser=optimiser), mu=0.9)[arm]
     report, grids = Remembering(NullRun()), list[np.ndarray]()
-    with_prompts = replace(store, captions={"prompt": np.arange(12) + 1})
     done = train_arm(
-        {BUCKET: with_prompts}, pairs_of(store), denoiser, autoencoder, config, Execution("cpu"), report, tmp_path,
+        {BUCKET: pair_store()}, pair_table(), denoiser, autoencoder, config, Execution("cpu"), report, tmp_path,
         lambda grid_u8, seen: grids.append(grid_u8),
     )  # fmt: skip
     return done, report.history, grids
 
 
 @pytest.mark.parametrize("arm", list(ARMS))
-def test_an_arm_is_trained_to_its_end_and_remembers_its_looks(arm, store, denoiser, autoencoder, tmp_path):
-    done, history, grids = trained(arm, store, denoiser, autoencoder, tmp_path)
+def test_an_arm_is_trained_to_its_end_and_remembers_its_looks(arm, denoiser, autoencoder, tmp_path):
+    done, history, grids = trained(arm, denoiser, autoencoder, tmp_path)
     assert done.ended_early == ""
     assert done.weights is not None
     assert [seen for seen, _ in history["health/lose_ratio"]] == [0, 4, 8, 12, 16]
@@ -120,8 +99,8 @@ def test_an_arm_is_trained_to_its_end_and_remembers_its_looks(arm, store, denois
     assert len(grids) == 2
 
 
-def test_numbers_that_break_are_a_result(store, denoiser, autoencoder, tmp_path):
-    done, history, _ = trained("naive", store, denoiser, autoencoder, tmp_path, learning_rate=1e30)
+def test_numbers_that_break_are_a_result(denoiser, autoencoder, tmp_path):
+    done, history, _ = trained("naive", denoiser, autoencoder, tmp_path, learning_rate=1e30)
     assert done.weights is None
     assert "finite" in done.ended_early
     assert history["health/lose_ratio"][0] == (0, 1.0)
