@@ -66,7 +66,7 @@ def open_parquet(stream: IO[bytes], key: str) -> pq.ParquetFile:
     """The file behind `stream`; RefusedError if it is not Parquet."""
     try:
         return pq.ParquetFile(stream)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # names of columns may be damaged, too
         raise RefusedError(key, "not_parquet", str(error)) from None
 
 
@@ -86,7 +86,7 @@ def rows_of_group(file: pq.ParquetFile, key: str, group: int) -> Iterator[dict[s
             for row in _as_bytes(batch).to_pylist():
                 yield row | {"": number}
                 number += 1
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise RefusedError(f"{key}, row group {group}", "corrupt_row_group", str(error)) from None
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -230,3 +231,31 @@ def test_a_file_that_is_of_no_use_is_named(tmp_path: Path, name: str, layout: La
     with pytest.raises(DataError, match=told) as error:
         read(tmp_path / name, layout)
     assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize("layout", ["pickapic", "hpd", "plain", "plain_parquet"])
+def test_whatever_bytes_are_damaged_the_file_is_read_or_refused_in_one_line(tmp_path: Path, layout: str) -> None:
+    if layout == "pickapic":
+        rows = [pickapic_row("a fox", 2 * k, 2 * k + 1, 1.0) for k in range(4)]
+        file = write_parquet(tmp_path / "train.parquet", rows)
+    elif layout == "hpd":
+        entry = {"prompt": "a fox", "image_path": ["1.jpg", "2.jpg"], "human_preference": [1, 0]}
+        file = write_hpd(tmp_path, "train", [entry] * 4)
+    else:
+        row = {"prompt": "a fox", "winner": "1.png", "loser": "2.png", "margin": 0.5, "is_human": True}
+        file = write_lines(tmp_path / "pairs.jsonl", [row] * 4, {"1.png": picture(1), "2.png": picture(2)})
+        file = write_parquet(tmp_path / "pairs.parquet", [row] * 4) if layout == "plain_parquet" else file
+    whole, draw = file.read_bytes(), np.random.default_rng(8)
+    refusals = list[str]()
+    of: Layout = "plain" if layout == "plain_parquet" else layout
+    for _ in range(80):
+        damaged = bytearray(whole)
+        for place in draw.integers(len(whole), size=draw.integers(1, 4)):
+            damaged[place] = draw.integers(256)
+        file.write_bytes(bytes(damaged[: draw.integers(len(whole))] if draw.random() < 0.2 else damaged))
+        try:
+            read(file, of)
+        except DataError as error:
+            refusals.append(str(error))
+    assert len(refusals) > 8
+    assert all(told.isprintable() and len(told) < 1000 for told in refusals)
