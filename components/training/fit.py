@@ -140,7 +140,8 @@ class _Result(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gather."""
         module = as_diffusion(pl_module)
-        self.final_loss = mean_terms(module.terms)["loss"]
+        if module.terms:  # none where a training continues that had been ended
+            self.final_loss = mean_terms(module.terms)["loss"]
         with self._clock.paused():
             self.raw = full_weights(module.denoiser)
             with module.averaged_weights():

@@ -191,7 +191,7 @@ def train_on_preferences(
         averaged=watch.kept(),
         images_seen=kept["images_seen"],
         images_per_s=fitted.images_per_s,
-        final_loss=fitted.final_loss,
+        final_loss=watch.looks[-1]["train_loss"],
         held_out=numbers_of(kept),
         held_out_before=numbers_of(watch.looks[0]),
         consumed={

@@ -27,8 +27,9 @@ from components.objectives.preference import preference_errors
 from components.training.batches import Batch, condition_of
 from components.training.callbacks import Every, Weights, as_diffusion
 from components.training.config import WatchConfig
+from components.training.module import DiffusionModule
 from components.training.pair_batches import CAPTION, PairRows
-from components.training.ranks import place, shares, summed
+from components.training.ranks import mean_terms, place, shares, summed
 from components.training.reporting import Report
 from components.training.watchdog import StepClock
 from components.training.weights import full_weights
@@ -194,6 +195,7 @@ class PreferenceWatch:
         self._max_batch = max_batch or MAX_BATCH
         self.looks: list[dict[str, Any]] = []
         self._kept: dict[str, Tensor] = {}
+        self.loss: float | None = None  # of the step before the look; there is none before the first
 
     @property
     def reason(self) -> str:
@@ -215,6 +217,8 @@ class PreferenceWatch:
             self._tell({f"health_raw/{name}": value for name, value in measured.items()}, images_seen)
             return
         look = {"images_seen": images_seen, **measured, **self._quality(denoiser), "reason": ""}
+        if self.loss is not None:
+            look["train_loss"] = self.loss
         look["reason"] = why_to_end([*self.looks, look], self._guardrails, self._config)
         self.looks.append(look)
         if not look["reason"]:
@@ -269,6 +273,11 @@ class Watching(Every):
         """Look if it is time, and end if the look found a reason."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         self._end_if_told(pl_module)
+
+    def _look_at(self, trainer: Trainer, module: DiffusionModule) -> None:
+        if module.terms:
+            self._watch.loss = mean_terms(module.terms)["loss"]
+        super()._look_at(trainer, module)
 
     def _end_if_told(self, pl_module: LightningModule) -> None:
         if self._watch.reason:

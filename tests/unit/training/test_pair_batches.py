@@ -41,7 +41,9 @@ def test_a_batch_holds_winners_and_then_their_losers_with_one_text():
 def test_every_round_has_every_pair_to_train_on_once():
     source = source_of(batch_size=5)
     for round_ in range(3):
-        names = [n for names in source.sample_ids(round_ * PAIRS_TO_TRAIN, (round_ + 1) * PAIRS_TO_TRAIN) for n in names]
+        names = [
+            n for names in source.sample_ids(round_ * PAIRS_TO_TRAIN, (round_ + 1) * PAIRS_TO_TRAIN) for n in names
+        ]
         wanted = {f"{kind}{pair}" for kind in ("win", "lose") for pair in range(PAIRS_TO_TRAIN)}
         assert Counter(names) == Counter(wanted)
 
@@ -58,7 +60,9 @@ def test_a_curriculum_is_followed_in_the_first_round_only():
 @pytest.mark.parametrize(("world_size", "accumulate"), [(1, 2), (2, 1), (2, 2)])
 def test_ranks_and_micro_batches_see_what_one_process_would(world_size, accumulate):
     source = source_of(dropout=0.3)
-    shares = [list(source.slices(2, 3, rank=r, world_size=world_size, accumulate=accumulate)) for r in range(world_size)]
+    shares = [
+        list(source.slices(2, 3, rank=r, world_size=world_size, accumulate=accumulate)) for r in range(world_size)
+    ]
     for step in range(3):
         whole = source.at((2 + step) * BATCH, BATCH)
         parts = [shares[rank][step * accumulate + part] for part in range(accumulate) for rank in range(world_size)]
