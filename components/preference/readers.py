@@ -14,7 +14,7 @@ Source: Kirstain et al. 2023, arXiv:2305.01569 (Pick-a-Pic); Wu et al. 2023, arX
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 
@@ -22,9 +22,9 @@ from components.data.config import DecodeLimits
 from components.data.errors import DataError
 from components.data.readers.interface import ReadLimits, RefusedError, printable
 from components.data.readers.parquet import check_row_group, open_parquet, rows_of_group
+from components.preference.config import Layout
 from components.preference.json_rows import number_of, rows_of_lines, rows_of_list, text_of
 
-Layout = Literal["pickapic", "hpd", "plain"]
 PICKAPIC_COLUMNS = ("caption", "jpg_0", "jpg_1", "label_0", "label_1")
 PLAIN_COLUMNS = ("prompt", "winner", "loser")
 Row = Mapping[str, Any]
@@ -47,7 +47,9 @@ class Comparison:
 
 
 def read_comparisons(place: Path, layout: Layout, limits: DecodeLimits) -> Iterator[Comparison]:
-    """Every row of the file at `place` (or of the Parquet files in this folder), one at a time in memory.
+    """Every row of the file at `place` (or of the Parquet files in this folder), read bit by bit.
+
+    Of a Parquet file a row group is in memory at a time, of the others a row.
 
     DataError naming file and row for what is not as the layout says, an image that is missing or outside the folder, or
     two equal images.
