@@ -85,8 +85,14 @@ class Build:
 
 
 def thread_limits(threads: int) -> dict[str, str]:
-    """What tells the numerical libraries how many threads to use; 0 leaves it to them."""
-    return {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)} if threads else {}
+    """What tells the numerical libraries how many threads to use; 0 leaves it to them.
+
+    Threads that wait then sleep. By default they spin, and where something else wants the cores (a second build, the
+    threads that prepare batches, another machine on the same host) the one that has work waits for those that spin.
+    """
+    count = str(threads)
+    wanted = {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "OMP_WAIT_POLICY": "passive"}
+    return wanted if threads else {}
 
 
 @contextmanager
