@@ -11,6 +11,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Where shapes stand in signatures: checked at run time in the unit tests.
 SHAPED := $(subst $() ,$(COMMA),$(addprefix components.,paths samplers objectives models data training preference evaluation))
 
+# Two workers; the tests of a file stay together, since they share what is slow to make.
+TWO := $(BIN)/pytest --numprocesses 2 --dist loadfile
+
 .PHONY: setup run test check unit contract integration e2e bench gpu-bench sync up clean
 
 setup: $(READY) data/images
@@ -42,13 +45,13 @@ check: setup
 	$(BIN)/pyright
 
 unit: setup
-	$(BIN)/pytest tests/unit --quiet --jaxtyping-packages=$(SHAPED),shape_checker.check
+	$(TWO) tests/unit --quiet --jaxtyping-packages=$(SHAPED),shape_checker.check
 
 contract: setup
 	$(BIN)/pytest tests/contract --quiet
 
 integration: setup
-	$(BIN)/pytest tests/integration --quiet -m "not slow"
+	$(TWO) tests/integration --quiet -m "not slow"
 
 e2e: setup
 	$(BIN)/pytest tests/e2e --quiet
