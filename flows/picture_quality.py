@@ -32,38 +32,19 @@ def picture_quality(
     `lettering` the share of asked words that can be read. The noise is the same at every look.
     """
     import numpy as np
-    import torch
 
-    from components.data.latents import EMPTY_TEXT
-    from components.data.top_down.facts import quoted_in
     from components.evaluation.frechet import fit_gaussian, frechet_distance
     from components.evaluation.judging import fit_reference
-    from components.models.denoiser import pad_states
-    from components.preference.judges import Asked
-    from components.training.grids import draw_samples
-    from components.training.pair_batches import CAPTION
+    from flows.heldout_pictures import heldout_pictures
     from flows.judges import load_judge, shared_features
 
-    bucket = max(buckets, key=lambda one: int((buckets[one].rows_of("heldout")).size))
-    store = buckets[bucket]
-    held_out = store.rows_of("heldout")
-    _, firsts = np.unique(store.captions[CAPTION][held_out], return_index=True)
-    rows = held_out[firsts][:prompts_at_most]
-    numbers = store.captions[CAPTION][rows]
-    asked = [
-        Asked(text, row["category"], row["style"], " ".join(quoted_in(text)))
-        for text, row in zip((str(store.prompts[n]) for n in numbers), store.rows.take(rows).to_pylist(), strict=True)
-    ]
-    condition, empty = (
-        pad_states([torch.from_numpy(store.texts.of(number).astype(np.float32)) for number in texts])
-        for texts in (numbers.tolist(), [EMPTY_TEXT])
-    )
+    asked, draw = heldout_pictures(buckets, prompts_at_most, grid, autoencoder)
     features = shared_features(classifier)
     judges = {judge.name: judge for judge in load_judge(classifier, None, dict.fromkeys(names, 1.0), features).judges}
     projection, reference = fit_reference(real, num_axes)
 
     def measure(denoiser: "Denoiser") -> Mapping[str, float]:
-        images_u8 = draw_samples(denoiser, autoencoder, condition, empty, store.latents.shape[-1], grid)
+        images_u8 = draw(denoiser)
         found = {name: float(np.nanmean(judge(images_u8, asked))) for name, judge in judges.items()}
         if "alignment" in found:
             found["alignment"] = float(np.exp(found["alignment"]))
