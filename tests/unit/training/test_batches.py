@@ -2,18 +2,17 @@
 
 import dataclasses
 from collections import Counter
-from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from same_batches import assert_same, joined
 from scipy import stats
 
 from components.data.buckets import Bucket
 from components.data.latents import EMPTY_TEXT, LatentStore
 from components.models.denoiser import pad_states
-from components.paths.noise import normal_noise
-from components.training.batches import Batch, BatchSource, condition_of
+from components.training.batches import BatchSource, condition_of
 from components.training.config import BatchConfig
 
 SQUARE, WIDE, TALL = Bucket(32, 32), Bucket(16, 64), Bucket(64, 16)
@@ -46,34 +45,6 @@ def buckets(store) -> dict[Bucket, LatentStore]:
         SQUARE: part_of(store, [4, 5, 6, 7, 9], (2, 2)),
         TALL: part_of(store, [10, 11], (4, 1)),
     }
-
-
-def assert_same(one: Batch, other: Batch) -> None:
-    """Everything the network could see, bit by bit (texts may be padded further)."""
-    assert (one.bucket, one.sample_ids, one.start) == (other.bucket, other.sample_ids, other.start)
-    np.testing.assert_array_equal(one.rows, other.rows)
-    np.testing.assert_array_equal(one.texts, other.texts)
-    assert torch.equal(one.x_0, other.x_0)
-    assert torch.equal(one.condition.lengths, other.condition.lengths)
-    assert torch.equal(one.condition.states, other.condition.states)
-    assert torch.equal(normal_noise(one.x_0, one.generators), normal_noise(other.x_0, other.generators))
-
-
-def joined(parts: list[Batch]) -> Batch:
-    """The batch that parts in the order of their positions make."""
-    parts = sorted(parts, key=lambda part: part.start)
-    assert all(one.start + len(one.rows) == other.start for one, other in pairwise(parts))
-    states = [text[:length] for part in parts for text, length in zip(*vars(part.condition).values(), strict=True)]
-    return Batch(
-        x_0=torch.cat([part.x_0 for part in parts]),
-        condition=pad_states(states),
-        rows=np.concatenate([part.rows for part in parts]),
-        texts=np.concatenate([part.texts for part in parts]),
-        start=parts[0].start,
-        generators=[one for part in parts for one in part.generators],
-        sample_ids=sum((part.sample_ids for part in parts), ()),
-        bucket=parts[0].bucket,
-    )
 
 
 def test_a_run_that_continues_sees_what_the_uninterrupted_one_would(buckets):

@@ -67,6 +67,21 @@ def test_rows_without_the_caption_are_left_out(store):
     assert counts == {"train": 7, "heldout_cell": 2, "heldout_concept": 2}
 
 
+def test_a_row_stands_with_each_of_its_captions(store, denoiser):
+    everything = HeldOutConfig(every_images=1, rows_per_split=100, seed=3)
+    problems = {problem.name: problem for problem in fix_problems({SQUARE: store}, everything, ("short", "tags"))}
+    train = problems["train"]
+    assert train.rows.tolist() == [0, 0, 1, 1, 2, 2, 3, 4, 4, 5, 5, 6, 6, 7, 7]  # row 3 has no tags
+    texts = condition_of(
+        store, np.array([text for row in range(8) for text in (row + 1, row + 13)])[np.arange(16) != 7]
+    )
+    assert torch.equal(train.condition.states, condition_of(store, texts).states)
+    assert torch.equal(train.x_0, torch.from_numpy(store.latents[train.rows]).float())
+    # Two rows of a category are two, however often they stand there.
+    assert len(problems["heldout_cell"].t) == 4
+    assert "heldout_cell/food" not in held_out_losses(denoiser, list(problems.values()))
+
+
 def test_categories_and_buckets_share_out_a_split_s_rows(store, denoiser):
     everything = HeldOutConfig(every_images=1, rows_per_split=100, seed=3)
     categories = pa.array(["food", "tools"] * 4 + ["food"] * 4)

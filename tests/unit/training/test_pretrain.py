@@ -3,6 +3,7 @@
 import json
 import threading
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from components.training.config import (
     HeldOutConfig,
     OptimiserConfig,
     PretrainConfig,
+    PriorConfig,
 )
 from components.training.consumed import CONSUMED, effective, read_consumed
 from components.training.fit import Surroundings
@@ -119,18 +121,17 @@ def incidents(tmp_path) -> Path:
 
 
 def run(
-    store, denoiser, autoencoder, settings, incidents, execution=EXECUTION, checkpoints=None
+    store, denoiser, autoencoder, settings, incidents, execution=EXECUTION, checkpoints=None, prior=None
 ) -> tuple[training.Pretrained, Notes, list[int]]:
+    """Pre-training, or fine-tuning on the same images under other names if there is a `prior`."""
     notes, saved = Notes(), []
-    trained = training.pretrain(
-        {BUCKET: store},
-        denoiser,
-        autoencoder,
-        settings,
-        execution,
-        Surroundings(notes, incidents, checkpoints),
-        lambda grid_u8, seen: saved.append(seen),
-    )
+    surroundings = Surroundings(notes, incidents, checkpoints)
+    buckets, rest = {BUCKET: store}, (execution, surroundings, lambda grid_u8, seen: saved.append(seen))
+    if prior is None:
+        trained = training.pretrain(buckets, denoiser, autoencoder, settings, *rest)
+    else:
+        curated = {BUCKET: replace(store, manifest_hash="curated")}
+        trained = training.fine_tune(curated, buckets, denoiser, autoencoder, settings, prior, *rest)
     return trained, notes, saved
 
 
@@ -235,11 +236,13 @@ class Killed(BaseException):
     """What no part of the training catches."""
 
 
-@pytest.mark.parametrize("kills", [(4,), (3, 5, 8)])
+@pytest.mark.parametrize(
+    ("kills", "prior"), [((4,), None), ((3, 5, 8), None), ((3, 7), PriorConfig(0.4, {"tags": 1.0}))]
+)
 def test_killed_and_continued_it_is_bit_equal_to_one_that_was_not(
-    store, denoiser, autoencoder, incidents, tmp_path, monkeypatch, kills
+    store, denoiser, autoencoder, incidents, tmp_path, monkeypatch, kills, prior
 ):
-    whole, _, _ = run(store, deepcopy(denoiser), autoencoder, config(), incidents)
+    whole, _, _ = run(store, deepcopy(denoiser), autoencoder, config(), incidents, prior=prior)
     execution = Execution("cpu", checkpoint_every_steps=2)
     objective, calls = training.objective, []
 
@@ -260,15 +263,18 @@ def test_killed_and_continued_it_is_bit_equal_to_one_that_was_not(
                 incidents,
                 execution,
                 CheckpointStore(tmp_path / "kept", {"run": 1}),
+                prior,
             )
         # A real kill takes the writer with it; here it must not write into what the next attempt finds.
         for thread in [one for one in threading.enumerate() if one.name == "checkpoint-writer"]:
             thread.join()
     checkpoints = CheckpointStore(tmp_path / "kept", {"run": 1})
-    continued, notes, _ = run(store, denoiser, autoencoder, config(), incidents, execution, checkpoints)
+    continued, notes, _ = run(store, denoiser, autoencoder, config(), incidents, execution, checkpoints, prior)
     assert_equal(continued.raw, whole.raw)
     assert_equal(continued.averaged, whole.averaged)
     assert continued.held_out == whole.held_out
+    assert continued.held_out_before == whole.held_out_before != whole.held_out
+    assert continued.consumed == whole.consumed
     assert continued.final_loss == whole.final_loss
     assert next(step for step, metrics in notes.metrics if "held_out/train" in metrics) > 0
     pieces = effective(read_consumed(tmp_path / "kept" / CONSUMED))
