@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Curriculum = Literal["none", "easy_first", "moderate_first"]
+Layout = Literal["pickapic", "hpd", "plain"]
 JudgeName = Literal["alignment", "aesthetic_proxy", "lettering"]
 JudgeWeights = dict[JudgeName, float]
 """How much each judge counts, 0 or more; a judge that is not named is not asked."""
