@@ -18,6 +18,7 @@ from flows.stages.evaluate import evaluate
 from flows.stages.export import export
 from flows.stages.filter_images import filter_images
 from flows.stages.ingest import ingest
+from flows.stages.preferences import preferences
 from flows.stages.pretrain import pretrain
 from flows.stages.register import register
 from flows.stages.render_text import render_text
@@ -260,6 +261,26 @@ SFT = Stage(
 )
 TUNED = SFT.out("model")
 
+PREFERENCES = Stage(
+    preferences,
+    inputs={
+        "model": TUNED,
+        "autoencoder": AUTOENCODER,
+        "latents": LATENTS,
+        "sft_latents": SFT_LATENTS,
+        "classifier": CATEGORIZE.out("classifier"),
+        "scorer": SCORE.out("scorer"),
+        "raw": RAW,
+    },
+    outputs={
+        "pairs": "artifacts/tables/pairs.parquet",
+        "candidates": "artifacts/tables/candidates.parquet",
+        "candidate_images": "artifacts/preferences/images",
+        "pair_latents": "artifacts/preferences/latents",
+    },
+    needs_libraries=True,
+)
+
 EVALUATE = Stage(
     evaluate,
     inputs={
@@ -312,6 +333,7 @@ PIPELINE = Pipeline(
     PRETRAIN_3,
     ENCODE_SFT,
     SFT,
+    PREFERENCES,
     EVALUATE,
     EXPORT,
     REGISTER,
