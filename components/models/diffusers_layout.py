@@ -30,7 +30,7 @@ def build_scheduler(shift: float) -> FlowMatchEulerDiscreteScheduler:
 def write_pipeline(out: Path, *, transformer_dir: Path, autoencoder_dir: Path, shift: float) -> ErnieImagePipeline:
     """Save transformer, autoencoder, the frozen text encoder and scheduler in `out` as one pipeline, and return it.
 
-    Weights are float32 and safetensors only.
+    Weights are float32 and safetensors only. The same parts give the same bytes on any machine, in any folder.
     """
     tokenizer, text_encoder = load_text_model()
     # The annotations of diffusers name the released model's classes; the pipeline itself asks less of them.
@@ -44,6 +44,8 @@ def write_pipeline(out: Path, *, transformer_dir: Path, autoencoder_dir: Path, s
         pe=None,
         pe_tokenizer=None,
     )
+    for part in (pipeline.transformer, pipeline.vae):
+        part.register_to_config(_name_or_path="")  # diffusers would save the folder that it was loaded from
     pipeline.save_pretrained(out, safe_serialization=True)
     return pipeline
 
