@@ -284,12 +284,15 @@ PREFERENCES = Stage(
 EVALUATE = Stage(
     evaluate,
     inputs={
-        "model": BASE,
+        "base": BASE,
+        "sft": TUNED,
+        "dpo": TUNED,
         "autoencoder": AUTOENCODER,
         "latents": LATENTS,
         "images": IMAGES,
         "catalogue": CATALOGUE,
         "classifier": CATEGORIZE.out("classifier"),
+        "scorer": SCORE.out("scorer"),
     },
     outputs={"report": "artifacts/report"},
     needs_libraries=True,
@@ -298,7 +301,7 @@ EVALUATE = Stage(
 EXPORT = Stage(
     export,
     inputs={
-        "model": BASE,
+        "model": TUNED,
         "autoencoder": AUTOENCODER,
         "report": EVALUATE.out("report"),
         "selection": SELECTION,

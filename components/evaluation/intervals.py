@@ -1,15 +1,16 @@
 """Intervals around scores, so that nobody reads a difference into noise."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
 from scipy.stats import norm
 
 
-def wilson_interval(num_right: int, num_tried: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson_interval(num_right: float, num_tried: int, confidence: float = 0.95) -> tuple[float, float]:
     """Interval for a proportion that behaves at 0 and 1 and with few trials; (0, 1) for no trials.
 
+    `num_right` may hold halves, for ties; the interval is then a little too wide, never too narrow.
     Source: Wilson 1927, Probable inference, the law of succession, and statistical inference.
     """
     if not 0 <= num_right <= num_tried:
@@ -23,20 +24,35 @@ def wilson_interval(num_right: int, num_tried: int, confidence: float = 0.95) ->
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def bootstrap_interval(
+def resampled_scores(
     statistic: Callable[[Float[np.ndarray, "n d"]], float],
-    values: Float[np.ndarray, "n d"],
+    models: Sequence[Float[np.ndarray, "n d"]],
     *,
     num_resamples: int,
     seed: int,
-    confidence: float = 0.95,
-) -> tuple[float, float]:
-    """Percentiles of `statistic` over rows drawn with replacement; seeded.
+) -> Float[np.ndarray, "r m"]:
+    """`statistic` of each model over rows drawn with replacement, the same rows for all models; seeded.
 
+    A column tells how sure a model's score is; the difference of two columns how sure their difference is, which is
+    far surer where both models answer the same rows and find the same ones hard.
     Source: Efron 1979, Bootstrap methods: another look at the jackknife.
     """
     draw = np.random.default_rng(seed)
-    results = [statistic(values[draw.integers(len(values), size=len(values))]) for _ in range(num_resamples)]
+    num_rows = len(models[0])
+    return np.array(
+        [
+            [statistic(values[rows]) for values in models]
+            for rows in (draw.integers(num_rows, size=num_rows) for _ in range(num_resamples))
+        ]
+    )
+
+
+def interval_around(value: float, resampled: Float[np.ndarray, " r"], confidence: float = 0.95) -> tuple[float, float]:
+    """Percentiles of resampled scores, moved so that their mean lies on `value`.
+
+    A mean moves by next to nothing. A distance is larger in a resample, because a resample repeats rows and is
+    narrower than the set it is of; that bias says nothing of how sure the distance is.
+    """
     tail = (1 - confidence) / 2
-    low, high = np.quantile(results, [tail, 1 - tail])
-    return float(low), float(high)
+    low, high = np.quantile(resampled, [tail, 1 - tail]) + (value - resampled.mean())
+    return min(float(low), value), max(float(high), value)

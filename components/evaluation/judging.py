@@ -1,29 +1,29 @@
-"""What the judges say of a split: one row per metric, each with interval, chance level and real images' score."""
+"""What the judges read off the images that were drawn for a split, off its real images, and off decoded noise."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
 
 from components.data.prompts import Prompt
+from components.evaluation.comparison import Metric, Readings
 from components.evaluation.frechet import Gaussian, Projection, fit_gaussian, fit_projection, frechet_distance
-from components.evaluation.intervals import bootstrap_interval, wilson_interval
-from components.evaluation.report import Row
 from components.evaluation.retrieval import TwoTower, retrieval_ranks
 from components.models.image_features import ImageFeatures, extract
 from components.models.linear_probe import LinearProbe
 
 Features = Float[np.ndarray, "n d"]
-NUM_RESAMPLES = 100
 
 
 @dataclass(frozen=True)
 class Judges:
-    """The frozen judges, and the real training images' features that the Fréchet distance is taken to."""
+    """The frozen judges, what they see by, and the real training images that the Fréchet distance is taken to."""
 
+    features: ImageFeatures
     style: LinearProbe
     category: LinearProbe
     towers: TwoTower
@@ -33,12 +33,12 @@ class Judges:
 
 @dataclass(frozen=True)
 class Split:
-    """A split's prompts with three sets of features: drawn for them, held out for them, and of decoded noise."""
+    """A split's prompts with the features of what each model drew, of what was held out, and of decoded noise."""
 
     name: str
     prompts: Sequence[Prompt]
     texts: Float[np.ndarray, "n e"]
-    generated: Features
+    generated: Mapping[str, Features]
     real: Features
     noise: Features
 
@@ -60,71 +60,96 @@ def features_of(model: ImageFeatures, images_u8: UInt8[np.ndarray, "n h w 3"]) -
     return extract(model, resized.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()).astype(np.float32)
 
 
-def judge(judges: Judges, split: Split) -> list[Row]:
-    """All rows of one split."""
+def judge(judges: Judges, split: Split) -> list[Metric]:
+    """All metrics of one split."""
     return [
-        accuracy_row(judges.style, split, "style"),
-        accuracy_row(judges.category, split, "category"),
-        *(retrieval_row(judges.towers, split, k) for k in (1, 5)),
-        frechet_row(judges, split),
+        accuracy(judges.style, split, "style"),
+        accuracy(judges.category, split, "category"),
+        alignment(judges.towers, split),
+        *(retrieval(judges.towers, split, k) for k in (1, 5)),
+        distance(judges, split),
     ]
 
 
-def accuracy_row(probe: LinearProbe, split: Split, label: Literal["style", "category"]) -> Row:
+def accuracy(probe: LinearProbe, split: Split, label: Literal["style", "category"]) -> Metric:
     """How often the probe sees the style (or category) that was asked for; chance is one over the classes."""
     asked = np.array([getattr(prompt, label) for prompt in split.prompts], dtype=object)
-    explanation = f"a {len(probe.classes)}-way classifier sees the {label} that the prompt asks for"
-    is_right = probe.predict(split.generated) == asked
-    is_right_real = probe.predict(split.real) == asked
-    row = share_row(split.name, is_right, is_right_real, 1 / len(probe.classes))
-    return replace(row, key=f"{label}_accuracy", name=f"{label} accuracy", explanation=explanation)
+    return Metric(
+        f"{label}_accuracy",
+        f"{label} accuracy",
+        "share",
+        f"a {len(probe.classes)}-way classifier sees the {label} that the prompt asks for",
+        _mean,
+        {model: _column(probe.predict(features) == asked) for model, features in split.generated.items()},
+        _column(probe.predict(split.real) == asked),
+        np.full((len(asked), 1), 1 / len(probe.classes)),
+    )
 
 
-def retrieval_row(towers: TwoTower, split: Split, k: int) -> Row:
+def alignment(towers: TwoTower, split: Split) -> Metric:
+    """The cosine of each image and its prompt in the in-house model's space; chance is that of the other prompts."""
+    texts = towers.text(torch.from_numpy(split.texts))
+
+    def cosines(features: Features) -> Float[Tensor, "n n"]:
+        return (towers.image(torch.from_numpy(features)) @ texts.T).double()
+
+    others = cosines(split.real).fill_diagonal_(0).sum(1) / (len(texts) - 1)
+    return Metric(
+        "alignment",
+        "image-text alignment",
+        "similarity",
+        "cosine of image and prompt in the in-house image-text model, which had no part in the preference pairs",
+        _mean,
+        {model: _column(cosines(features).diagonal().numpy()) for model, features in split.generated.items()},
+        _column(cosines(split.real).diagonal().numpy()),
+        _column(others.numpy()),
+    )
+
+
+def retrieval(towers: TwoTower, split: Split, k: int) -> Metric:
     """How often an image's own prompt is among the `k` that the in-house model finds closest, of all the split's."""
     texts = towers.text(torch.from_numpy(split.texts))
 
-    def is_found(features: Features) -> Bool[np.ndarray, " n"]:
-        return (retrieval_ranks(towers.image(torch.from_numpy(features)), texts) < k).numpy()
+    def is_found(features: Features) -> Readings:
+        return _column((retrieval_ranks(towers.image(torch.from_numpy(features)), texts) < k).numpy())
 
     num_prompts = len(split.prompts)
     place = "closest" if k == 1 else f"among the {k} closest"
-    explanation = f"the in-house image-text model finds the own prompt {place} of {num_prompts}"
-    row = share_row(split.name, is_found(split.generated), is_found(split.real), min(1.0, k / num_prompts))
-    return replace(row, key=f"retrieval_r{k}", name=f"retrieval R@{k}", explanation=explanation)
+    return Metric(
+        f"retrieval_r{k}",
+        f"retrieval R@{k}",
+        "share",
+        f"the in-house image-text model finds the own prompt {place} of the split's",
+        _mean,
+        {model: is_found(features) for model, features in split.generated.items()},
+        is_found(split.real),
+        np.full((num_prompts, 1), min(1.0, k / num_prompts)),
+    )
 
 
-def share_row(
-    split: str, is_right: Bool[np.ndarray, " n"], is_right_real: Bool[np.ndarray, " n"], chance: float
-) -> Row:
-    """A share with its Wilson interval, not named yet."""
-    low, high = wilson_interval(int(is_right.sum()), len(is_right))
-    return Row(split, "", "", "share", float(is_right.mean()), low, high, chance, float(is_right_real.mean()), "")
-
-
-def frechet_row(judges: Judges, split: Split) -> Row:
+def distance(judges: Judges, split: Split) -> Metric:
     """The distance to the training images; real is that of the held-out images, chance that of decoded noise."""
-    distance = distance_to(judges.reference)
-    generated, real, noise = (judges.projection(set_) for set_ in (split.generated, split.real, split.noise))
-    low, high = bootstrap_interval(distance, generated, num_resamples=NUM_RESAMPLES, seed=0)
     num_axes = judges.projection.axes.shape[1]
-    explanation = f"to real training images, in the {num_axes} main directions of their features; less is better"
-    value = distance(generated)
-    # A resample repeats rows and is a little narrower than the set, which moves the whole interval up.
-    return Row(
-        split.name,
+    return Metric(
         "lite0_frechet",
         "Lite0 Fréchet distance",
         "distance",
-        value,
-        min(low, value),
-        max(high, value),
-        distance(noise),
-        distance(real),
-        explanation,
+        f"to real training images, in the {num_axes} main directions of their features; less is better",
+        distance_to(judges.reference),
+        {model: judges.projection(features) for model, features in split.generated.items()},
+        judges.projection(split.real),
+        judges.projection(split.noise),
     )
 
 
 def distance_to(reference: Gaussian) -> Callable[[Features], float]:
     """The Fréchet distance of a set of projected features to `reference`."""
-    return lambda features: frechet_distance(fit_gaussian(features), reference)
+    return lambda features: frechet_distance(reference, fit_gaussian(features))
+
+
+def _mean(readings: Readings) -> float:
+    return float(readings.mean())
+
+
+def _column(values: Bool[np.ndarray, " n"] | Float[np.ndarray, " n"]) -> Readings:
+    return values.astype(np.float64)[:, None]

@@ -6,88 +6,145 @@ It is a string and not a file of its own, so that what the evaluate stage depend
 from components.data.report.look import whole_page
 
 _STYLE = """
-table { min-width: 46rem; }
-td.n.value { font-weight: 650; font-size: 1.1rem; line-height: 1.4; }
-td.name { width: 36%; } td.name span { display: block; color: var(--quiet); font-size: .82rem; line-height: 1.4; }
-td.plot { width: 26%; padding-left: 1rem; padding-right: 0; padding-top: 1rem; }
-.track .band { background: var(--band); top: -.25rem; bottom: -.25rem; border-radius: .15rem; }
-.track .chance, .track .real { width: 2px; margin-left: -1px; top: -.3rem; bottom: -.3rem; }
+main { max-width: 76rem; }
+table.scores { min-width: 58rem; }
+td.name { width: 22%; } td.name span, td.score span { display: block; color: var(--quiet); font-size: .82rem;
+  line-height: 1.4; }
+td.score { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.score b { font-weight: 650; font-size: 1.1rem; line-height: 1.4; }
+td.score .better, td.score .worse { color: var(--ink); }
+td.score .better::before { content: "▲ "; color: var(--bar); }
+td.score .worse::before { content: "▼ "; color: var(--chance); }
+td.plot { width: 20%; padding-left: 1rem; padding-right: 0; padding-top: .9rem; }
+td.plot .track + .track { margin-top: .45rem; }
+.track .band { background: var(--band); top: -.15rem; bottom: -.15rem; border-radius: .15rem; }
+.track .bar.before { opacity: .45; }
+.track .chance, .track .real { width: 2px; margin-left: -1px; top: -.25rem; bottom: -.25rem; }
 .track .chance { background: var(--chance); } .track .real { background: var(--real); }
 .key .chance, .key .real { width: 2px; height: 1rem; }
 .key .chance { background: var(--chance); } .key .real { background: var(--real); }
-.examples { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); gap: 1rem; margin: 1.5rem 0 0;
-  padding: 0; list-style: none; }
+.key .bar.before { opacity: .45; }
+.finds { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 1rem;
+  margin: 1.25rem 0 1rem; padding: 0; list-style: none; }
+.finds li { background: var(--sheet); border: 1px solid var(--line); border-radius: .5rem; padding: .8rem 1rem .9rem; }
+.finds b { display: block; font-size: 1.5rem; font-weight: 650; line-height: 1.3; font-variant-numeric: tabular-nums; }
+.finds span { display: block; color: var(--quiet); font-size: .82rem; line-height: 1.4; }
+.examples { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); gap: 1rem;
+  margin: 1.5rem 0 0; padding: 0; list-style: none; }
 .examples li { background: var(--sheet); border: 1px solid var(--line); border-radius: .5rem; overflow: hidden; }
-.pair { display: grid; grid-template-columns: 1fr 1fr; background: #ffffff; }
-.pair img { width: 100%; aspect-ratio: 1; display: block; }
-.pair img + img { border-left: 1px solid #e4e1dc; }
-.examples p { margin: 0; padding: .55rem .7rem .65rem; font-size: .82rem; line-height: 1.35; overflow-wrap: anywhere; }
+.row { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr); }
+figure { margin: 0; } figure + figure { border-left: 1px solid #e4e1dc; }
+figure img { width: 100%; aspect-ratio: 1; display: block; background: #ffffff; }
+figcaption { color: var(--quiet); font-size: .72rem; padding: .3rem .2rem 0; text-align: center; }
+.examples p { margin: 0; padding: .3rem .7rem .65rem; font-size: .82rem; line-height: 1.35; overflow-wrap: anywhere; }
 """
 
 _MAIN = """
-<h1>What the model draws when it is asked for something new</h1>
-<p class="quiet">All prompts were held out of training. Each score stands beside what guessing would reach and what the
-real held-out images reach in the eyes of the same judge. The judges are small and were trained on this project's own
-training images: every score is a proxy.</p>
+{% macro fact_of(title, value, text) %}
+<li><span>{{ title }}</span>
+<b>{{ value }}</b>
+<span>{{ text }}</span></li>
+{% endmacro %}
+<h1>What the models draw when they are asked for something new</h1>
+<p class="quiet">The models of one chain were asked for the same prompts, all held out of training, from the same noise.
+Each score stands beside what guessing would reach and what the real held-out images reach in the eyes of the same
+judge. The judges are small and were trained on this project's own training images: every score is a proxy.</p>
 <dl>
-{% for name, value in facts.items() %}
+{% for name, value in report.facts.items() %}
   <div><dt>{{ name }}</dt><dd>{{ value|fact }}</dd></div>
 {% endfor %}
 </dl>
-{% for section in sections %}
+{% for section in report.sections %}
 <section>
 <h2>{{ section.title }}</h2>
-<p class="quiet">{{ section.question }} {{ section.num_prompts }} prompts, one image each.</p>
-<div class="scroll"><table>
-<thead><tr><th>metric</th><th class="n">value</th><th class="n">95 % interval</th><th class="n">chance</th>
-<th class="n">real images</th><th></th></tr></thead>
-<tbody>
-{% for row in section.rows %}
-<tr>
-<td class="name">{{ row.name }}<span>{{ row.explanation }}</span></td>
-{% if row.unit == "share" %}
-<td class="n value">{{ row.value|percent }} %</td>
-<td class="n">{{ row.low|percent }} – {{ row.high|percent }}</td>
-<td class="n">{{ row.chance|percent }}</td>
-<td class="n">{{ row.real|percent }}</td>
-{% set scale = 1.0 %}
-{% else %}
-<td class="n value">{{ row.value|number }}</td>
-<td class="n">{{ row.low|number }} – {{ row.high|number }}</td>
-<td class="n">{{ row.chance|number }}</td>
-<td class="n">{{ row.real|number }}</td>
-{% set scale = [row.chance, row.high, row.real, 1e-12]|max * 1.05 %}
+<p class="quiet">{{ section.question }} {{ section.num_prompts }} prompts, one image of each model.</p>
+{% if loop.first and report.win_rates %}
+<ul class="finds">
+{% for rate in report.win_rates %}
+{{ fact_of(rate.model|label ~ " preferred to " ~ rate.over|label, rate.share|percent ~ " %",
+  "95 % interval " ~ rate.low|percent ~ " – " ~ rate.high|percent ~ ": "
+  ~ ("no difference beyond noise" if rate.low <= 0.5 <= rate.high else "beyond noise") ~ ". " ~ rate.num_prompts
+  ~ " prompts, " ~ rate.num_ties ~ " ties, which count half.") }}
+{% for guard in report.guards if guard.model == rate.model %}
+{{ fact_of(guard.name ~ ", " ~ guard.model|label ~ " ÷ " ~ guard.over|label, "%.3f"|format(guard.ratio),
+  "95 % interval " ~ "%.3f"|format(guard.low) ~ " – " ~ "%.3f"|format(guard.high) ~ ". "
+  ~ ("Kept" if guard.is_kept else "Not kept") ~ ": it may worsen by " ~ (100 * guard.limit)|number ~ " %.") }}
+{% endfor %}
+{% endfor %}
+</ul>
+<p class="quiet">Preferred by the judges that made the preference pairs, weighted
+({% for name, weight in report.judges.items() %}{{ name|replace("_", " ") }} {{ weight|number }}{{ ", " if not loop.last
+}}{% endfor %}). They are models: no person was asked. The classifiers behind the style and category accuracy below are
+part of them; the image-text alignment and the distance are not.</p>
 {% endif %}
-<td class="plot"><div class="track" role="img" aria-label="bar of the values to the left">
-<i class="bar" style="width:{{ (row.value / scale)|percent }}%"></i>
-<i class="band" style="left:{{ (row.low / scale)|percent }}%;width:{{ ((row.high - row.low) / scale)|percent }}%"></i>
-<i class="chance" style="left:{{ (row.chance / scale)|percent }}%"></i>
-<i class="real" style="left:{{ (row.real / scale)|percent }}%"></i>
+{% if section.rows %}
+<div class="scroll"><table class="scores">
+<thead><tr><th>metric</th>{% for model in report.models %}<th class="n">{{ model|label }}</th>{% endfor %}
+<th class="n">chance</th><th class="n">real images</th><th></th></tr></thead>
+<tbody>
+{% for rows in section.rows|by_metric %}
+{% set first = rows[0] %}
+<tr>
+<td class="name">{{ first.name }}<span>{{ first.explanation }}</span></td>
+{% for row in rows %}
+<td class="score"><b>{{ row.value|amount(row.unit) }}{{ " %" if row.unit == "share" }}</b>
+<span>{{ row.low|amount(row.unit) }} – {{ row.high|amount(row.unit) }}</span>
+{% if row.difference %}
+{% set moved = row.difference %}
+<span>{{ moved.value|signed(row.unit) }} ({{ moved.low|signed(row.unit) }} to {{ moved.high|signed(row.unit) }})</span>
+<span class="{{ moved.verdict if moved.verdict in ("better", "worse") }}">{{ moved.verdict }}</span>
+{% endif %}</td>
+{% endfor %}
+<td class="n">{{ first.chance|amount(first.unit) }}</td>
+<td class="n">{{ first.real|amount(first.unit) }}</td>
+{% set scale = 1.0 if first.unit == "share" else
+  [first.chance, first.real, rows|map(attribute="high")|max, 1e-12]|max * 1.05 %}
+<td class="plot"><div role="img" aria-label="bars of the values to the left">
+{% for row in rows %}
+<div class="track">
+<i class="bar{{ "" if loop.last else " before" }}" style="width:{{ (row.value / scale)|place }}%"></i>
+<i class="band"
+style="left:{{ (row.low / scale)|place }}%;width:{{ (row.high / scale)|place - (row.low / scale)|place }}%"></i>
+<i class="chance" style="left:{{ (row.chance / scale)|place }}%"></i>
+<i class="real" style="left:{{ (row.real / scale)|place }}%"></i></div>
+{% endfor %}
 </div></td>
 </tr>
 {% endfor %}
 </tbody>
 </table></div>
-<p class="key"><span><i class="bar"></i>value</span><span><i class="band"></i>95 % interval</span>
+<p class="key"><span><i class="bar"></i>{{ report.models[-1]|label }}</span>
+{% if report.models|length > 1 %}
+<span><i class="bar before"></i>{{ report.models[:-1]|map("label")|join(", ") }}, above it in this order</span>
+{% endif %}
+<span><i class="band"></i>95 % interval</span>
 <span><i class="chance"></i>chance</span><span><i class="real"></i>real images</span></p>
+{% endif %}
 {% if section.examples %}
 <ul class="examples">
 {% for example in section.examples %}
-<li><div class="pair"><img src="{{ example.generated_u8|png }}" alt="generated: {{ example.prompt }}">
-<img src="{{ example.real_u8|png }}" alt="real: {{ example.prompt }}"></div>
+<li><div class="row">
+{% for model in report.models %}
+<figure><img src="{{ example.generated_u8[model]|png }}" alt="{{ model|label }}: {{ example.prompt }}">
+<figcaption>{{ model|label }}</figcaption></figure>
+{% endfor %}
+<figure><img src="{{ example.real_u8|png }}" alt="real: {{ example.prompt }}"><figcaption>real</figcaption></figure>
+</div>
 <p>{{ example.prompt }}</p></li>
 {% endfor %}
 </ul>
-<p class="key">Left the generated image, right the real one that the prompt describes.</p>
 {% endif %}
 </section>
 {% endfor %}
 <footer class="quiet">
+<p>Below each later model's score stands its difference to the model left of it, with a 95 % interval of a paired
+bootstrap over the prompts. Where that interval holds 0 the two cannot be told apart, however the scores look; and of
+twenty intervals one is expected to miss. Shares have Wilson intervals, all else bootstrap intervals.</p>
 <p>The Lite0 Fréchet distance is measured on EfficientNet-Lite0 features and cannot be compared with any FID; less is
-better, and its chance level is what decoded noise scores. Retrieval uses a two-tower model of this project; its score
-on real images says how far it can be trusted. Shares have Wilson intervals, distances bootstrap intervals.</p>
-{% if credits %}
-<p>Real images: {{ credits|join("; ") }}.</p>
+better, and its chance level is what decoded noise scores. Alignment and retrieval use a two-tower model of this
+project; its score on real images says how far it can be trusted, and its chance level is that of other prompts.</p>
+{% if report.credits %}
+<p>Real images: {{ report.credits|join("; ") }}.</p>
 {% endif %}
 </footer>
 """

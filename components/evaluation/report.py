@@ -1,4 +1,4 @@
-"""The report: `report.json` for machines, one self-contained page for people, and a contact sheet.
+"""The report: `report.json` for machines, one self-contained page for people, and two sheets of samples.
 
 Captions are other people's text: the page is rendered with escaping on, loads nothing, and holds no script.
 """
@@ -6,52 +6,36 @@ Captions are other people's text: the page is rendered with escaping on, loads n
 import base64
 import io
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 from jinja2 import Environment, StrictUndefined
 from PIL import Image, ImageDraw, ImageFont
 
+from components.evaluation.comparison import Guard, Row, Unit, WinRate
 from components.evaluation.page import TEMPLATE
 
-Unit = Literal["share", "distance"]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One score of one split; `key` names it for machines, `name` for people.
-
-    A `share` lies in [0, 1] and more is better; a `distance` is better when smaller.
-    """
-
-    split: str
-    key: str
-    name: str
-    unit: Unit
-    value: float
-    low: float
-    high: float
-    chance: float
-    real: float
-    explanation: str
+LABELS = {"base": "pre-trained", "sft": "SFT", "dpo": "DPO", "turbo": "Turbo"}
+SHOWN_ON_SHEETS = 24
 
 
 @dataclass(frozen=True)
 class Example:
-    """A prompt, what was drawn for it, and the real image that was held out."""
+    """A prompt, what each model drew for it from the same noise, and the real image that was held out."""
 
     prompt: str
-    generated_u8: UInt8[np.ndarray, "h w 3"]
+    generated_u8: Mapping[str, UInt8[np.ndarray, "h w 3"]]
     real_u8: UInt8[np.ndarray, "h w 3"]
 
 
 @dataclass(frozen=True)
 class Section:
-    """What one split asks, its scores and some examples."""
+    """What a set of prompts asks, the models' scores and some examples."""
 
     split: str
     title: str
@@ -61,25 +45,96 @@ class Section:
     examples: Sequence[Example]
 
 
-def write_report(out: Path, sections: Sequence[Section], facts: dict[str, Any], credits: Sequence[str]) -> None:
-    """Make the directory `out` with `report.json`, `index.html` and `samples.png`; `credits` name the real images."""
+@dataclass(frozen=True)
+class Report:
+    """`models` are in the order of the chain, the last one is the result; the first section is of all prompts.
+
+    `judges` are those that decided the wins, with their weights; `facts` are shown as they are; `credits` name the
+    authors of the real images.
+    """
+
+    models: Sequence[str]
+    sections: Sequence[Section]
+    win_rates: Sequence[WinRate] = ()
+    guards: Sequence[Guard] = ()
+    judges: Mapping[str, float] = field(default_factory=dict[str, float])
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    credits: Sequence[str] = ()
+
+    @property
+    def rows(self) -> list[Row]:
+        """Those of all sections."""
+        return [row for section in self.sections for row in section.rows]
+
+    @property
+    def examples(self) -> list[Example]:
+        """Those of all sections, taking turns, so that the first few are of all of them."""
+        turns = zip_longest(*(section.examples for section in self.sections))
+        return [example for turn in turns for example in turn if example is not None]
+
+
+def write_report(out: Path, report: Report) -> None:
+    """Make the directory `out` with `report.json`, `index.html`, `samples.png` and `compare.png`."""
     out.mkdir(parents=True)
-    rows = [asdict(row) for section in sections for row in section.rows]
-    splits = {section.split: section.num_prompts for section in sections}
-    prompts = [example.prompt for section in sections for example in section.examples]
-    content = {"facts": facts, "num_prompts": splits, "rows": rows, "prompts": prompts}
+    content = {
+        "models": list(report.models),
+        "facts": dict(report.facts),
+        "judges": dict(report.judges),
+        "num_prompts": {section.split: section.num_prompts for section in report.sections},
+        "rows": [asdict(row) for row in report.rows],
+        "win_rates": [asdict(rate) for rate in report.win_rates],
+        "guards": [asdict(guard) for guard in report.guards],
+        "prompts": [example.prompt for section in report.sections for example in section.examples],
+    }
     (out / "report.json").write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    (out / "index.html").write_text(render_page(sections, facts, credits), encoding="utf-8")
-    examples = [example for section in sections for example in section.examples]
-    Image.fromarray(contact_sheet(examples[:24])).save(out / "samples.png", optimize=True)
+    (out / "index.html").write_text(render_page(report), encoding="utf-8")
+    shown, final = report.examples[:SHOWN_ON_SHEETS], report.models[-1]
+    samples = contact_sheet([(example.prompt, example.generated_u8[final]) for example in shown])
+    Image.fromarray(samples).save(out / "samples.png", optimize=True)
+    Image.fromarray(comparison_sheet(report.models, shown)).save(out / "compare.png", optimize=True)
 
 
-def render_page(sections: Sequence[Section], facts: dict[str, Any], credits: Sequence[str]) -> str:
+def render_page(report: Report) -> str:
     """The page as HTML."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"png": png_data_uri, "number": _number, "percent": _percent, "fact": _fact}
-    page = environment.from_string(TEMPLATE).render(sections=sections, facts=facts, credits=credits)
+    filters: dict[str, Any] = {
+        "png": png_data_uri,
+        "number": _number,
+        "amount": _amount,
+        "signed": _signed,
+        "percent": _percent,
+        "place": _place,
+        "fact": _fact,
+        "label": label_of,
+        "by_metric": by_metric,
+    }
+    environment.filters.update(filters)
+    page = environment.from_string(TEMPLATE).render(report=report)
     return "\n".join(line for line in page.splitlines() if line.strip()) + "\n"
+
+
+def label_of(model: str) -> str:
+    """What people call a model."""
+    return LABELS.get(model, model)
+
+
+def by_metric(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows of each metric together, in order of appearance."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.key, []).append(row)
+    return list(found.values())
+
+
+def _amount(value: float, unit: Unit) -> str:
+    """A score as people read it: shares in percent."""
+    text = {"share": _percent, "similarity": "{:.3f}".format, "distance": _number}[unit](abs(value))
+    return f"−{text}" if value < 0 else text
+
+
+def _signed(value: float, unit: Unit) -> str:
+    """A difference with its sign, in percentage points for shares; zero has none."""
+    return f"{'+' if value > 0 else ''}{_amount(value, unit)}"
 
 
 def _number(value: float) -> str:
@@ -89,6 +144,11 @@ def _number(value: float) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f}"
+
+
+def _place(share: float) -> float:
+    """Where a share of a scale lies on its bar, in percent of its width."""
+    return round(100 * min(max(share, 0.0), 1.0), 1)
 
 
 def _fact(value: Any) -> str:
@@ -111,25 +171,55 @@ def read_png(file: Path) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def contact_sheet(
-    examples: Sequence[Example], columns: int = 8, side_px: int = 128
+    pictures: Sequence[tuple[str, UInt8[np.ndarray, "h w 3"]]], columns: int = 8, side_px: int = 128
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """The generated images in a grid on white, each over the first words of its prompt."""
+    """Pictures in a grid on white, each over the first words of its prompt."""
     gap, text_px = 12, 30
-    num_rows = max(1, -(-len(examples) // columns))
+    num_rows = max(1, -(-len(pictures) // columns))
     size = (columns * (side_px + gap) + gap, num_rows * (side_px + text_px + gap) + gap)
     sheet = Image.new("RGB", size, "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
-    for index, example in enumerate(examples):
+    for index, (prompt, image_u8) in enumerate(pictures):
         x, y = gap + index % columns * (side_px + gap), gap + index // columns * (side_px + text_px + gap)
-        image = Image.fromarray(example.generated_u8).resize((side_px, side_px), Image.Resampling.BICUBIC)
-        sheet.paste(image, (x, y))
-        for number, line in enumerate(_wrapped(example.prompt, font, side_px)):
-            draw.text((x, y + side_px + 3 + 13 * number), line, fill="#444444", font=font)
+        _paste(sheet, image_u8, x, y, side_px)
+        _write(sheet, prompt, x, y + side_px + 3, side_px)
     return np.asarray(sheet)
 
 
-def _wrapped(text: str, font: Any, width_px: int, num_lines: int = 2) -> list[str]:
-    """`text` in at most two lines of `width_px`, the last one cut where it must be."""
+def comparison_sheet(
+    models: Sequence[str], examples: Sequence[Example], columns: int = 3, side_px: int = 96
+) -> UInt8[np.ndarray, "height width 3"]:
+    """For each prompt what every model drew, in the order of the chain, and the real image, side by side on white."""
+    names = [*(label_of(model) for model in models), "real"]
+    gap, text_px, between = 4, 20, 24
+    group_px = len(names) * (side_px + gap) - gap + between
+    num_rows = max(1, -(-len(examples) // columns))
+    size = (columns * group_px + between, text_px + num_rows * (side_px + text_px + gap) + gap)
+    sheet = Image.new("RGB", size, "white")
+    for column in range(columns):
+        for place, name in enumerate(names):
+            _write(sheet, name, between + column * group_px + place * (side_px + gap), 5, side_px, "#1d1c1a")
+    for index, example in enumerate(examples):
+        x, y = between + index % columns * group_px, text_px + index // columns * (side_px + text_px + gap)
+        for place, image_u8 in enumerate([*(example.generated_u8[model] for model in models), example.real_u8]):
+            _paste(sheet, image_u8, x + place * (side_px + gap), y, side_px)
+        _write(sheet, example.prompt, x, y + side_px + 3, group_px - between, num_lines=1)
+    return np.asarray(sheet)
+
+
+def _paste(sheet: Image.Image, image_u8: UInt8[np.ndarray, "h w 3"], x: int, y: int, side_px: int) -> None:
+    sheet.paste(Image.fromarray(image_u8).resize((side_px, side_px), Image.Resampling.BICUBIC), (x, y))
+
+
+def _write(
+    sheet: Image.Image, text: str, x: int, y: int, width_px: int, fill: str = "#444444", num_lines: int = 2
+) -> None:
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
+    for number, line in enumerate(_wrapped(text, font, width_px, num_lines)):
+        draw.text((x, y + 13 * number), line, fill=fill, font=font)
+
+
+def _wrapped(text: str, font: Any, width_px: int, num_lines: int) -> list[str]:
+    """`text` in at most `num_lines` lines of `width_px`, the last one cut where it must be."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()

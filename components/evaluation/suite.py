@@ -1,16 +1,20 @@
-"""The whole evaluation of one model: judges from training images, then every held-out split."""
+"""The whole evaluation of a chain of models: judges from training images, then every held-out split, asked of all."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKLFlux2
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from components.data.latents import EMPTY_TEXT, LatentStore
 from components.data.prompts import Prompt
+from components.evaluation.comparison import Guard, Metric, WinRate, compare, guard, pooled, win_rates
 from components.evaluation.config import RetrievalConfig
 from components.evaluation.held_out import pooled_texts, token_states
 from components.evaluation.judging import Judges, Split, features_of, fit_reference, judge
@@ -19,14 +23,18 @@ from components.evaluation.retrieval import train_two_tower
 from components.models.autoencoder import decode_latents
 from components.models.denoiser import Denoiser
 from components.models.image_features import ImageFeatures
-from components.models.linear_probe import LinearProbe
+from components.models.linear_probe import load_probe
+from components.models.transformer import load_transformer
 from components.samplers.config import SamplingConfig
 from components.samplers.drawing import draw_images, to_uint8
 
 Images = UInt8[np.ndarray, "n height width 3"]
+EVERYTHING = "heldout"
+GUARDED, GUARD_LIMIT = ("alignment", "lite0_frechet"), 0.05
 
 # What each split asks, for a reader of the report.
 QUESTIONS = {
+    EVERYTHING: ("All held-out prompts", "Both kinds of prompts below, taken together."),
     "heldout_cell": (
         "Unseen pairs of style and concept",
         "Training saw the style and the concept, never together: can the model combine them?",
@@ -40,106 +48,151 @@ QUESTIONS = {
 
 @dataclass(frozen=True)
 class Model:
-    """The networks that draw, and the shift of their time grid."""
+    """A network that draws, and the shift of its time grid."""
 
     denoiser: Denoiser
-    autoencoder: AutoencoderKLFlux2
     shift: float
+
+
+@dataclass(frozen=True)
+class Question:
+    """What all models are asked: a split's prompts, each with its token states, its noise and its real image.
+
+    `noise_u8` is the noise decoded as if it were an image, the worst that a model could do.
+    """
+
+    split: str
+    prompts: Sequence[Prompt]
+    texts: Sequence[Float[Tensor, "_ d"]]
+    noise: Float[Tensor, "n c h w"]
+    noise_u8: Images
+    real_u8: Images
+
+
+Drawn = Mapping[str, Mapping[str, Images]]
+"""By model, then by split: an image for each prompt."""
+
+
+def make_question(
+    store: LatentStore,
+    autoencoder: AutoencoderKLFlux2,
+    prompts: Sequence[Prompt],
+    real_u8: Images,
+    sampling: SamplingConfig,
+    seed: int,
+) -> Question:
+    """The question of one split; the noise depends on `seed` and on the number of prompts only."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(len(prompts), *store.latents.shape[1:], generator=generator)
+    decoded = [to_uint8(decode_latents(autoencoder, part)) for part in noise.split(sampling.batch_size)]
+    return Question(prompts[0].split, prompts, token_states(store, prompts), noise, np.concatenate(decoded), real_u8)
+
+
+def load_model(directory: Path, shift: float) -> Model:
+    """The averaged weights that a training stage left."""
+    return Model(Denoiser(load_transformer(directory / "transformer")), shift)
 
 
 def train_judges(
     store: LatentStore,
     prompts: Sequence[Prompt],
     images_u8: Images,
-    features: ImageFeatures,
-    probes: Mapping[str, LinearProbe],
+    classifier: Path,
     retrieval: RetrievalConfig,
     num_axes: int,
     seed: int,
 ) -> Judges:
-    """The probes as given, and towers and reference fitted to training images at the size the model draws."""
+    """The probes as they were saved, and towers and reference fitted to training images at the size of drawing."""
+    (style, facts), (category, _) = load_probe(classifier, "style"), load_probe(classifier, "category")
+    seen_as: Any = facts  # how the features that the probes were fitted on were made
+    features = ImageFeatures(seen_as["px"], seen_as["precision"])
     seen = features_of(features, images_u8)
     towers = train_two_tower(torch.from_numpy(seen), torch.from_numpy(pooled_texts(store, prompts)), retrieval, seed)
-    return Judges(probes["style"], probes["category"], towers, *fit_reference(seen, num_axes))
+    return Judges(features, style, category, towers, *fit_reference(seen, num_axes))
 
 
-def evaluate_splits(
-    model: Model,
-    judges: Judges,
-    features: ImageFeatures,
+def draw_all(
+    models: Mapping[str, Model],
+    autoencoder: AutoencoderKLFlux2,
     store: LatentStore,
-    splits: Mapping[str, tuple[Sequence[Prompt], Images]],
-    *,
+    questions: Sequence[Question],
     sampling: SamplingConfig,
-    num_examples: int,
-    seed: int,
     on_progress: Callable[[int, int], None],
-) -> list[Section]:
-    """`evaluate_split` of each split's (prompts, real images); `on_progress(done, total)` counts images drawn."""
-    total = sum(len(prompts) for prompts, _ in splits.values())
-    sections: list[Section] = []
-    for prompts, real_u8 in splits.values():
-        before = sum(section.num_prompts for section in sections)
+) -> Drawn:
+    """What each model draws when asked each question; `on_progress(done, total)` counts images."""
+    empty = torch.from_numpy(store.texts.of(EMPTY_TEXT).astype(np.float32))
+    sizes = [len(question.prompts) for question in questions]
+    offsets = [0, *accumulate(sizes * len(models))]
+    drawn: dict[str, dict[str, Images]] = {name: {} for name in models}
+    turns = ((name, question) for name in models for question in questions)
+    for before, (name, question) in zip(offsets, turns, strict=False):
 
         def on_batch(done: int, before: int = before) -> None:
-            on_progress(before + done, total)
+            on_progress(before + done, offsets[-1])
 
-        sections.append(
-            evaluate_split(
-                model,
-                judges,
-                features,
-                store,
-                prompts,
-                real_u8,
-                sampling=sampling,
-                num_examples=num_examples,
-                seed=seed,
-                on_batch=on_batch,
-            )
+        model = models[name]
+        drawn[name][question.split] = draw_images(
+            model.denoiser,
+            autoencoder,
+            question.texts,
+            empty,
+            question.noise,
+            config=sampling,
+            shift=model.shift,
+            on_batch=on_batch,
         )
-    return sections
+    return drawn
 
 
-def evaluate_split(
-    model: Model,
-    judges: Judges,
-    features: ImageFeatures,
-    store: LatentStore,
-    prompts: Sequence[Prompt],
-    real_u8: Images,
-    *,
-    sampling: SamplingConfig,
-    num_examples: int,
-    seed: int,
-    on_batch: Callable[[int], None],
-) -> Section:
-    """Draw every prompt of a split, judge the images beside real ones and decoded noise, and keep some examples."""
-    split = prompts[0].split
-    generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(len(prompts), *store.latents.shape[1:], generator=generator)
-    texts, empty = token_states(store, prompts), torch.from_numpy(store.texts.of(EMPTY_TEXT).astype(np.float32))
-    generated_u8 = draw_images(
-        model.denoiser, model.autoencoder, texts, empty, noise, config=sampling, shift=model.shift, on_batch=on_batch
+def examine(
+    judges: Judges, store: LatentStore, questions: Sequence[Question], drawn: Drawn, num_examples: int
+) -> tuple[list[Section], list[Guard]]:
+    """All prompts together, without examples, then each split with some; and the guards, over all prompts."""
+    measured = [_measured(judges, store, question, drawn) for question in questions]
+    together = [pooled(parts) for parts in zip(*measured, strict=True)]
+    guards = [found for metric in together if metric.key in GUARDED for found in guard(metric, GUARD_LIMIT)]
+    sections = [_section(EVERYTHING, sum(len(question.prompts) for question in questions), together, [])]
+    for question, metrics in zip(questions, measured, strict=True):
+        examples = [
+            Example(
+                prompt.text,
+                {name: images[question.split][number] for name, images in drawn.items()},
+                question.real_u8[number],
+            )
+            for number, prompt in enumerate(question.prompts[:num_examples])
+        ]
+        sections.append(_section(question.split, len(question.prompts), metrics, examples))
+    return sections, guards
+
+
+def _measured(judges: Judges, store: LatentStore, question: Question, drawn: Drawn) -> list[Metric]:
+    split = Split(
+        question.split,
+        question.prompts,
+        pooled_texts(store, question.prompts),
+        generated={name: features_of(judges.features, images[question.split]) for name, images in drawn.items()},
+        real=features_of(judges.features, question.real_u8),
+        noise=features_of(judges.features, question.noise_u8),
     )
-    rows = judge(
-        judges,
-        Split(
-            split,
-            prompts,
-            pooled_texts(store, prompts),
-            generated=features_of(features, generated_u8),
-            real=features_of(features, real_u8),
-            noise=features_of(features, _decoded(model.autoencoder, noise, sampling.batch_size)),
-        ),
-    )
+    return judge(judges, split)
+
+
+def _section(split: str, num_prompts: int, metrics: Sequence[Metric], examples: Sequence[Example]) -> Section:
     title, question = QUESTIONS.get(split, (split, ""))
-    examples = [
-        Example(prompt.text, generated, real)
-        for prompt, generated, real in zip(prompts[:num_examples], generated_u8, real_u8, strict=False)
-    ]
-    return Section(split, title, question, len(prompts), rows, examples)
+    rows = [row for metric in metrics for row in compare(metric, split)]
+    return Section(split, title, question, num_prompts, rows, examples)
 
 
-def _decoded(autoencoder: AutoencoderKLFlux2, latents: Tensor, batch_size: int) -> Images:
-    return np.concatenate([to_uint8(decode_latents(autoencoder, part)) for part in latents.split(batch_size)])
+def preferred(
+    judge_images: Callable[[Images, Sequence[Prompt]], Float[np.ndarray, " n"]],
+    questions: Sequence[Question],
+    drawn: Drawn,
+) -> list[WinRate]:
+    """How often a judge prefers each model's images to those of the model before, over the prompts of all questions.
+
+    It is asked about all images at once, because a judge may place its scores among those that it sees together.
+    """
+    prompts = [prompt for question in questions for prompt in question.prompts]
+    images = np.concatenate([drawn[name][question.split] for name in drawn for question in questions])
+    scores = judge_images(images, prompts * len(drawn))
+    return win_rates(dict(zip(drawn, np.split(scores, len(drawn)), strict=True)))

@@ -1,6 +1,7 @@
 """What must be known of a trained model beside its weights: `training.json` in its directory."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,3 +29,12 @@ def read_training_record(directory: Path) -> TrainingRecord:
     if missing:
         raise ValueError(f"{file} lacks {', '.join(missing)}; run the pre-training stages again")
     return TrainingRecord(int(stored["px"]), float(stored["shift"]), int(stored["images_seen"]))
+
+
+def read_training_records(directories: Mapping[str, Path]) -> dict[str, TrainingRecord]:
+    """The record of each model; ValueError if they draw at different resolutions, and so cannot be compared."""
+    records = {name: read_training_record(directory) for name, directory in directories.items()}
+    if len({record.px for record in records.values()}) > 1:
+        sides = ", ".join(f"{name} {record.px} px" for name, record in records.items())
+        raise ValueError(f"the models draw at different sizes: {sides}; train them at one resolution")
+    return records

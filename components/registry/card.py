@@ -48,6 +48,26 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Win:
+    """The share of prompts at which a judge preferred a model's image to that of the model `over`, with interval."""
+
+    model: str
+    over: str
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The preference pairs of the last training: who judged them, and in how many a person chose."""
+
+    num_pairs: int
+    num_human: int
+    judges: Sequence[str]
+
+
+@dataclass(frozen=True)
 class TrainingSource:
     """One source of the training data: how many images of it were used, and under which terms."""
 
@@ -67,6 +87,8 @@ class Card:
     images_seen: int
     shift: float
     scores: Sequence[Score]
+    wins: Sequence[Win]
+    pairs: Pairs | None
     sources: Sequence[TrainingSource]
     prompts: Sequence[str]
 
@@ -138,8 +160,9 @@ def render(card: Card) -> str:
 # {escaped(card.title)}
 
 A {card.num_parameters / 1e6:.2f} M-parameter diffusion transformer of the ERNIE-Image architecture (arXiv:2605.25347),
-trained from nothing; its last phase saw {card.images_seen:,} images at {card.resolution_px} px. It shows that the whole
-way from images to a served model works. It is a demonstration of the pipeline, not of image quality.
+pre-trained from nothing by flow matching, fine-tuned on a curated selection (SFT), then on preference pairs (DPO). Its
+last phase saw {card.images_seen:,} images at {card.resolution_px} px. It shows that the whole way from images to a
+served model works. It is a demonstration of the pipeline, not of image quality.
 
 ![samples](samples.png)
 
@@ -156,7 +179,7 @@ Held-out prompts only. *Chance* is what guessing would score, *real images* what
 
 {_table(("metric", "value", "95 % interval", "chance", "real images"), scores)}
 
-## Training data
+{_preferences(card)}## Training data
 
 {_table(("source", "images", "licence", "attribution"), sources)}
 
@@ -175,5 +198,28 @@ of its canonical JSON.
 """
 
 
+def _preferences(card: Card) -> str:
+    """The section about pairs and wins, empty where there are none."""
+    parts: list[str] = []
+    if card.pairs:
+        judges = ", ".join(map(escaped, card.pairs.judges))
+        chosen = f"in {card.pairs.num_human:,} of them a person chose" if card.pairs.num_human else "no person chose"
+        parts.append(f"DPO had {card.pairs.num_pairs:,} pairs, judged by {judges}; {chosen}.")
+    if card.wins:
+        rows = [
+            (f"{escaped(win.model)} over {escaped(win.over)}", number(win.share), _between(win.low, win.high))
+            for win in card.wins
+        ]
+        parts.append(
+            "How often judges, which are models too, prefer a model to the one before, for the same prompt and noise:"
+        )
+        parts.append(_table(("preferred", "share", "95 % interval"), rows))
+    return "".join(f"{part}\n\n" for part in ["## Preferences", *parts]) if parts else ""
+
+
+def _between(low: float, high: float) -> str:
+    return f"{number(low)} – {number(high)}"
+
+
 def _interval(score: Score) -> str:
-    return "–" if score.low is None or score.high is None else f"{number(score.low)} – {number(score.high)}"
+    return "–" if score.low is None or score.high is None else _between(score.low, score.high)

@@ -2,17 +2,28 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
-from components.registry.card import Score, TrainingSource
+from components.registry.card import Pairs, Score, TrainingSource, Win
 
-SPLIT_NAMES = {"heldout_cell": "unseen style-concept pairs", "heldout_concept": "unseen concepts"}
+SPLIT_NAMES = {
+    "heldout": "all held-out prompts",
+    "heldout_cell": "unseen style-concept pairs",
+    "heldout_concept": "unseen concepts",
+}
+Row = dict[str, Any]
+
+
+def read_rows(report: Path) -> list[Row]:
+    """The report's rows of the model that is exported: the last one of the chain."""
+    content = json.loads((report / "report.json").read_text(encoding="utf-8"))
+    return [row for row in content["rows"] if row["model"] == content["models"][-1]]
 
 
 def read_scores(report: Path) -> list[Score]:
-    """The report's rows as the card's."""
-    content = json.loads((report / "report.json").read_text(encoding="utf-8"))
+    """The rows as the card's."""
     return [
         Score(
             f"{row['name']}, {SPLIT_NAMES.get(row['split'], row['split'])}",
@@ -22,14 +33,27 @@ def read_scores(report: Path) -> list[Score]:
             row["chance"],
             row["real"],
         )
-        for row in content["rows"]
+        for row in read_rows(report)
     ]
 
 
-def read_metrics(report: Path) -> dict[str, float]:
-    """The report's values under `split/key`, as the registry shows them."""
+def read_wins(report: Path) -> list[Win]:
+    """How often the judge preferred each model of the chain to the one before."""
     content = json.loads((report / "report.json").read_text(encoding="utf-8"))
-    return {f"{row['split']}/{row['key']}": float(row["value"]) for row in content["rows"]}
+    return [Win(rate["model"], rate["over"], rate["share"], rate["low"], rate["high"]) for rate in content["win_rates"]]
+
+
+def read_metrics(report: Path) -> dict[str, float]:
+    """The values under `split/key`, and the win rates, as the registry shows them."""
+    values = {f"{row['split']}/{row['key']}": float(row["value"]) for row in read_rows(report)}
+    return values | {f"win_rate/{win.model}_over_{win.over}": win.share for win in read_wins(report)}
+
+
+def read_pairs(pairs_file: Path) -> Pairs:
+    """What a table of preference pairs is made of."""
+    table = pq.read_table(pairs_file, columns=["judge", "is_human"])
+    num_human = sum(table.column("is_human").to_pylist())
+    return Pairs(table.num_rows, num_human, sorted(set(table.column("judge").to_pylist())))
 
 
 def read_sources(selection_file: Path, catalogue_file: Path) -> list[TrainingSource]:

@@ -1,21 +1,30 @@
-"""Stage `evaluate`: what the model draws for held-out prompts, in the eyes of small judges, beside real images."""
+"""Stage `evaluate`: what the models of the chain draw for held-out prompts, side by side, in small judges' eyes."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
 from components.data.config import DecodeLimits
 from components.evaluation.config import RetrievalConfig
+from components.preference.config import JudgeWeights
 from components.samplers.config import SamplingConfig
+
+if TYPE_CHECKING:
+    from components.data.prompts import Prompt
+    from components.evaluation.report import Report
+    from components.evaluation.suite import Images
+    from components.preference.judges import Judge
 
 
 class Params(BaseModel, frozen=True, extra="forbid"):
     """How many prompts, how they are drawn, and how the judges are made.
 
     `num_reference_images` training images are the reference of the Fréchet distance and train the image-text model;
-    `num_axes` are the directions of their features in which the distance is taken.
+    `num_axes` are the directions of their features in which the distance is taken. `judges` weighs the judges that say
+    which of two models' images is preferred: take those that made the preference pairs.
     """
 
     caption_kind: str
@@ -25,89 +34,151 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     num_axes: int = Field(gt=0)
     sampling: SamplingConfig
     retrieval: RetrievalConfig
+    judges: JudgeWeights
     limits: DecodeLimits
     seed: int
 
 
-PREFIXES = {"heldout_cell": "cell", "heldout_concept": "concept"}
+PREFIXES = {"heldout_cell": "cell", "heldout_concept": "concept", "heldout": "all"}
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """Shares in [0, 1] and Lite0 Fréchet distances, on unseen style x concept cells and on unseen concepts."""
+    """Shares and cosines in [0, 1] and Lite0 Fréchet distances of the last model of the chain, and against the others.
+
+    `cell` are unseen style x concept cells, `concept` unseen concepts, `all` both together. A win rate is the share of
+    prompts at which the preference judge takes the later model's image, with its 95 % interval. Ratios are of a model
+    to the one before. Every score of every model is in the report and in MLflow as `model/score`.
+    """
 
     cell_style_accuracy: float
     cell_category_accuracy: float
+    cell_alignment: float
     cell_retrieval_r1: float
     cell_retrieval_r5: float
     cell_lite0_frechet: float
     concept_style_accuracy: float
     concept_category_accuracy: float
+    concept_alignment: float
     concept_retrieval_r1: float
     concept_retrieval_r5: float
     concept_lite0_frechet: float
+    base_alignment: float
+    sft_alignment: float
+    all_alignment: float
+    base_lite0_frechet: float
+    sft_lite0_frechet: float
+    all_lite0_frechet: float
+    win_rate_sft_over_base: float
+    win_rate_sft_over_base_low: float
+    win_rate_sft_over_base_high: float
+    win_rate_dpo_over_sft: float
+    win_rate_dpo_over_sft_low: float
+    win_rate_dpo_over_sft_high: float
+    alignment_sft_to_base: float
+    alignment_dpo_to_sft: float
+    lite0_frechet_sft_to_base: float
+    lite0_frechet_dpo_to_sft: float
     evaluated_images: int
 
 
 def evaluate(
     p: Params,
     *,
-    model: Path,
+    base: Path,
+    sft: Path,
+    dpo: Path,
     autoencoder: Path,
     latents: Path,
     images: Path,
     catalogue: Path,
     classifier: Path,
+    scorer: Path,
     report: Path,
 ) -> Metrics:
-    """Draw held-out prompts and report style, category, retrieval and distance beside chance and real images."""
+    """Ask every model for the same held-out images and report each beside the one before, chance and real images."""
     from components.data.latents import read_latents
     from components.data.prompts import choose_prompts
     from components.evaluation import suite
     from components.evaluation.held_out import HELD_OUT, TRAIN, read_credits, read_prompts, read_squares
-    from components.evaluation.report import read_png, write_report
+    from components.evaluation.report import Report, write_report
     from components.models.autoencoder import autoencoder_sha256, load_autoencoder
-    from components.models.denoiser import Denoiser
-    from components.models.image_features import ImageFeatures
-    from components.models.linear_probe import load_probe
-    from components.models.training_record import read_training_record
-    from components.models.transformer import load_transformer
+    from components.models.training_record import read_training_records
     from components.tracking import current_run
+    from flows.judges import load_judge
 
-    run, record = current_run(), read_training_record(model)
-    store = read_latents(latents, record.px, autoencoder_sha256(autoencoder))
+    chain = {"base": base, "sft": sft, "dpo": dpo}
+    records, decoder = read_training_records(chain), load_autoencoder(autoencoder)
+    px = records["base"].px
+    store = read_latents(latents, px, autoencoder_sha256(autoencoder))
     candidates = read_prompts(store, p.caption_kind)
-    probes = {name: load_probe(classifier, name) for name in ("style", "category")}
-    seen_as: Any = probes["style"][1]  # the facts beside the probe: how the features it was fitted on were made
-    features = ImageFeatures(seen_as["px"], seen_as["precision"])
 
     reference = choose_prompts(candidates[TRAIN], p.num_reference_images, p.seed)
-    reference_u8 = read_squares(images, reference, record.px, p.limits)
-    just_probes = {name: probe for name, (probe, _) in probes.items()}
-    judges = suite.train_judges(store, reference, reference_u8, features, just_probes, p.retrieval, p.num_axes, p.seed)
-    chosen = {split: choose_prompts(candidates[split], p.num_prompts, p.seed) for split in HELD_OUT}
-    sections = suite.evaluate_splits(
-        suite.Model(Denoiser(load_transformer(model / "transformer")), load_autoencoder(autoencoder), record.shift),
-        judges,
-        features,
-        store,
-        {s: (prompts, read_squares(images, prompts, record.px, p.limits)) for s, prompts in chosen.items()},
-        sampling=p.sampling,
-        num_examples=p.num_examples,
-        seed=p.seed,
-        on_progress=run.progress,
+    reference_u8 = read_squares(images, reference, px, p.limits)
+    judges = suite.train_judges(store, reference, reference_u8, classifier, p.retrieval, p.num_axes, p.seed)
+    asked = [choose_prompts(candidates[split], p.num_prompts, p.seed) for split in HELD_OUT]
+    questions = [
+        suite.make_question(store, decoder, prompts, read_squares(images, prompts, px, p.limits), p.sampling, p.seed)
+        for prompts in asked
+    ]
+    models = {name: suite.load_model(path, records[name].shift) for name, path in chain.items()}
+    drawn = suite.draw_all(models, decoder, store, questions, p.sampling, current_run().progress)
+    sections, guards = suite.examine(judges, store, questions, drawn, p.num_examples)
+    weights = {str(name): weight for name, weight in p.judges.items()}
+    prefer = as_asked(load_judge(classifier, scorer, weights))
+    shown = [prompt.sample_id for prompts in asked for prompt in prompts[: p.num_examples]]
+    found = Report(
+        list(chain),
+        sections,
+        suite.preferred(prefer, questions, drawn),
+        guards,
+        weights,
+        {
+            **{f"images seen by {name}": record.images_seen for name, record in records.items()},
+            "side": f"{px} px",
+            "sampling steps": p.sampling.num_sampling_steps,
+            "guidance": p.sampling.guidance_scale,
+            "reference images": len(reference),
+            "seed": p.seed,
+        },
+        read_credits(catalogue, shown),
     )
-    facts = {
-        "images seen in the last phase": record.images_seen,
-        "side": f"{record.px} px",
-        "sampling steps": p.sampling.num_sampling_steps,
-        "guidance": p.sampling.guidance_scale,
-        "reference images": len(reference),
-        "seed": p.seed,
-    }
-    shown = [prompt.sample_id for prompts in chosen.values() for prompt in prompts[: p.num_examples]]
-    write_report(report, sections, facts, read_credits(catalogue, shown))
+    write_report(report, found)
+    log(found, report, records["dpo"].images_seen)
+    return metrics_of(found)
+
+
+def log(found: "Report", report: Path, images_seen: int) -> None:
+    """Hand the run every score, the two sheets and the report."""
+    from components.evaluation.report import read_png
+    from components.tracking import current_run
+
+    run = current_run()
+    scores = {f"{row.model}/{PREFIXES[row.split]}_{row.key}": row.value for row in found.rows}
+    run.log_metrics(scores, step=images_seen)
+    for sheet in ("samples", "compare"):
+        run.log_image(sheet, read_png(report / f"{sheet}.png"), step=images_seen)
     run.log_artifact(report, "evaluation")
-    run.log_image("samples", read_png(report / "samples.png"), step=record.images_seen)
-    values = {f"{PREFIXES[row.split]}_{row.key}": row.value for section in sections for row in section.rows}
-    return Metrics(**values, evaluated_images=sum(section.num_prompts for section in sections))
+
+
+def as_asked(judge: "Judge") -> "Callable[[Images, Sequence[Prompt]], Any]":
+    """A judge of preferences that is told style and category of each prompt."""
+    from components.preference.judges import Asked
+
+    return lambda images_u8, prompts: judge(images_u8, [Asked(p.text, p.category, p.style) for p in prompts])
+
+
+def metrics_of(found: "Report") -> Metrics:
+    """The metrics among all that was found: the last model's by its split, the earlier ones' over all prompts."""
+    values: dict[str, float] = {}
+    for row in found.rows:
+        if row.model == found.models[-1]:
+            values[f"{PREFIXES[row.split]}_{row.key}"] = row.value
+        elif PREFIXES[row.split] == "all":
+            values[f"{row.model}_{row.key}"] = row.value
+    for rate in found.win_rates:
+        name = f"win_rate_{rate.model}_over_{rate.over}"
+        values |= {name: rate.share, f"{name}_low": rate.low, f"{name}_high": rate.high}
+    values |= {f"{guard.key}_{guard.model}_to_{guard.over}": guard.ratio for guard in found.guards}
+    scores = {field.name: values[field.name] for field in fields(Metrics) if field.name in values}
+    return Metrics(**scores, evaluated_images=len(found.models) * found.sections[0].num_prompts)

@@ -23,7 +23,15 @@ class Metrics:
 
 
 def export(
-    p: Params, *, model: Path, autoencoder: Path, report: Path, selection: Path, catalogue: Path, pipeline: Path
+    p: Params,
+    *,
+    model: Path,
+    autoencoder: Path,
+    report: Path,
+    selection: Path,
+    catalogue: Path,
+    pairs: Path | None = None,
+    pipeline: Path,
 ) -> Metrics:
     """Write the pipeline in diffusers' layout, load it as a stranger would, add model card, samples and hashes."""
     import json
@@ -32,7 +40,7 @@ def export(
     from components.models.diffusers_layout import check_as_stranger, write_pipeline
     from components.models.training_record import read_training_record
     from components.registry.card import Card, render
-    from components.registry.card_sources import read_scores, read_sources
+    from components.registry.card_sources import read_pairs, read_scores, read_sources, read_wins
     from components.registry.hashes import write_hashes
     from components.tracking import current_run
 
@@ -55,6 +63,8 @@ def export(
         images_seen=record.images_seen,
         shift=record.shift,
         scores=read_scores(report),
+        wins=read_wins(report),
+        pairs=read_pairs(pairs) if pairs else None,
         sources=read_sources(selection, catalogue),
         prompts=prompts,
     )

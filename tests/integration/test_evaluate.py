@@ -1,9 +1,10 @@
-"""The evaluate stage on generated drawings, with tiny random networks and the real image features."""
+"""The evaluate stage on generated drawings, with three tiny random networks and the real image features."""
 
 import hashlib
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +22,7 @@ from components.evaluation.held_out import read_prompts
 from components.models.autoencoder import autoencoder_sha256, build_autoencoder
 from components.models.config import AutoencoderConfig, DiTConfig
 from components.models.image_features import ImageFeatures, extract
-from components.models.linear_probe import fit_probe, save_probe
+from components.models.linear_probe import fit_preference, fit_probe, save_probe
 from components.models.transformer import build_transformer
 from components.samplers.config import SamplingConfig
 from flows.stages.evaluate import Metrics, Params, evaluate
@@ -79,14 +80,17 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name, column in (("style", 0), ("category", 1)):
         probe = fit_probe(features, [label[column] for label in labels], l2=0.1)
         save_probe(probe, root / "classifier", name, {"px": PX, "precision": "fp32"})
+    scorer = fit_preference(features, [features[::-1] + draw.normal(size=features.shape)], l2=0.1)
+    save_probe(scorer, root / "scorer", "aesthetic", {})
     torch.manual_seed(0)
     build_autoencoder(AutoencoderConfig(4, (8, 8, 8, 8), 1, 4)).save_pretrained(root / "autoencoder")
     layout = store.Layout(autoencoder_sha256(root / "autoencoder"), "pad", {PX: [Bucket(PX, PX)]})
     store.write_layout(root / "latents", layout)
-    network = build_transformer(DiTConfig(32, 1, 2, 48, (4, 6, 6), 256), 16, TEXT_DIM)
-    network.save_pretrained(root / "model" / "transformer")
-    (root / "model" / "training.json").write_text(json.dumps({"px": PX, "shift": 2.0, "images_seen": 640}))
-    names = ("model", "autoencoder", "latents", "images", "classifier")
+    for name in ("base", "sft", "dpo"):
+        network = build_transformer(DiTConfig(32, 1, 2, 48, (4, 6, 6), 256), 16, TEXT_DIM)
+        network.save_pretrained(root / name / "transformer")
+        (root / name / "training.json").write_text(json.dumps({"px": PX, "shift": 2.0, "images_seen": 640}))
+    names = ("base", "sft", "dpo", "autoencoder", "latents", "images", "classifier", "scorer")
     return {name: root / name for name in names} | {"catalogue": root / "catalogue.parquet"}
 
 
@@ -98,6 +102,7 @@ PARAMS = Params(
     num_axes=8,
     sampling=SamplingConfig(num_sampling_steps=2, guidance_scale=2.0, batch_size=4),
     retrieval=RetrievalConfig(8, 20, 16, 1e-2, 0.0, 0.1),
+    judges={"alignment": 1.0, "aesthetic_proxy": 0.5},
     limits=DecodeLimits(max_pixels=10_000, max_bytes=100_000, max_ratio=100.0),
     seed=0,
 )
@@ -109,24 +114,45 @@ def evaluated(inputs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory)
     return report, evaluate(PARAMS, **inputs, report=report)
 
 
-def test_metrics_are_those_of_the_report(evaluated: tuple[Path, Metrics]) -> None:
-    report, metrics = evaluated
-    rows = {(row["split"], row["key"]): row for row in json.loads((report / "report.json").read_text())["rows"]}
-    assert len(rows) == 10
-    assert metrics.evaluated_images == 20
-    assert metrics.cell_style_accuracy == rows["heldout_cell", "style_accuracy"]["value"]
-    assert metrics.concept_lite0_frechet == rows["heldout_concept", "lite0_frechet"]["value"]
-    for row in rows.values():
+def stored(report: Path) -> dict[str, Any]:
+    return json.loads((report / "report.json").read_text())
+
+
+def test_metrics_are_those_of_the_last_model_and_of_its_steps_over_the_others(evaluated: tuple[Path, Metrics]) -> None:
+    content, metrics = stored(evaluated[0]), evaluated[1]
+    rows = {(row["split"], row["model"], row["key"]): row for row in content["rows"]}
+    assert len(rows) == 3 * 3 * 6
+    assert content["models"] == ["base", "sft", "dpo"]
+    assert metrics.evaluated_images == 3 * 20
+    assert metrics.cell_style_accuracy == rows["heldout_cell", "dpo", "style_accuracy"]["value"]
+    assert metrics.concept_lite0_frechet == rows["heldout_concept", "dpo", "lite0_frechet"]["value"]
+    assert metrics.sft_alignment == rows["heldout", "sft", "alignment"]["value"]
+    assert metrics.all_alignment == rows["heldout", "dpo", "alignment"]["value"]
+    assert metrics.lite0_frechet_dpo_to_sft == pytest.approx(metrics.all_lite0_frechet / metrics.sft_lite0_frechet)
+    assert metrics.win_rate_dpo_over_sft_low < metrics.win_rate_dpo_over_sft < metrics.win_rate_dpo_over_sft_high
+    for (_, model, _), row in rows.items():
         assert row["low"] <= row["value"] <= row["high"]
+        assert (row["difference"] is None) == (model == "base")
 
 
 def test_real_images_score_above_those_of_an_untrained_network(evaluated: tuple[Path, Metrics]) -> None:
-    rows = json.loads((evaluated[0] / "report.json").read_text())["rows"]
-    for row in rows:
+    for row in stored(evaluated[0])["rows"]:
         if row["key"] == "lite0_frechet":
             assert row["real"] < row["value"]
         if row["key"] in ("style_accuracy", "category_accuracy"):
             assert row["real"] > 0.8 > row["value"]
+
+
+def test_equal_models_draw_equal_images_and_are_told_apart_by_nothing(inputs: dict[str, Path], tmp_path: Path) -> None:
+    same = inputs | {"sft": inputs["base"], "dpo": inputs["base"]}
+    metrics = evaluate(PARAMS, **same, report=tmp_path / "report")
+    differences = [row["difference"] for row in stored(tmp_path / "report")["rows"] if row["difference"]]
+    assert len(differences) == 2 * 18
+    assert {difference["verdict"] for difference in differences} == {"no difference beyond noise"}
+    assert {difference["value"] for difference in differences} == {0}
+    rates = stored(tmp_path / "report")["win_rates"]
+    assert [(rate["share"], rate["num_ties"], rate["num_prompts"]) for rate in rates] == [(0.5, 20, 20)] * 2
+    assert metrics.alignment_dpo_to_sft == metrics.lite0_frechet_sft_to_base == 1
 
 
 def test_the_same_seed_gives_the_same_report(
@@ -148,4 +174,10 @@ def test_what_was_not_encoded_or_held_out_is_said(inputs: dict[str, Path]) -> No
     with pytest.raises(DataError, match=r"no captions of kind 'tags' were encoded \(there: sentence\)"):
         read_prompts(encoded, "tags")
     with pytest.raises(ValueError, match=r"training\.json is missing"):
-        evaluate(PARAMS, **(inputs | {"model": inputs["images"]}), report=Path("unused"))
+        evaluate(PARAMS, **(inputs | {"sft": inputs["images"]}), report=Path("unused"))
+
+
+def test_models_of_different_sizes_are_not_compared(inputs: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "training.json").write_text(json.dumps({"px": 64, "shift": 2.0, "images_seen": 640}))
+    with pytest.raises(ValueError, match="different sizes: base 32 px, sft 32 px, dpo 64 px; train them at one"):
+        evaluate(PARAMS, **(inputs | {"dpo": tmp_path}), report=Path("unused"))

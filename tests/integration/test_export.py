@@ -11,8 +11,9 @@ import torch
 from diffusers import ErnieImageTransformer2DModel
 from PIL import Image
 
-from components.data.records import CATALOGUE, SELECTION
-from components.evaluation.report import Example, Row, Section, write_report
+from components.data.records import CATALOGUE, PAIRS, SELECTION
+from components.evaluation.comparison import Row, WinRate
+from components.evaluation.report import Example, Report, Section, write_report
 from components.models import diffusers_layout
 from components.models.autoencoder import build_autoencoder, decode_latents, load_autoencoder
 from components.models.config import AutoencoderConfig, DiTConfig
@@ -65,10 +66,16 @@ def tables(root: Path) -> None:
         for i, p in enumerate((0.5, 0.5, 0.0))
     ]
     pq.write_table(pa.Table.from_pylist(chosen, schema=SELECTION), root / "selection.parquet")
+    pair = {field.name: "x" for field in PAIRS} | {"judge": "weighted", "margin": 1.0, "is_human": False}
+    pq.write_table(pa.Table.from_pylist([pair] * 2, schema=PAIRS), root / "pairs.parquet")
     image = np.full((32, 32, 3), 9, np.uint8)
-    row = Row("heldout_cell", "style_accuracy", "style accuracy", "share", 0.5, 0.4, 0.6, 1 / 6, 0.9, "")
-    section = Section("heldout_cell", "Cells", "", 1, [row], [Example(PROMPT, image, image)])
-    write_report(root / "report", [section], {}, [])
+    rows = [
+        Row("heldout_cell", model, "style_accuracy", "style accuracy", "share", value, 0.4, 0.6, 1 / 6, 0.9, "")
+        for model, value in (("sft", 0.45), ("dpo", 0.5))
+    ]
+    section = Section("heldout_cell", "Cells", "", 1, rows, [Example(PROMPT, {"sft": image, "dpo": image}, image)])
+    wins = [WinRate("dpo", "sft", 100, 0, 0.58, 0.48, 0.67)]
+    write_report(root / "report", Report(["sft", "dpo"], [section], wins))
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +90,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Metrics]:
         report=root / "report",
         selection=root / "selection.parquet",
         catalogue=root / "catalogue.parquet",
+        pairs=root / "pairs.parquet",
         pipeline=root / "pipeline",
     )
     return root / "pipeline", metrics
@@ -104,10 +112,19 @@ def test_there_are_only_safetensors_and_json_and_all_are_hashed(exported: tuple[
     assert index["pe"] == index["pe_tokenizer"] == [None, None]
 
 
+def test_no_file_tells_where_it_was_made(exported: tuple[Path, Metrics]) -> None:
+    place = str(exported[0].parent).encode()
+    assert not [path for path in exported[0].rglob("*") if path.is_file() and place in path.read_bytes()]
+
+
 def test_the_card_names_data_licences_and_scores(exported: tuple[Path, Metrics]) -> None:
     text = (exported[0] / "README.md").read_text()
     assert "| noto | 2 | Apache-2.0 | Noto &lt;b&gt;Emoji&lt;/b&gt; |" in text
     assert "| style accuracy, unseen style-concept pairs | 0.5 | 0.4 – 0.6 | 0.167 | 0.9 |" in text
+    assert text.count("style accuracy, unseen") == 3  # twice in the front matter, once in the table: one model
+    assert "| dpo over sft | 0.58 | 0.48 – 0.67 |" in text
+    assert "fine-tuned on a curated selection (SFT), then on preference pairs (DPO)" in text
+    assert "DPO had 2 pairs, judged by weighted; no person chose." in text
 
 
 def test_the_pipeline_draws_what_our_own_sampler_draws(exported: tuple[Path, Metrics]) -> None:

@@ -5,8 +5,19 @@ import pytest
 import torch
 
 from components.data.prompts import Prompt
-from components.evaluation.judging import Judges, Split, accuracy_row, fit_reference, frechet_row, judge, retrieval_row
+from components.evaluation.comparison import Metric, Row, compare
+from components.evaluation.judging import (
+    Judges,
+    Split,
+    accuracy,
+    alignment,
+    distance,
+    fit_reference,
+    judge,
+    retrieval,
+)
 from components.evaluation.retrieval import TwoTower
+from components.models.image_features import ImageFeatures
 from components.models.linear_probe import LinearProbe
 
 STYLES, CATEGORIES = ("Noto", "blob", "Twemoji"), ("animals", "food")
@@ -40,6 +51,7 @@ def judges(draw: np.random.Generator) -> Judges:
     projection, reference = fit_reference(perfect(draw), 4)
     eye = np.eye(D, dtype=np.float32)
     return Judges(
+        ImageFeatures(32, "fp32"),
         LinearProbe(STYLES, eye[:3], np.zeros(3, np.float32)),
         LinearProbe(CATEGORIES, eye[3:5], np.zeros(2, np.float32)),
         towers.requires_grad_(False),
@@ -55,27 +67,36 @@ def perfect(draw: np.random.Generator) -> np.ndarray:
 
 
 def make_split(generated: np.ndarray, real: np.ndarray, noise: np.ndarray) -> Split:
-    return Split("heldout_cell", prompts(), real, generated, real, noise)
+    return Split("heldout_cell", prompts(), real, {"base": generated}, real, noise)
+
+
+def only(metric: Metric) -> Row:
+    """The row of the only model."""
+    (row,) = compare(metric, "heldout_cell")
+    return row
 
 
 def test_images_that_are_what_was_asked_for_score_like_real_ones(judges: Judges, draw: np.random.Generator) -> None:
     real = perfect(draw)
-    rows = {row.name: row for row in judge(judges, make_split(real, real, real * 0))}
+    rows = {metric.name: only(metric) for metric in judge(judges, make_split(real, real, real * 0))}
     for name in ("style accuracy", "category accuracy", "retrieval R@1", "retrieval R@5"):
         assert rows[name].value == rows[name].real == 1
-    assert [rows[n].chance for n in ("style accuracy", "category accuracy")] == [1 / 3, 1 / 2]
-    assert [rows[n].chance for n in ("retrieval R@1", "retrieval R@5")] == [1 / N, 5 / N]
-    distance = rows["Lite0 Fréchet distance"]
-    assert distance.value == distance.real < distance.chance
+    assert [rows[n].chance for n in ("style accuracy", "category accuracy")] == pytest.approx([1 / 3, 1 / 2])
+    assert [rows[n].chance for n in ("retrieval R@1", "retrieval R@5")] == pytest.approx([1 / N, 5 / N])
+    far = rows["Lite0 Fréchet distance"]
+    assert far.value == far.real < far.chance
+    aligned = rows["image-text alignment"]
+    assert aligned.value == aligned.real == pytest.approx(1, abs=1e-6)
+    assert aligned.chance < 0.7
 
 
 def test_a_generator_that_draws_the_same_thing_scores_chance(judges: Judges, draw: np.random.Generator) -> None:
     real = perfect(draw)
     constant = np.tile(real[:1], (N, 1))
     split = make_split(constant, real, constant)
-    assert accuracy_row(judges.style, split, "style").value == pytest.approx(1 / 3)
-    assert accuracy_row(judges.category, split, "category").value == pytest.approx(1 / 2)
-    assert retrieval_row(judges.towers, split, 1).value == pytest.approx(1 / N)
+    assert only(accuracy(judges.style, split, "style")).value == pytest.approx(1 / 3)
+    assert only(accuracy(judges.category, split, "category")).value == pytest.approx(1 / 2)
+    assert only(retrieval(judges.towers, split, 1)).value == pytest.approx(1 / N)
 
 
 @pytest.mark.parametrize("num_wrong", [6, 30, 60])
@@ -83,7 +104,7 @@ def test_accuracy_counts_what_is_wrong(judges: Judges, draw: np.random.Generator
     real = perfect(draw)
     generated = real.copy()
     generated[:num_wrong, :3] = np.roll(generated[:num_wrong, :3], 1, axis=1)
-    row = accuracy_row(judges.style, make_split(generated, real, real), "style")
+    row = only(accuracy(judges.style, make_split(generated, real, real), "style"))
     assert row.value == pytest.approx(1 - num_wrong / N)
     assert row.low <= row.value <= row.high
     assert row.real == 1
@@ -92,8 +113,30 @@ def test_accuracy_counts_what_is_wrong(judges: Judges, draw: np.random.Generator
 def test_the_distance_grows_with_the_shift_of_the_images(judges: Judges, draw: np.random.Generator) -> None:
     real = perfect(draw)
     axis = judges.projection.axes[:, 0].astype(np.float32)
-    values = [frechet_row(judges, make_split(real + shift * axis, real, real)).value for shift in (0.0, 1.0, 2.0)]
+    values = [only(distance(judges, make_split(real + shift * axis, real, real))).value for shift in (0.0, 1.0, 2.0)]
     # A shift along one axis leaves the covariance alone, so the distance grows by the square of the shift of the mean.
     centre = float((judges.projection(real).mean(axis=0) - judges.reference.mean)[0])
     expected = [values[0] + (centre + shift) ** 2 - centre**2 for shift in (0.0, 1.0, 2.0)]
     assert values == pytest.approx(expected, rel=1e-4)
+
+
+def test_alignment_is_the_cosine_of_image_and_prompt_and_its_chance_that_of_other_prompts(
+    judges: Judges, draw: np.random.Generator
+) -> None:
+    real, generated = perfect(draw), perfect(draw)
+    row = only(alignment(judges.towers, make_split(generated, real, real)))
+    units = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (generated, real)]
+    assert row.value == pytest.approx((units[0] * units[1]).sum(axis=1).mean(), abs=1e-5)
+    cosines = units[1] @ units[1].T
+    assert row.chance == pytest.approx(cosines[~np.eye(N, dtype=bool)].mean(), abs=1e-5)
+
+
+def test_each_model_is_judged_on_its_own_images(judges: Judges, draw: np.random.Generator) -> None:
+    real = perfect(draw)
+    wrong = np.roll(real, 1, axis=0)
+    split = Split("heldout_cell", prompts(), real, {"base": wrong, "sft": real}, real, real)
+    for metric in judge(judges, split)[:2]:
+        base, sft = compare(metric, split.name)
+        assert (base.model, base.value, sft.model, sft.value) == ("base", 0, "sft", 1)
+        assert sft.difference is not None
+        assert sft.difference.verdict == "better"

@@ -1,12 +1,23 @@
 import html.parser
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from components.evaluation.report import Example, Row, Section, contact_sheet, png_data_uri, render_page, write_report
+from components.evaluation.comparison import Difference, Guard, Row, WinRate
+from components.evaluation.report import (
+    Example,
+    Report,
+    Section,
+    comparison_sheet,
+    contact_sheet,
+    png_data_uri,
+    render_page,
+    write_report,
+)
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)> {{ facts }} 苹果'
 
@@ -16,12 +27,25 @@ def images(seed: int) -> np.ndarray:
 
 
 @pytest.fixture
-def sections() -> list[Section]:
-    share = Row("heldout_cell", "style_accuracy", "style accuracy", "share", 0.62, 0.55, 0.69, 1 / 6, 0.97, "is seen")
-    distance = Row("heldout_cell", "lite0_frechet", "Lite0 Fréchet", "distance", 40.0, 35.0, 44.0, 90.0, 3.0, HOSTILE)
-    rows = [share, distance]
-    examples = [Example(HOSTILE, images(1), images(2)), Example("a red apple, blob style", images(3), images(4))]
-    return [Section("heldout_cell", "Unseen cells", "Style and concept apart?", 200, rows, examples)]
+def report() -> Report:
+    share = ("style_accuracy", "style accuracy", "share")
+    far = ("lite0_frechet", "Lite0 Fréchet", "distance")
+    moved = Difference("base", 0.031, -0.01, 0.07, "no difference beyond noise")
+    nearer = Difference("base", -13.0, -17.0, -9.0, "better")
+    rows = [
+        Row("heldout_cell", "base", *share, 0.589, 0.52, 0.66, 1 / 6, 0.97, "is seen"),
+        Row("heldout_cell", "sft", *share, 0.62, 0.55, 0.69, 1 / 6, 0.97, "is seen", moved),
+        Row("heldout_cell", "base", *far, 53.0, 47.0, 59.0, 90.0, 3.0, HOSTILE),
+        Row("heldout_cell", "sft", *far, 40.0, 35.0, 44.0, 90.0, 3.0, HOSTILE, nearer),
+    ]
+    examples = [
+        Example(HOSTILE, {"base": images(1), "sft": images(5)}, images(2)),
+        Example("a red apple, blob style", {"base": images(3), "sft": images(6)}, images(4)),
+    ]
+    section = Section("heldout_cell", "Unseen cells", "Style and concept apart?", 200, rows, examples)
+    wins = [WinRate("sft", "base", 200, 4, 0.58, 0.51, 0.65)]
+    guards = [Guard("lite0_frechet", "Lite0 Fréchet", "sft", "base", 0.755, 0.7, 0.81, 0.05, True)]
+    return Report(["base", "sft"], [section], wins, guards, {"alignment": 1.0}, {"note": HOSTILE}, [HOSTILE])
 
 
 class Collector(html.parser.HTMLParser):
@@ -43,47 +67,81 @@ def parsed(page: str) -> Collector:
     return collector
 
 
-def test_prompts_stay_text_and_nothing_is_loaded(sections: list[Section]) -> None:
-    page = parsed(render_page(sections, {"images seen": 12_345, "note": HOSTILE}, [HOSTILE]))
+def test_prompts_stay_text_and_nothing_is_loaded(report: Report) -> None:
+    page = parsed(render_page(report))
     assert "script" not in {tag for tag, _ in page.tags}
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
     pictures = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(pictures) == 4
+    assert len(pictures) == 6
     assert all((picture["src"] or "").startswith("data:image/png;base64,") for picture in pictures)
-    assert pictures[0]["alt"] == f"generated: {HOSTILE}"
+    assert [picture["alt"] for picture in pictures[:3]] == [
+        f"{who}: {HOSTILE}" for who in ("pre-trained", "SFT", "real")
+    ]
     assert page.text.count(HOSTILE) == 4
     assert not any("link" in tag or attributes.get("href") for tag, attributes in page.tags)
 
 
-def test_values_stand_beside_interval_chance_and_real(sections: list[Section]) -> None:
-    text = " ".join(parsed(render_page(sections, {}, [])).text.split())
-    assert "62.0 % 55.0 – 69.0 16.7 97.0" in text
-    assert "40 35 – 44 90 3" in text
+def test_each_model_stands_beside_the_one_before_chance_and_real(report: Report) -> None:
+    text = " ".join(parsed(render_page(report)).text.split())
+    assert "58.9 % 52.0 – 66.0 62.0 % 55.0 – 69.0 +3.1 (−1.0 to +7.0) no difference beyond noise 16.7 97.0" in text
+    assert "53 47 – 59 40 35 – 44 −13 (−17 to −9) better 90 3" in text
 
 
-def test_the_directory_holds_the_numbers_the_page_and_the_sheet(tmp_path: Path, sections: list[Section]) -> None:
-    write_report(tmp_path / "report", sections, {"images seen": 5}, [])
+def test_wins_and_guards_are_told_with_their_intervals_and_their_judge(report: Report) -> None:
+    text = " ".join(parsed(render_page(report)).text.split())
+    assert "SFT preferred to pre-trained 58.0 % 95 % interval 51.0 – 65.0: beyond noise. 200 prompts, 4 ties" in text
+    assert "Lite0 Fréchet, SFT ÷ pre-trained 0.755 95 % interval 0.700 – 0.810. Kept" in text
+    assert (
+        "judges that made the preference pairs, weighted (alignment 1). They are models: no person was asked." in text
+    )
+
+
+def test_the_directory_holds_the_numbers_the_page_and_the_sheets(tmp_path: Path, report: Report) -> None:
+    write_report(tmp_path / "report", report)
     stored = json.loads((tmp_path / "report" / "report.json").read_text())
-    assert stored["rows"][0]["value"] == 0.62
+    assert stored["models"] == ["base", "sft"]
+    assert [(row["model"], row["value"]) for row in stored["rows"][:2]] == [("base", 0.589), ("sft", 0.62)]
+    assert stored["rows"][0]["difference"] is None
+    assert stored["rows"][1]["difference"]["verdict"] == "no difference beyond noise"
     assert stored["num_prompts"] == {"heldout_cell": 200}
+    assert stored["win_rates"][0]["share"] == 0.58
+    assert stored["guards"][0]["is_kept"] is True
     assert (tmp_path / "report" / "index.html").read_text().startswith("<!doctype html>")
-    with Image.open(tmp_path / "report" / "samples.png") as sheet:
-        assert sheet.mode == "RGB"
+    for name in ("samples.png", "compare.png"):
+        with Image.open(tmp_path / "report" / name) as sheet:
+            assert sheet.mode == "RGB"
 
 
-def test_a_report_is_never_written_with_numbers_that_json_does_not_have(
-    tmp_path: Path, sections: list[Section]
-) -> None:
+def test_a_report_is_never_written_with_numbers_that_json_does_not_have(tmp_path: Path, report: Report) -> None:
     with pytest.raises(ValueError, match="Out of range"):
-        write_report(tmp_path / "report", sections, {"loss": float("nan")}, [])
+        write_report(tmp_path / "report", replace(report, facts={"loss": float("nan")}))
 
 
-def test_the_sheet_holds_every_image_at_its_place(sections: list[Section]) -> None:
+def test_a_chain_of_one_model_has_a_page_too(tmp_path: Path) -> None:
+    row = Row("heldout_cell", "base", "m", "metric", "similarity", 0.2, 0.1, 0.3, -0.05, 0.6, "")
+    write_report(tmp_path / "report", Report(["base"], [Section("heldout_cell", "Cells", "", 1, [row], [])]))
+    text = " ".join(parsed((tmp_path / "report" / "index.html").read_text()).text.split())
+    assert "0.200 0.100 – 0.300 −0.050 0.600" in text
+
+
+def test_the_sheet_holds_every_image_at_its_place() -> None:
     red = np.full((16, 16, 3), (255, 0, 0), np.uint8)
-    sheet = contact_sheet([Example("x", red, red)] * 9, columns=8, side_px=32)
-    is_red = (sheet == (255, 0, 0)).all(axis=2)
+    is_red = (contact_sheet([("x", red)] * 9, columns=8, side_px=32) == (255, 0, 0)).all(axis=2)
     assert is_red.sum() == 9 * 32 * 32
     assert contact_sheet([]).shape[2] == 3
+
+
+def test_the_comparison_has_the_models_in_the_order_of_the_chain_and_the_real_image_last() -> None:
+    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    first, second, real = (np.full((16, 16, 3), colour, np.uint8) for colour in colours)
+    example = Example("x", {"sft": second, "base": first}, real)
+    sheet = comparison_sheet(["base", "sft"], [example] * 5, columns=2, side_px=32)
+    found = [(sheet == colour).all(axis=2) for colour in colours]
+    assert [is_there.sum() for is_there in found] == [5 * 32 * 32] * 3
+    starts = [int(np.nonzero(is_there.any(axis=0))[0][0]) for is_there in found]
+    assert starts == sorted(starts)
+    assert len({int(np.nonzero(is_there.any(axis=1))[0][0]) for is_there in found}) == 1
+    assert comparison_sheet(["base"], []).shape[2] == 3
 
 
 def test_data_addresses_hold_the_exact_pixels() -> None:

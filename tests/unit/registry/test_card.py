@@ -1,8 +1,10 @@
 import re
+from dataclasses import replace
 
+import pytest
 import yaml
 
-from components.registry.card import Card, Score, TrainingSource, escaped, render
+from components.registry.card import Card, Pairs, Score, TrainingSource, Win, escaped, render
 
 HOSTILE = "<script>alert(1)</script> | [x](javascript:alert(1)) `a`\n# heading"
 
@@ -18,6 +20,8 @@ def card() -> Card:
             Score("style accuracy", 0.62345, 0.58, 0.66, 1 / 6, 0.97),
             Score("Lite0 Fréchet distance", 41.2, None, None, None, 3.1),
         ],
+        wins=[Win("dpo", "sft", 0.584, 0.51, 0.66)],
+        pairs=Pairs(1_234, 0, ["weighted", HOSTILE]),
         sources=[TrainingSource(HOSTILE, 12, "CC-BY-4.0", HOSTILE)],
         prompts=["a 'red' apple"],
     )
@@ -35,6 +39,17 @@ def test_the_front_matter_is_yaml_that_names_licence_library_and_metrics() -> No
 def test_scores_stand_beside_chance_and_real_images() -> None:
     assert "| style accuracy | 0.623 | 0.58 – 0.66 | 0.167 | 0.97 |" in render(card())
     assert "| Lite0 Fréchet distance | 41.2 | – | – | 3.1 |" in render(card())
+
+
+@pytest.mark.parametrize(("num_human", "says"), [(0, "no person chose"), (1_000, "in 1,000 of them a person chose")])
+def test_the_card_says_who_preferred_what(num_human: int, says: str) -> None:
+    text = render(replace(card(), pairs=Pairs(1_234, num_human, ["weighted", "people"])))
+    assert f"DPO had 1,234 pairs, judged by weighted, people; {says}." in text
+    assert "| dpo over sft | 0.584 | 0.51 – 0.66 |" in text
+
+
+def test_a_model_without_preferences_has_no_section_of_them() -> None:
+    assert "## Preferences" not in render(replace(card(), pairs=None, wins=[]))
 
 
 def test_other_peoples_text_stays_text() -> None:
