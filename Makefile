@@ -54,7 +54,7 @@ integration: setup
 	$(TWO) tests/integration --quiet -m "not slow"
 
 e2e: setup
-	$(BIN)/pytest tests/e2e --quiet
+	$(TWO) tests/e2e --quiet
 
 # Every benchmark in turn (about 15 minutes), or those named: make bench NAMES="near_duplicates sampling"
 bench: setup

@@ -3,6 +3,7 @@
 The editable install would hide what the wheel lacks.
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -36,6 +37,10 @@ class Clone:
 
     def __init__(self, root: Path, python: Path) -> None:
         self.root, self.python = root, python
+
+    def fill(self) -> None:
+        """Bring the files of this checkout and commit them."""
+        root = self.root
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT, capture_output=True, text=True, check=True,
@@ -55,7 +60,9 @@ class Clone:
         return {**os.environ, "PYTHONSAFEPATH": "1", "PATH": path}
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=900)
+        done = subprocess.run(
+            command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=1800
+        )
         assert done.returncode == 0 or not check, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done
 
@@ -78,6 +85,33 @@ class Clone:
 
 @pytest.fixture(scope="session")
 def new_clone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Clone]:
-    """Makes copies that share one installed wheel."""
+    """Makes copies that share one installed wheel, with the embedded data in place."""
     python = installed_wheel(tmp_path_factory.mktemp("wheel"))
-    return lambda: Clone(tmp_path_factory.mktemp("clone") / "easel", python)
+
+    def make() -> Clone:
+        clone = Clone(tmp_path_factory.mktemp("clone") / "easel", python)
+        clone.fill()
+        clone.easel("data", "pull")
+        return clone
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def under_prefect(new_clone: Callable[[], Clone], tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, dict]:
+    """A clone in which the smoke recipe was built under Prefect, and its lock right after.
+
+    Two workers build one each, at once, and compare: who asks second for this one waits for the first.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder  # above it is what all workers see
+    with (folder / "under-prefect.json").open("a+") as record:
+        fcntl.flock(record, fcntl.LOCK_EX)
+        record.seek(0)
+        if not (text := record.read()):
+            clone = new_clone()
+            clone.easel("run", "--recipe", "smoke")
+            text = json.dumps({"root": str(clone.root), "python": str(clone.python), "lock": clone.lock()})
+            record.write(text)
+    built = json.loads(text)
+    return Clone(Path(built["root"]), Path(built["python"])), built["lock"]

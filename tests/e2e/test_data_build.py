@@ -53,7 +53,6 @@ def metrics(clone, stage: str) -> dict[str, float]:
 
 def test_a_folder_that_nobody_prepared_becomes_a_data_set_and_a_new_batch_joins_it(new_clone, tmp_path: Path) -> None:
     clone = new_clone()
-    clone.easel("data", "pull")
     prepare_nothing(tmp_path / "photos")
     said = clone.easel("data", "build", "--source", str(tmp_path / "photos"), "--name", "album").stdout
     assert f"{NUM_PHOTOS + 2:,} images landed in 1 part" in said

@@ -1,40 +1,30 @@
-"""The whole pipeline with the smoke recipe, as a person runs it: built, built again, one parameter touched.
+"""The whole pipeline with the smoke recipe, as a person runs it under Prefect: built, built again, killed, distributed.
 
 Run from the built wheel, outside this repository: the editable install would hide what the wheel lacks. One long story
-in one module: its steps share one workspace, since a build takes minutes.
+in one module: its steps share one workspace, since a build takes minutes. Its second half, under the local executor, is
+test_pipeline_local.py, which another worker runs meanwhile.
 """
 
 import json
-import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
 import torch
-import yaml
 from mlflow.tracking import MlflowClient
-from PIL import Image
 from safetensors.torch import load_file
 
 from flows.pipeline import PIPELINE
-from flows.server import answers, start_mlflow, stop
 
 pytestmark = pytest.mark.e2e
-ROOT = Path(__file__).parents[2]
-NEVER_THE_SAME = {"register"}  # its receipt names the registry's version
 
 
 @pytest.fixture(scope="module")
-def clone(new_clone):
-    clone = new_clone()
+def clone(under_prefect):
+    clone, _ = under_prefect
     where = clone.run(str(clone.python), "-c", "import flows, components; print(flows.__file__, components.__file__)")
     assert where.stdout.count(str(clone.python.parents[1])) == 2
-    clone.easel("data", "pull")
-    clone.easel("run", "--recipe", "smoke")  # under Prefect, the default
     return clone
 
 
@@ -125,65 +115,3 @@ def test_two_processes_under_zero_train_what_one_does(clone):
     clone.easel("run", "--only", "pretrain_1", "--force", "--executor", "local")
     again = load_file(model_file(clone, "pretrain_1"))
     assert all(torch.equal(alone[name], again[name]) for name in alone)
-
-
-def test_stock_diffusers_draws_with_the_export_in_a_process_without_this_project(clone, tmp_path):
-    code = """
-import sys, torch
-from diffusers import ErnieImagePipeline
-pipeline = ErnieImagePipeline.from_pretrained(sys.argv[1])
-image = pipeline("a red apple", height=64, width=64, num_inference_steps=4, guidance_scale=3.0, use_pe=False,
-                 generator=torch.Generator().manual_seed(0)).images[0]
-assert not {"components", "flows"} & set(sys.modules)
-image.save(sys.argv[2])
-"""
-    export, image = clone.root / PIPELINE["export"].outputs["pipeline"], tmp_path / "apple.png"
-    subprocess.run([sys.executable, "-I", "-c", code, export, image], check=True, cwd=tmp_path, timeout=300)
-    pixels = np.asarray(Image.open(image))
-    assert pixels.shape == (64, 64, 3)
-    assert pixels.std() > 0
-    assert not [f for f in export.rglob("*") if f.suffix in {".bin", ".pt", ".pth", ".pkl", ".ckpt"}]
-
-
-def test_generate_draws_with_the_registered_model(clone, tmp_path):
-    def draw(seed: str, name: str) -> bytes:
-        file = tmp_path / name
-        clone.easel("generate", "a red apple, blob style", "--steps", "4", "--seed", seed, "-o", str(file))
-        return np.asarray(Image.open(file)).tobytes()
-
-    assert draw("1", "a.png") == draw("1", "b.png")
-    assert draw("2", "c.png") != draw("1", "d.png")
-    refused = clone.easel("generate", "an apple", "--model", "nobody", check=False)
-    assert refused.returncode == 1
-    assert len(refused.stderr.strip().splitlines()) == 1
-
-
-def test_the_mlflow_page_opens_on_the_runs(clone):
-    server = start_mlflow(clone.root)
-    try:
-        assert answers(f"{server.url}/")
-        names = [m.name for m in MlflowClient(server.url).search_registered_models()]
-        assert len(names) == 1
-        assert MlflowClient(server.url).get_model_version_by_alias(names[0], "candidate")
-    finally:
-        stop(server)
-
-
-def test_the_local_executor_makes_the_same_bytes_and_a_touched_parameter_reruns_its_descendants(clone):
-    before = clone.lock()
-    shutil.rmtree(clone.root / "artifacts")
-    shutil.rmtree(clone.root / ".dvc" / "cache" / "runs")
-    (clone.root / "dvc.lock").unlink()
-    clone.easel("run", "--executor", "local")
-    assert tuple(clone.ran(-1)) == PIPELINE.names
-    after = clone.lock()
-    assert {n: after[n] for n in after if n not in NEVER_THE_SAME} == {
-        n: before[n] for n in before if n not in NEVER_THE_SAME
-    }
-
-    params = clone.root / "params.yaml"
-    blocks = yaml.safe_load(params.read_text())
-    blocks["evaluate"]["seed"] += 1
-    params.write_text(yaml.safe_dump(blocks, sort_keys=False))
-    clone.easel("run", "--executor", "local")
-    assert set(clone.ran(-1)) == {"evaluate"} | PIPELINE.descendants("evaluate")

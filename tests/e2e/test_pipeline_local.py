@@ -1,0 +1,96 @@
+"""The whole pipeline with the smoke recipe under the local executor: the bytes that Prefect leaves, and what uses them.
+
+The second half of test_pipeline.py, in a clone of its own.
+"""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+from mlflow.tracking import MlflowClient
+from PIL import Image
+
+from flows.pipeline import PIPELINE
+from flows.server import answers, start_mlflow, stop
+
+pytestmark = pytest.mark.e2e
+NEVER_THE_SAME = {"register"}  # its receipt names the registry's version
+
+
+@pytest.fixture(scope="module")
+def built(new_clone):
+    """A clone in which the smoke recipe was built by the local executor, and its lock right after."""
+    clone = new_clone()
+    clone.easel("run", "--recipe", "smoke", "--executor", "local")
+    return clone, clone.lock()
+
+
+@pytest.fixture
+def clone(built):
+    return built[0]
+
+
+def test_the_local_build_ran_every_stage(clone):
+    assert tuple(clone.ran(0)) == PIPELINE.names
+
+
+def test_stock_diffusers_draws_with_the_export_in_a_process_without_this_project(clone, tmp_path):
+    code = """
+import sys, torch
+from diffusers import ErnieImagePipeline
+pipeline = ErnieImagePipeline.from_pretrained(sys.argv[1])
+image = pipeline("a red apple", height=64, width=64, num_inference_steps=4, guidance_scale=3.0, use_pe=False,
+                 generator=torch.Generator().manual_seed(0)).images[0]
+assert not {"components", "flows"} & set(sys.modules)
+image.save(sys.argv[2])
+"""
+    export, image = clone.root / PIPELINE["export"].outputs["pipeline"], tmp_path / "apple.png"
+    subprocess.run([sys.executable, "-I", "-c", code, export, image], check=True, cwd=tmp_path, timeout=300)
+    pixels = np.asarray(Image.open(image))
+    assert pixels.shape == (64, 64, 3)
+    assert pixels.std() > 0
+    assert not [f for f in export.rglob("*") if f.suffix in {".bin", ".pt", ".pth", ".pkl", ".ckpt"}]
+
+
+def test_generate_draws_with_the_registered_model(clone, tmp_path):
+    def draw(seed: str, name: str) -> bytes:
+        file = tmp_path / name
+        clone.easel("generate", "a red apple, blob style", "--steps", "4", "--seed", seed, "-o", str(file))
+        return np.asarray(Image.open(file)).tobytes()
+
+    first = draw("1", "a.png")
+    assert draw("1", "b.png") == first
+    assert draw("2", "c.png") != first
+    refused = clone.easel("generate", "an apple", "--model", "nobody", check=False)
+    assert refused.returncode == 1
+    assert len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_the_mlflow_page_opens_on_the_runs(clone):
+    server = start_mlflow(clone.root)
+    try:
+        assert answers(f"{server.url}/")
+        names = [m.name for m in MlflowClient(server.url).search_registered_models()]
+        assert len(names) == 1
+        assert MlflowClient(server.url).get_model_version_by_alias(names[0], "candidate")
+    finally:
+        stop(server)
+
+
+def test_a_touched_parameter_reruns_its_descendants(clone):
+    params = clone.root / "params.yaml"
+    blocks = yaml.safe_load(params.read_text())
+    blocks["evaluate"]["seed"] += 1
+    params.write_text(yaml.safe_dump(blocks, sort_keys=False))
+    clone.easel("run", "--executor", "local")
+    assert set(clone.ran(-1)) == {"evaluate"} | PIPELINE.descendants("evaluate")
+
+
+def test_both_executors_make_the_same_bytes(built, under_prefect):
+    """Last: the other worker may still be at its build."""
+    local, prefect = built[1], under_prefect[1]
+    assert {n: local[n] for n in local if n not in NEVER_THE_SAME} == {
+        n: prefect[n] for n in prefect if n not in NEVER_THE_SAME
+    }
