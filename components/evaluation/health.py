@@ -13,7 +13,7 @@ History = Mapping[str, Sequence[tuple[int, float]]]
 """For each measure its (pairs seen, value), in the order in which they were logged."""
 
 INK, QUIET, LINE = "#1d1c1a", "#6b6863", "#e4e1dc"
-COLOURS = ("#2f6f6a", "#b4562b", "#6a5a9c")
+COLOURS = ("#2f6f6a", "#b4562b", "#6a5a9c", "#9a7b1c")
 
 
 @dataclass(frozen=True)
