@@ -12,6 +12,7 @@ from flows.stages.check_sft import check_sft
 from flows.stages.check_tables import check_tables
 from flows.stages.curate_sft import curate_sft
 from flows.stages.data_report import data_report
+from flows.stages.dpo import dpo
 from flows.stages.encode import encode
 from flows.stages.encode_sft import encode_sft
 from flows.stages.evaluate import evaluate
@@ -281,12 +282,29 @@ PREFERENCES = Stage(
     needs_libraries=True,
 )
 
+DPO = Stage(
+    dpo,
+    inputs={
+        "init": TUNED,
+        "pairs": PREFERENCES.out("pairs"),
+        "pair_latents": PREFERENCES.out("pair_latents"),
+        "latents": LATENTS,
+        "features": FEATURES,
+        "classifier": CATEGORIZE.out("classifier"),
+        "autoencoder": AUTOENCODER,
+    },
+    outputs={"model": "artifacts/models/dpo", "grids": "artifacts/grids/dpo"},
+    needs_libraries=True,
+    distributed=True,
+)
+ALIGNED = DPO.out("model")
+
 EVALUATE = Stage(
     evaluate,
     inputs={
         "base": BASE,
         "sft": TUNED,
-        "dpo": TUNED,
+        "dpo": ALIGNED,
         "autoencoder": AUTOENCODER,
         "latents": LATENTS,
         "images": IMAGES,
@@ -301,7 +319,7 @@ EVALUATE = Stage(
 EXPORT = Stage(
     export,
     inputs={
-        "model": TUNED,
+        "model": ALIGNED,
         "autoencoder": AUTOENCODER,
         "report": EVALUATE.out("report"),
         "selection": SELECTION,
@@ -337,6 +355,7 @@ PIPELINE = Pipeline(
     ENCODE_SFT,
     SFT,
     PREFERENCES,
+    DPO,
     EVALUATE,
     EXPORT,
     REGISTER,

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+from tiny_training import CHANNELS, tiny_store
 
 from components.data.latents import LatentStore, manifest_hash
 from components.data.records import PAIRS, SELECTION
-from tiny_training import CHANNELS, tiny_store
 
 PAIRS_TO_TRAIN, PAIRS_HELD_OUT, SHIFT = 10, 6, 0.6
 

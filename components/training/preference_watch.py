@@ -49,43 +49,60 @@ class PairProblem:
     condition: TextCondition
     eps: Float[Tensor, "n c h w"]
     t: Float[Tensor, " n"]
+    pair: NDArray[np.int64]
 
 
 def fix_pair_problems(
     buckets: Mapping[Bucket, LatentStore], rows: Mapping[Bucket, PairRows], visits: int, seed: int
 ) -> list[PairProblem]:
-    """Each pair `visits` times, at times spread evenly over (0, 1) over all of them, each with noise of its own."""
+    """Each pair `visits` times, each time in another equal part of (0, 1), and with noise of its own."""
     generator = torch.Generator().manual_seed(seed)
-    count = visits * sum(map(len, rows.values()))
-    times = ((torch.arange(count) + 0.5) / count)[torch.randperm(count, generator=generator)]
     problems = list[PairProblem]()
-    for (bucket, pairs), t in zip(rows.items(), times.split([visits * len(p) for p in rows.values()]), strict=True):
-        store = buckets[bucket]
+    first = 0
+    for bucket, pairs in rows.items():
+        store, count = buckets[bucket], len(pairs)
         winners, losers = np.tile(pairs.winners, visits), np.tile(pairs.losers, visits)
+        places = torch.stack([torch.randperm(count, generator=generator) for _ in range(visits)])
+        t = (torch.arange(visits)[:, None] + (places + 0.5) / count) / visits
         x_win, x_lose = (torch.from_numpy(store.latents[one].astype(np.float32)) for one in (winners, losers))
-        condition = condition_of(store, store.captions[CAPTION][winners])
-        problems.append(PairProblem(x_win, x_lose, condition, torch.randn(x_win.shape, generator=generator), t))
+        problems.append(
+            PairProblem(
+                x_win,
+                x_lose,
+                condition_of(store, store.captions[CAPTION][winners]),
+                torch.randn(x_win.shape, generator=generator),
+                t.flatten(),
+                np.tile(np.arange(first, first + count), visits),
+            )
+        )
+        first += count
     return problems
 
 
 @dataclass(frozen=True)
 class HeldOutErrors:
-    """Mean velocity errors of each visit of each held-out pair, of the policy and the reference, and its time."""
+    """Mean velocity errors of each visit of each held-out pair, of the policy and the reference; its time; its pair."""
 
     win: NDArray[np.float64]
     lose: NDArray[np.float64]
     ref_win: NDArray[np.float64]
     ref_lose: NDArray[np.float64]
     t: NDArray[np.float64]
+    pair: NDArray[np.int64]
 
     @property
     def margin(self) -> NDArray[np.float64]:
-        """How much more than the reference the policy prefers the winner."""
-        return (self.ref_win - self.win) - (self.ref_lose - self.lose)
+        """How much more than the reference the policy prefers the winner: of each pair the mean over its visits."""
+        of_visits = (self.ref_win - self.win) - (self.ref_lose - self.lose)
+        _, place, counts = np.unique(self.pair, return_inverse=True, return_counts=True)
+        return np.bincount(place, of_visits) / counts
 
     def of(self, is_wanted: Bool[np.ndarray, " n"]) -> "HeldOutErrors":
         """Some of the visits."""
-        return HeldOutErrors(*(one[is_wanted] for one in (self.win, self.lose, self.ref_win, self.ref_lose, self.t)))
+        win, lose, ref_win, ref_lose, t = (
+            one[is_wanted] for one in (self.win, self.lose, self.ref_win, self.ref_lose, self.t)
+        )
+        return HeldOutErrors(win, lose, ref_win, ref_lose, t, self.pair[is_wanted])
 
 
 @torch.no_grad()
@@ -109,13 +126,15 @@ def pair_errors(
             errors.index_add_(1, rows.to(device), torch.where(is_padding.to(device), 0.0, values))
         found.append(summed(errors).cpu())
     win, lose, ref_win, ref_lose = torch.cat(found, dim=1).numpy()
-    return HeldOutErrors(win, lose, ref_win, ref_lose, torch.cat([problem.t for problem in problems]).double().numpy())
+    times = torch.cat([problem.t for problem in problems]).double().numpy()
+    pairs = np.concatenate([problem.pair for problem in problems])
+    return HeldOutErrors(win, lose, ref_win, ref_lose, times, pairs)
 
 
 def measures_of(errors: HeldOutErrors) -> dict[str, float]:
     """What the health panel shows of held-out pairs, over all noise levels and for each band that has some.
 
-    `accuracy`: share of visits with a positive margin, ties counting half (0.5 at the start); `win_ratio` and
+    `accuracy`: share of pairs with a positive margin, ties counting half (0.5 at the start); `win_ratio` and
     `lose_ratio`: the policy's mean error over the reference's; `margin`: mean, per element.
     """
     told: dict[str, float] = {}
