@@ -6,7 +6,7 @@ It is a string and not a file of its own, so that what the evaluate stage depend
 from components.data.report.look import whole_page
 
 _STYLE = """
-main { max-width: 76rem; }
+main { max-width: 76rem; overflow-wrap: anywhere; } table { overflow-wrap: break-word; }
 table.scores { min-width: 58rem; }
 td.name { width: 22%; } td.name span, td.score span { display: block; color: var(--quiet); font-size: .82rem;
   line-height: 1.4; }
@@ -36,7 +36,7 @@ td.plot .track + .track { margin-top: .45rem; }
 figure { margin: 0; } figure + figure { border-left: 1px solid #e4e1dc; }
 figure img { width: 100%; aspect-ratio: 1; display: block; background: #ffffff; }
 figcaption { color: var(--quiet); font-size: .72rem; padding: .3rem .2rem 0; text-align: center; }
-.examples p { margin: 0; padding: .3rem .7rem .65rem; font-size: .82rem; line-height: 1.35; overflow-wrap: anywhere; }
+.examples p { margin: 0; padding: .3rem .7rem .65rem; font-size: .82rem; line-height: 1.35; }
 """
 
 _MAIN = """

@@ -1,4 +1,4 @@
-"""The data report in a real browser: what looks like markup stays words, and a phone need not scroll aside."""
+"""The reports in a real browser: what looks like markup stays words, and a phone need not scroll aside."""
 
 import html.parser
 import io
@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
@@ -15,6 +16,8 @@ from components.data import records
 from components.data.config import DecodeLimits, ReportExamples
 from components.data.report.build import build_report
 from components.data.report.tables import Tables
+from components.evaluation.comparison import Difference, Guard, Row, WinRate
+from components.evaluation.report import Example, Report, Section, render_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = '"><script>document.title = "taken"</script><img src=x onerror="document.title = 1"> ' + "unbroken" * 30
@@ -25,8 +28,7 @@ def table(schema: pa.Schema, **row: object) -> pa.Table:
     return pa.Table.from_pylist([blank | row], schema)
 
 
-@pytest.fixture
-def page(tmp_path: Path) -> Path:
+def data_report(tmp_path: Path) -> str:
     """The page of one image whose every text is an attack."""
     out = io.BytesIO()
     Image.new("RGB", (40, 30), "red").save(out, "PNG")
@@ -45,8 +47,31 @@ def page(tmp_path: Path) -> Path:
         score_note=HOSTILE,
     )
     limits = DecodeLimits(max_pixels=10**6, max_bytes=10**6, max_ratio=1e6)
+    return build_report(tables, tmp_path, ReportExamples(3, 3, 3, 32), limits)[1]
+
+
+def evaluation(tmp_path: Path) -> str:
+    """The page of three models, where every text that is not ours is an attack."""
+    image = np.zeros((16, 16, 3), np.uint8)
+    models = ["base", "sft", HOSTILE]
+    change = Difference("base", 0.01, -0.02, 0.03, "no difference beyond noise")
+    metric = ("accuracy", HOSTILE, "share", 0.5, 0.4, 0.6, 0.1, 0.9, HOSTILE)
+    rows = [Row("heldout", model, *metric, change if model != "base" else None) for model in models]
+    example = Example(HOSTILE, dict.fromkeys(models, image), image)
+    wins = [WinRate(HOSTILE, "sft", 20, 0, 0.6, 0.4, 0.8)]
+    guards = [Guard("accuracy", HOSTILE, HOSTILE, "sft", 1.01, 0.9, 1.1, 0.05, True)]
+    sections = [Section("heldout", HOSTILE, HOSTILE, 20, rows, [example] * 3)]
+    return render_page(Report(models, sections, wins, guards, {HOSTILE: 1.0}, {HOSTILE: HOSTILE}, [HOSTILE]))
+
+
+PAGES = {"Easel data report": data_report, "Easel report": evaluation}
+
+
+@pytest.fixture(params=PAGES)
+def page(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A page by its title, in a file."""
     file = tmp_path / "index.html"
-    file.write_text(build_report(tables, tmp_path, ReportExamples(3, 3, 3, 32), limits)[1], encoding="utf-8")
+    file.write_text(PAGES[request.param](tmp_path), encoding="utf-8")
     return file
 
 
@@ -64,7 +89,7 @@ def test_attacks_stay_words_in_a_browser(page: Path, tmp_path: Path) -> None:
     parser = html.parser.HTMLParser()
     parser.handle_starttag = lambda tag, attrs: tags.append(tag)
     parser.feed(dom)
-    assert "<title>Easel data report</title>" in dom
+    assert any(f"<title>{title}</title>" in dom for title in PAGES)
     assert "script" not in tags
     assert dom.count("&lt;script&gt;") > 5
     assert "index.html" not in re.sub(r"<[^>]*>", "", dom)
