@@ -324,6 +324,7 @@ EXPORT = Stage(
         "report": EVALUATE.out("report"),
         "selection": SELECTION,
         "catalogue": CATALOGUE,
+        "pairs": PREFERENCES.out("pairs"),
     },
     outputs={"pipeline": "artifacts/export"},
     needs_libraries=True,

@@ -124,7 +124,7 @@ def evaluate(
     models = {name: suite.load_model(path, records[name].shift) for name, path in chain.items()}
     drawn = suite.draw_all(models, decoder, store, questions, p.sampling, current_run().progress)
     sections, guards = suite.examine(judges, store, questions, drawn, p.num_examples)
-    weights = {str(name): weight for name, weight in p.judges.items()}
+    weights = {str(name): weight for name, weight in p.judges.items() if weight > 0}
     prefer = as_asked(load_judge(classifier, scorer, weights))
     shown = [prompt.sample_id for prompts in asked for prompt in prompts[: p.num_examples]]
     found = Report(
