@@ -12,10 +12,15 @@ from components.training.plan_memory import Workload
 from flows.parameters import PARAMS_FILE, ParameterError, check_file
 from flows.pipeline import PIPELINE
 from flows.settings import Profile
-from flows.stages import encode, pretrain
+from flows.stages import encode, encode_sft, pretrain, sft
 
-TOKENS_OF_KIND = {"tags": 32, "short": 16, "sentence": 64, "long": 256, "structured": 512}
-"""Tokens that a caption of each kind is taken to have: the planner reads no data."""
+TOKENS_OF_KIND = {
+    **{"tags": 32, "short": 16, "sentence": 64, "long": 256, "structured": 512},
+    **{"keywords": 24, "request": 40, "instruction": 32, "specification": 40},
+}
+"""Tokens that a caption or prompt of each kind is taken to have: the planner reads no data."""
+Training = pretrain.Params | sft.Params
+Encoding = encode.Params | encode_sft.Params
 SHARDINGS = ("ddp", "zero1", "zero2", "zero3", "fsdp2")
 
 
@@ -48,12 +53,14 @@ def recipe_plans(
         ParameterError: no such recipe, or one that does not parse.
     """
     blocks = check_file(PIPELINE, recipe_file(root, recipe))
-    encoding = blocks["encode"]
+    encoding, curating = blocks["encode"], blocks["encode_sft"]
     assert isinstance(encoding, encode.Params)
-    trainings = {name: block for name, block in blocks.items() if isinstance(block, pretrain.Params)}
+    assert isinstance(curating, encode_sft.Params)
     return [
-        stage_plan(name, block, encoding, profile, utilisation=utilisation, text_tokens=text_tokens)
-        for name, block in trainings.items()
+        stage_plan(name, block, made_by, profile, utilisation=utilisation, text_tokens=text_tokens)
+        for name, block in blocks.items()
+        if isinstance(block, Training)
+        for made_by in (curating if isinstance(block, sft.Params) else encoding,)
     ]
 
 
@@ -73,9 +80,10 @@ def recipe_file(root: Path, recipe: str) -> Path:
     raise ParameterError(f"{recipe}: neither a file nor a recipe; infra/recipes/ holds: {known}")
 
 
-def workload(block: pretrain.Params, encoding: encode.Params, text_tokens: int | None) -> Workload:
+def workload(block: Training, encoding: Encoding, text_tokens: int | None) -> Workload:
     """What a stage trains on, by its block and by the encoders that made its data; texts are padded to the longest."""
-    kinds = block.training.batch.caption_weights
+    prior = block.prior.caption_weights if isinstance(block, sft.Params) else {}
+    kinds = {**block.training.batch.caption_weights, **prior}
     text = TEXT_ENCODERS[encoding.text_encoder]
     longest = max(TOKENS_OF_KIND.get(kind, text.max_tokens) for kind in kinds)
     return Workload(
@@ -91,8 +99,8 @@ def workload(block: pretrain.Params, encoding: encode.Params, text_tokens: int |
 
 def stage_plan(
     name: str,
-    block: pretrain.Params,
-    encoding: encode.Params,
+    block: Training,
+    encoding: Encoding,
     profile: Profile,
     *,
     utilisation: float,

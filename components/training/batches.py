@@ -58,8 +58,8 @@ class BatchSource:
         for store in buckets.values():
             if unknown := set(config.caption_weights) - set(store.captions):
                 raise ValueError(
-                    f"caption_weights names {sorted(unknown)}, but encode stored only {sorted(store.captions)}; "
-                    "see encode.caption_kinds"
+                    f"caption_weights names {sorted(unknown)}, but of captions only {sorted(store.captions)} are "
+                    "encoded; name one of these, or encode it (encode.caption_kinds)"
                 )
         masses = {bucket: float(buckets[bucket].probabilities.sum()) for bucket in sorted(buckets)}
         used = [bucket for bucket, mass in masses.items() if mass > 0]
