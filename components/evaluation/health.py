@@ -29,18 +29,23 @@ class Chart:
 CHARTS = (
     Chart(
         "error relative to the reference",
-        {"train/winner_error_ratio": "preferred", "train/loser_error_ratio": "rejected"},
+        {
+            "train/win_error_ratio": "preferred",
+            "train/lose_error_ratio": "rejected",
+            "health/win_ratio": "preferred, held out",
+            "health/lose_ratio": "rejected, held out",
+        },
         neutral=1.0,
     ),
     Chart(
         "implicit accuracy",
-        {"train/implicit_accuracy": "training", "held_out/implicit_accuracy": "held out"},
+        {"train/accuracy": "training", "health/accuracy": "held out"},
         neutral=0.5,
         share=True,
     ),
-    Chart("margin", {"train/margin": "training", "held_out/margin": "held out"}, neutral=0.0),
+    Chart("margin, as the loss has it", {"train/margin": "training"}, neutral=0.0),
     Chart("gradient factor (0.5 at the start, 0 saturated)", {"train/gradient_factor": "training"}, share=True),
-    Chart("drift from the reference", {"train/drift": "training", "held_out/drift": "held out"}),
+    Chart("drift from the reference", {"train/drift": "training"}),
     Chart(
         "gradient: norm, and cosine of the pair",
         {"train/gradient_norm": "norm", "train/gradient_cosine": "cosine"},
