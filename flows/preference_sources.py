@@ -129,8 +129,7 @@ def bring_files(
         evaluation=evaluation,
     )
     prompts = set(brought.candidates.column("prompt").to_pylist())
-    refused = brought.pairs.dropped["evaluation_prompt"]
-    return Found(brought.pairs.table, brought.candidates, brought.pairs.dropped, len(prompts), refused)
+    return Found(brought.pairs.table, brought.candidates, brought.pairs.dropped, len(prompts))
 
 
 def joined(parts: Sequence[Found], votes: Path | None, rules: PairRules, evaluation: Iterable[str]) -> Found:

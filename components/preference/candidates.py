@@ -133,7 +133,7 @@ def _keep(
     rows: Sequence[dict[str, Any]],
     asked: Sequence[Asked],
     images_u8: Images,
-    latents: Float16[np.ndarray, "n c h w"],
+    latents: Float16[np.ndarray, "n c y x"],
     judges: Sequence[Judge],
     album: Album,
 ) -> None:

@@ -77,8 +77,8 @@ class Params(BaseModel, frozen=True, extra="forbid"):
 class Metrics:
     """`dropped_images` are those in no pair, for whatever reason, `tied_images` those of them without a clear margin.
 
-    `refused_prompts` stand in an evaluation set. `mean_margin` is in deviations of the weighted score for pairs that
-    models judged. `judge_agreement` is the share of these on which alignment and aesthetic proxy agree.
+    `refused_prompts` of training rows stand in an evaluation set. `mean_margin` is, for pairs that models judged, in
+    deviations of the weighted score. `judge_agreement`: on which share of them alignment and aesthetic proxy agree.
     """
 
     prompts: int
@@ -141,5 +141,6 @@ def preferences(
         *(PairEncoding(p.px, p.buckets, p.batch_size, p.limits), run.progress),
     )
     run.set_tags({"easel.judges": judged_by})
+    run.log_metrics({f"dropped/{reason}": number for reason, number in found.dropped.items()})
     run.log_image("pairs", sources.sheet(found.pairs, images.take, p.px, NUM_SHOWN, p.limits))
     return Metrics(**found.measures())
