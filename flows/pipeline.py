@@ -247,6 +247,7 @@ ENCODE_SFT = Stage(
 )
 SFT_LATENTS = ENCODE_SFT.out("latents")
 
+# An expert of one domain is this function again, with `domains: [poster]`, `lora` and outputs of its own.
 SFT = Stage(
     sft,
     inputs={

@@ -103,7 +103,7 @@ def link_captions(
         first = rows.column("sample_id")[min(missing)].as_py()
         raise DataError(
             f"captions: {len(missing)} of {rows.num_rows} images have no caption of kind {' or '.join(kinds)} in "
-            f"'{language}', the first is {first}; run `caption` again or change encode.caption_kinds"
+            f"'{language}', the first is {first}; run the stage that writes them again, or ask for other ones"
         )
     links = sorted((row, kind, text) for (row, kind), text in text_of.items())
     columns = [
