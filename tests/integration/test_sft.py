@@ -270,7 +270,5 @@ def test_no_domains_and_a_prior_that_is_no_share_are_refused_before_any_work(inp
 
 def test_a_set_without_prompts_in_the_language_is_refused(inputs: dict[str, Path], tmp_path: Path) -> None:
     records.write_table(records.SFT_PROMPTS.empty_table(), tmp_path / "sft_prompts.parquet")
-    with pytest.raises(
-        DataError, match=r"48 of 48 images have no caption of kind keywords .*; run the stage that"
-    ):
+    with pytest.raises(DataError, match=r"48 of 48 images have no caption of kind keywords .*; run the stage that"):
         encoded(inputs | {"sft_prompts": tmp_path / "sft_prompts.parquet"}, tmp_path / "latents")
