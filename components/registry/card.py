@@ -79,7 +79,7 @@ class TrainingSource:
 
 @dataclass(frozen=True)
 class Card:
-    """What a card says about one model."""
+    """What a card says about one model; `images_seen` are those of its last phase, pairs of them where it had pairs."""
 
     title: str
     resolution_px: int
@@ -161,8 +161,8 @@ def render(card: Card) -> str:
 
 A {card.num_parameters / 1e6:.2f} M-parameter diffusion transformer of the ERNIE-Image architecture (arXiv:2605.25347),
 pre-trained from nothing by flow matching, fine-tuned on a curated selection (SFT), then on preference pairs (DPO). Its
-last phase saw {card.images_seen:,} images at {card.resolution_px} px. It shows that the whole way from images to a
-served model works. It is a demonstration of the pipeline, not of image quality.
+last phase saw {card.images_seen:,} {"pairs of images" if card.pairs else "images"} at {card.resolution_px} px. It shows
+that the whole way from images to a served model works. It is a demonstration of the pipeline, not of image quality.
 
 ![samples](samples.png)
 

@@ -39,6 +39,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     seed: int
 
 
+SEEN = {"base": "images", "sft": "images", "dpo": "pairs"}
 PREFIXES = {"heldout_cell": "cell", "heldout_concept": "concept", "heldout": "all"}
 
 
@@ -134,7 +135,7 @@ def evaluate(
         guards,
         weights,
         {
-            **{f"images seen by {name}": record.images_seen for name, record in records.items()},
+            **{f"{SEEN[name]} seen by {name}": record.images_seen for name, record in records.items()},
             "side": f"{px} px",
             "sampling steps": p.sampling.num_sampling_steps,
             "guidance": p.sampling.guidance_scale,

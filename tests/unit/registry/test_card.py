@@ -46,10 +46,13 @@ def test_the_card_says_who_preferred_what(num_human: int, says: str) -> None:
     text = render(replace(card(), pairs=Pairs(1_234, num_human, ["weighted", "people"])))
     assert f"DPO had 1,234 pairs, judged by weighted, people; {says}." in text
     assert "| dpo over sft | 0.584 | 0.51 – 0.66 |" in text
+    assert "saw 123,456 pairs of images at 64 px" in text
 
 
 def test_a_model_without_preferences_has_no_section_of_them() -> None:
-    assert "## Preferences" not in render(replace(card(), pairs=None, wins=[]))
+    text = render(replace(card(), pairs=None, wins=[]))
+    assert "## Preferences" not in text
+    assert "saw 123,456 images at 64 px" in text
 
 
 def test_other_peoples_text_stays_text() -> None:
