@@ -1,5 +1,7 @@
 """What every command shares: where it prints, how it refuses, and which repository it works in."""
 
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -23,6 +25,23 @@ def fail(message: str) -> NoReturn:
     """Print one line for a person and leave with code 1."""
     complain(message)
     raise typer.Exit(EXIT_MISTAKE)
+
+
+@contextmanager
+def progress_bars() -> Generator[Callable[[str, int, int], None]]:
+    """One bar for each thing that is told of, by its title, on standard error: advance(title, done, total)."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    tasks = dict[str, TaskID]()
+    with Progress(*columns, console=Console(stderr=True)) as shown:
+
+        def advance(title: str, done: int, total: int) -> None:
+            if title not in tasks:
+                tasks[title] = shown.add_task(title, total=total)
+            shown.update(tasks[title], completed=done, total=total)
+
+        yield advance
 
 
 def here() -> Path:
