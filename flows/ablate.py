@@ -35,13 +35,18 @@ Curves = dict[str, list[tuple[int, float]]]
 FOLDER = Path("artifacts/ablations/dpo")
 TABLE, FIGURES, CHART = "table.md", "table.json", "errors.png"
 STAGE, JUDGED = PIPELINE["dpo"], PIPELINE["evaluate"]
+HASTE = 3.0
+"""Times the learning rate of `dpo`, unless another is asked for: what runs away then does so within minutes."""
 Progress = Callable[[str, int, int], None]
 """Is told a training's title, how many pairs it has seen and how many it will see."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What differs from the `dpo` block (None: nothing), the scale's mu, and prompts to judge pictures by (0: none)."""
+    """What differs from the `dpo` block, the scale's mu, and how many prompts are judged by their pictures (0: none).
+
+    None is the block's own number of pairs, and `HASTE` times its learning rate.
+    """
 
     num_pairs: int | None = None
     learning_rate: float | None = None
@@ -163,8 +168,9 @@ class Trial:
 
 
 def changed(config: PreferenceConfig, request: Request) -> PreferenceConfig:
-    """The configured training with the steps and the learning rate that are asked for."""
-    optimiser = replace(config.optimiser, learning_rate=request.learning_rate or config.optimiser.learning_rate)
+    """The configured training with the number of pairs and the learning rate that are asked for."""
+    rate = request.learning_rate or HASTE * config.optimiser.learning_rate
+    optimiser = replace(config.optimiser, learning_rate=rate)
     return replace(config, optimiser=optimiser, num_pairs=request.num_pairs or config.num_pairs)
 
 

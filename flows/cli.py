@@ -164,7 +164,7 @@ def generate(
 def ablate(
     what: Annotated[Literal["dpo"], typer.Argument(help="Whose safeguards to take away.")],
     pairs: Annotated[int | None, typer.Option(min=1, help="Pairs that each training sees; default: as `dpo`.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(min=1e-12, help="Default: as `dpo`.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=1e-12, help="Default: three times that of `dpo`.")] = None,
     mu: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of the winner-preserving scale; 1 never pushes.")] = 0.9,
     prompts: Annotated[int, typer.Option(min=0, help="Prompts that a judge compares pictures for; 0 for none.")] = 64,
     profile: Annotated[str, typer.Option(help="Where to run: a file in infra/profiles/.")] = "",

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from components.training import pretrain
 from components.training.config import GridConfig, OptimiserConfig, PreferenceConfig, WatchConfig
 from components.training.preference_ablation import ARMS
 from flows import judges, settings
-from flows.ablate import FOLDER, JUDGED, STAGE, Request, ablate_dpo
+from flows.ablate import FOLDER, HASTE, JUDGED, STAGE, Request, ablate_dpo, changed
 from flows.cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -150,6 +150,14 @@ def test_its_runs_stand_below_one(finished, found):
     assert {runs[arm].data.tags["mlflow.parentRunId"] for arm in ARMS} == {parent}
     assert {runs[arm].data.params["optimiser.learning_rate"] for arm in ARMS} == {"0.003"}
     assert runs["sdpo"].data.params["loss.winner_preserving"] == "0.9"
+
+
+def test_what_is_not_asked_for_is_as_in_dpo_but_faster():
+    assert changed(CONFIG, Request()) == replace(
+        CONFIG, optimiser=replace(CONFIG.optimiser, learning_rate=HASTE * 2e-3)
+    )
+    asked = changed(CONFIG, Request(num_pairs=8, learning_rate=1e-4))
+    assert (asked.num_pairs, asked.optimiser.learning_rate) == (8, 1e-4)
 
 
 def test_without_a_finished_run_it_says_what_to_do(tmp_path):
