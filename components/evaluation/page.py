@@ -33,7 +33,7 @@ td.plot .track + .track { margin-top: .45rem; }
   margin: 1.5rem 0 0; padding: 0; list-style: none; }
 .examples li { background: var(--sheet); border: 1px solid var(--line); border-radius: .5rem; overflow: hidden; }
 .row { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr); }
-figure { margin: 0; } figure + figure { border-left: 1px solid #e4e1dc; }
+figure { margin: 0; } figure + figure { border-left: 1px solid var(--line); }
 figure img { width: 100%; aspect-ratio: 1; display: block; background: #ffffff; }
 figcaption { color: var(--quiet); font-size: .72rem; padding: .3rem .2rem 0; text-align: center; }
 .examples p { margin: 0; padding: .3rem .7rem .65rem; font-size: .82rem; line-height: 1.35; }
