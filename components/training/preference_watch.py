@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float64
 from lightning import LightningModule, Trainer
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
@@ -22,8 +22,7 @@ from torch import Tensor
 from components.data.buckets import Bucket
 from components.data.latents import LatentStore
 from components.models.denoiser import Denoiser, TextCondition, repeated
-from components.objectives.flow_matching import Model
-from components.objectives.preference import preference_errors
+from components.objectives.flow_matching import Model, velocity_error
 from components.training.batches import Batch, condition_of
 from components.training.callbacks import Every, Weights, as_diffusion
 from components.training.config import WatchConfig
@@ -107,28 +106,20 @@ class HeldOutErrors:
 
 @torch.no_grad()
 def pair_errors(
-    denoiser: Denoiser, reference: Model[TextCondition], problems: Sequence[PairProblem], max_batch: int
-) -> HeldOutErrors:
-    """The errors of all held-out pairs, each computed by one of the processes; every process must ask."""
-    device = next(denoiser.parameters()).device
+    network: Model[TextCondition], problems: Sequence[PairProblem], max_batch: int, device: torch.device
+) -> Float64[np.ndarray, "2 n"]:
+    """A network's mean errors on winners and losers of all visits; each process computes its share, all must ask."""
     found = list[Tensor]()
     for problem in problems:
-        errors = torch.zeros(4, len(problem.t), dtype=torch.float64, device=device)
+        errors = torch.zeros(2, len(problem.t), dtype=torch.float64, device=device)
         for rows, is_padding in shares(len(problem.t), max_batch):
             own = TextCondition(problem.condition.states[rows].to(device), problem.condition.lengths[rows].to(device))
-            of_rows = preference_errors(
-                denoiser,
-                reference,
-                repeated(own, 2),
-                *(one[rows].to(device) for one in (problem.x_win, problem.x_lose, problem.t, problem.eps)),
-            )
-            values = torch.stack([of_rows.win, of_rows.lose, of_rows.reference_win, of_rows.reference_lose]).double()
+            x_0 = torch.cat([problem.x_win[rows], problem.x_lose[rows]]).to(device)
+            eps, t = problem.eps[rows].repeat(2, 1, 1, 1).to(device), problem.t[rows].repeat(2).to(device)
+            values = velocity_error(network, repeated(own, 2), x_0, eps, t).double().reshape(2, -1)
             errors.index_add_(1, rows.to(device), torch.where(is_padding.to(device), 0.0, values))
         found.append(summed(errors).cpu())
-    win, lose, ref_win, ref_lose = torch.cat(found, dim=1).numpy()
-    times = torch.cat([problem.t for problem in problems]).double().numpy()
-    pairs = np.concatenate([problem.pair for problem in problems])
-    return HeldOutErrors(win, lose, ref_win, ref_lose, times, pairs)
+    return torch.cat(found, dim=1).numpy()
 
 
 def measures_of(errors: HeldOutErrors) -> dict[str, float]:
@@ -214,6 +205,7 @@ class PreferenceWatch:
         self._max_batch = max_batch or MAX_BATCH
         self.looks: list[dict[str, Any]] = []
         self._kept: dict[str, Tensor] = {}
+        self._expected: Float64[np.ndarray, "2 n"] | None = None
         self.loss: float | None = None  # of the step before the look; there is none before the first
 
     @property
@@ -230,11 +222,8 @@ class PreferenceWatch:
             self.looks = []
 
     def __call__(self, denoiser: Denoiser, images_seen: int, weights: Weights) -> None:
-        """Look once; weights other than the averaged ones are only measured."""
-        measured = measures_of(pair_errors(denoiser, self._reference, self._problems, self._max_batch))
-        if weights != "averaged":
-            self._tell({f"health_raw/{name}": value for name, value in measured.items()}, images_seen)
-            return
+        """Look once."""
+        measured = measures_of(self._errors(denoiser))
         look = {"images_seen": images_seen, **measured, **self._quality(denoiser), "reason": ""}
         if self.loss is not None:
             look["train_loss"] = self.loss
@@ -244,6 +233,16 @@ class PreferenceWatch:
             self._keep(full_weights(denoiser))
         self._write()
         self._tell({f"health/{name}": value for name, value in numbers_of(look).items()}, images_seen)
+
+    def _errors(self, denoiser: Denoiser) -> HeldOutErrors:
+        device = next(denoiser.parameters()).device
+        if self._expected is None:  # the reference says the same at every look
+            self._expected = pair_errors(self._reference, self._problems, self._max_batch, device)
+        times = torch.cat([problem.t for problem in self._problems]).double().numpy()
+        pairs = np.concatenate([problem.pair for problem in self._problems])
+        win, lose = pair_errors(denoiser, self._problems, self._max_batch, device)
+        ref_win, ref_lose = self._expected
+        return HeldOutErrors(win, lose, ref_win, ref_lose, times, pairs)
 
     def kept(self) -> dict[str, Tensor]:
         """The averaged weights at the last look without a fault, by name."""
@@ -277,7 +276,7 @@ class Watching(Every):
     """Looks with a watch, and ends training when it says so; placed before what saves checkpoints."""
 
     def __init__(self, watch: PreferenceWatch, every_images: int, clock: StepClock) -> None:
-        super().__init__(every_images, watch, clock)
+        super().__init__(every_images, watch, clock, ("averaged",))
         self._watch = watch
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
