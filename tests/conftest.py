@@ -125,6 +125,12 @@ class Workspace:
         file.write_text(file.read_text().replace(old, new))
 
 
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test begins at the root of this checkout, wherever the one before (or DVC, which moves) has ended."""
+    monkeypatch.chdir(ROOT)
+
+
 @pytest.fixture(scope="session")
 def first_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """The workspace that every test's own is a copy of: to fill one takes six processes."""
