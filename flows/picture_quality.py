@@ -25,11 +25,11 @@ def picture_quality(
     classifier: Path,
     autoencoder: "AutoencoderKLFlux2",
 ) -> "Callable[[Denoiser], Mapping[str, float]]":
-    """A function that draws prompts of held-out pairs as `grid` says and measures the qualities in `names`.
+    """A function that draws prompts of held-out pairs as `grid` says and measures their quality.
 
-    `alignment` is the geometric mean of the probabilities that classifiers give to the asked style and category,
-    `frechet` the Fréchet distance to the images with the features `real`, in their `num_axes` main directions,
-    `lettering` the share of asked words that can be read. The noise is the same at every look.
+    `alignment` is the mean of the probabilities that classifiers give to the asked style and category, `frechet` the
+    Fréchet distance to the images with the features `real`, in their `num_axes` main directions; both are always
+    measured. `lettering` is the share of asked words that can be read. The noise is the same at every look.
     """
     import numpy as np
 
@@ -40,16 +40,15 @@ def picture_quality(
 
     asked, draw = heldout_pictures(buckets, prompts_at_most, grid, autoencoder)
     features = shared_features(classifier)
-    judges = {judge.name: judge for judge in load_judge(classifier, None, dict.fromkeys(names, 1.0), features).judges}
+    weights = {"alignment": 1.0, "lettering": float("lettering" in names)}
+    judges = {judge.name: judge for judge in load_judge(classifier, None, weights, features).judges}
     projection, reference = fit_reference(real, num_axes)
 
     def measure(denoiser: "Denoiser") -> Mapping[str, float]:
         images_u8 = draw(denoiser)
-        found = {name: float(np.nanmean(judge(images_u8, asked))) for name, judge in judges.items()}
-        if "alignment" in found:
-            found["alignment"] = float(np.exp(found["alignment"]))
-        if "frechet" in names:
-            found["frechet"] = frechet_distance(fit_gaussian(projection(features(images_u8))), reference)
-        return found
+        scores = {name: judge(images_u8, asked) for name, judge in judges.items()}
+        scores["alignment"] = np.exp(scores["alignment"])  # it was the mean logarithm of the two probabilities
+        distance = frechet_distance(fit_gaussian(projection(features(images_u8))), reference)
+        return {"frechet": distance, **{name: float(np.nanmean(of_images)) for name, of_images in scores.items()}}
 
     return measure
