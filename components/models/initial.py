@@ -151,8 +151,8 @@ def _check_shape(directory: Path, network: ErnieImageTransformer2DModel) -> None
     file = directory / "config.json"
     try:
         found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        raise InitialWeightsError(f"{file}: not JSON; copy it again") from None
+    except (OSError, ValueError):
+        raise InitialWeightsError(f"{file}: missing or not JSON; copy it again") from None
     defaults = {name: p.default for name, p in inspect.signature(ErnieImageTransformer2DModel).parameters.items()}
     wanted = {name: value for name, value in json.loads(network.to_json_string()).items() if name[0] != "_"}
     there = {name: found.get(name, json.loads(json.dumps(defaults.get(name)))) for name in wanted}

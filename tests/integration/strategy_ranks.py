@@ -3,6 +3,7 @@
 whole       ten steps without a break
 continued   the same, ended in the sixth step by an error in every process, and continued from the checkpoint
 moved       only the rest of such a run, which other processes (another number of them) had begun
+dpo         ten steps on preferred pairs against a frozen copy, watched on held-out pairs
 """
 
 import os
@@ -13,23 +14,41 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from tiny_pairs import pair_store, pair_table
 from tiny_training import tiny_denoiser, tiny_store
 
 from components.data.buckets import Bucket
+from components.objectives.config import PreferenceLoss
 from components.objectives.flow_matching import flow_matching_terms
 from components.objectives.outcome import Outcome
 from components.paths.config import TimestepDensity
 from components.training.batches import BatchSource
 from components.training.callbacks import compiled_graphs
 from components.training.checkpoint_store import CheckpointStore
-from components.training.config import BatchConfig, Execution, OptimiserConfig
+from components.training.config import BatchConfig, Execution, OptimiserConfig, WatchConfig
 from components.training.fit import Fitted, Surroundings, fit, prepare
 from components.training.module import DiffusionModule
+from components.training.pair_batches import PairSource, rows_of_pairs
+from components.training.preference_training import PreferenceObjective, Reference
+from components.training.preference_watch import PreferenceWatch, Watching, fix_pair_problems
 from components.training.strategies import Numbers, spread
 
 DENSITY = TimestepDensity("logit_normal", 0.0, 1.0, 2.0)
 OPTIMISER = OptimiserConfig(3e-3, (0.9, 0.99), 0.01, 1.0, 2, 0.3, "linear")
 BATCH = BatchConfig(8, {"short": 1.0}, 0.1)
+LOSS = PreferenceLoss(
+    beta=0.05,
+    dpo_weight=1.0,
+    win_anchor=0.35,
+    lose_anchor=0.15,
+    dpo_reduction="sum",
+    anchor_reduction="mean",
+    winner_preserving=0.5,
+    auto_beta=None,
+    output_anchor=0.0,
+    dpop=0.0,
+    margin_dropout=0.0,
+)
 
 
 class BrokenError(Exception):
@@ -79,6 +98,39 @@ def trained(
     return fit(module, how, execution, surroundings, lambda clock: []), curve
 
 
+def preferred(execution: Execution, precision: Numbers, folder: Path) -> tuple[Fitted, Curve]:
+    """Ten steps on pairs; of the curve, the steps that begin a look have the margin on held-out pairs instead."""
+    denoiser, curve, buckets, pairs = tiny_denoiser(), Curve(), {Bucket(32, 32): pair_store()}, pair_table()
+    reference = Reference(denoiser)
+    prepare(denoiser, execution)
+    module = DiffusionModule(
+        denoiser,
+        PreferenceObjective(reference, DENSITY, LOSS),
+        PairSource(buckets, pairs, batch_size=8, caption_dropout_frac=0.1, in_order=True, seed=0),
+        OPTIMISER,
+        execution,
+        precision=precision,
+        batch_size=8,
+        num_steps=10,
+        ema_decay=0.9,
+    )
+    watch = PreferenceWatch(
+        fix_pair_problems(buckets, rows_of_pairs(buckets, pairs, "heldout", 1), 3, 0),
+        reference,
+        lambda _: {},
+        (),
+        WatchConfig(every_images=40, visits=3, max_error_rise=9.0, max_quality_fall=9.0, patience=0, seed=0),
+        curve,
+        None,
+        4,
+    )
+    how = spread(execution, precision, 8, OPTIMISER.gradient_clip)
+    surroundings = Surroundings(curve, folder / "incidents", None)
+    fitted = fit(module, how, execution, surroundings, lambda clock: [Watching(watch, 40, clock)])
+    curve.losses |= {look["images_seen"]: look["margin"] for look in watch.looks if look["images_seen"]}
+    return fitted, curve
+
+
 def leave(folder: Path, name: str, fitted: Fitted, curve: Curve) -> None:
     """Write the result, from one process."""
     if os.environ.get("RANK", "0") == "0":
@@ -109,6 +161,9 @@ def main(folder: Path, tasks: list[str]) -> None:
         run: Any = precision
         if what in ("whole", "compiled"):
             leave(own, what, *trained(execution, run, own, None))
+            continue
+        if what == "dpo":
+            leave(own, what, *preferred(execution, run, own))
             continue
         store = CheckpointStore(own / "checkpoints", {"run": "tiny"})
         if what == "continued":

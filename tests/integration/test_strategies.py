@@ -16,6 +16,7 @@ SHARDED = ("ddp", "fsdp2", "zero1", "zero2", "zero3")
 TASKS = [
     *(f"{strategy}/32-true/4/{what}" for strategy in SHARDED for what in ("whole", "continued")),
     *(f"{strategy}/32-true/2/whole" for strategy in ("ddp", "zero2", "zero3")),
+    *(f"{strategy}/32-true/4/dpo" for strategy in ("ddp", "zero2", "zero3")),
     *(f"{strategy}/bf16-mixed/4/whole" for strategy in ("ddp", "fsdp2", "zero2", "zero3")),
 ]
 
@@ -38,7 +39,7 @@ def run(folder: Path, num_ranks: int, tasks: list[str]) -> None:
 def folder(tmp_path_factory) -> Path:
     """What one process trains alone, and what two do together under every strategy."""
     folder = tmp_path_factory.mktemp("strategies")
-    run(folder, 1, [f"single/{precision}/8/whole" for precision in ("32-true", "bf16-mixed")])
+    run(folder, 1, ["single/32-true/8/whole", "single/bf16-mixed/8/whole", "single/32-true/8/dpo"])
     run(folder, 2, TASKS)
     return folder
 
@@ -74,6 +75,15 @@ def test_it_trains_what_one_process_trains(folder, run):
     alone, together = result(folder, "single-32-true-8", "whole"), result(folder, run, "whole")
     torch.testing.assert_close(together["losses"], alone["losses"], rtol=1e-6, atol=0)
     # Ten steps at rates of up to 3e-3: sums in another order move a weight by rounding only.
+    assert distance(together, alone) < 5e-6
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "zero2", "zero3"])
+def test_preferences_are_trained_as_one_process_trains_them(folder, strategy):
+    """Two networks, of which one is never sharded; the margins on held-out pairs are the same too."""
+    alone, together = result(folder, "single-32-true-8", "dpo"), result(folder, f"{strategy}-32-true-4", "dpo")
+    assert float(alone["losses"][-1]) != 0
+    torch.testing.assert_close(together["losses"], alone["losses"], rtol=1e-4, atol=1e-7)
     assert distance(together, alone) < 5e-6
 
 
