@@ -80,9 +80,24 @@ def render_stage_table(pipeline: Pipeline) -> str:
 
 
 def render_diagram(pipeline: Pipeline) -> str:
-    """The pipeline as a Mermaid diagram, which the usual code hosts draw."""
-    edges = [f"    {' & '.join(stage.upstream or ('data',))} --> {stage.name}" for stage in pipeline]
-    return "\n".join(["```mermaid", "graph LR", *edges, "```"])
+    """The pipeline as a Mermaid diagram, which the usual code hosts draw.
+
+    Edges that others imply are left out: who reads the tables of an early stage is told by the stage table.
+    """
+    lines = list[list[str]]()  # each a chain of stages (or of several that lead to one)
+    for stage in pipeline:
+        sources = nearest(pipeline, stage)
+        if lines and list(sources) == lines[-1][-1:]:
+            lines[-1].append(stage.name)
+        else:
+            lines.append([" & ".join(sources or ("data",)), stage.name])
+    return "\n".join(["```mermaid", "graph LR", *(f"    {' --> '.join(line)}" for line in lines), "```"])
+
+
+def nearest(pipeline: Pipeline, stage: Stage) -> tuple[str, ...]:
+    """The stages that `stage` reads and no other one that it reads stands on."""
+    implied = frozenset[str]().union(*(pipeline.ancestors(name) for name in stage.upstream))
+    return tuple(name for name in stage.upstream if name not in implied)
 
 
 def render_readme(text: str, blocks: dict[str, str]) -> str:
