@@ -1,5 +1,6 @@
 """The diagram leaves out only what it implies."""
 
+import itertools
 import re
 
 from flows.pipeline import PIPELINE
@@ -25,6 +26,6 @@ def test_the_diagram_draws_these_edges():
         first, *others = line.strip().split(" --> ")
         for source in re.split(" & ", first):
             drawn.add((source, others[0]))
-        drawn |= set(zip(others, others[1:], strict=False))
+        drawn |= set(itertools.pairwise(others))
     wanted = {(parent, stage.name) for stage in PIPELINE for parent in nearest(PIPELINE, stage) or ("data",)}
     assert drawn == wanted
