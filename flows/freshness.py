@@ -4,10 +4,11 @@ DVC is called in process (a no-op costs 0.01 s, the command line seconds), from 
 """
 
 import hashlib
+import json
 import logging
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
@@ -16,8 +17,9 @@ import rfc8785
 import yaml
 from dvc.exceptions import DvcException, ReproductionError
 from dvc.fs import DVCFileSystem
-from dvc.lock import LockError
+from dvc.lock import LockError, make_lock
 from dvc.repo import Repo
+from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
 from dvc_data.index import DataIndexDirError
 
 from flows.declaration import Pipeline
@@ -54,6 +56,8 @@ def opened(root: Path) -> Generator[Repo]:
     os.chdir(root)
     try:
         with Repo(str(root)) as repo:
+            if repo.tmp_dir:
+                drop_torn_locks(Path(repo.tmp_dir))
             yield repo
     except LockError:
         raise FreshnessError(f"{root}: another DVC process works here; wait for it to end and run again") from None
@@ -61,6 +65,21 @@ def opened(root: Path) -> Generator[Repo]:
         raise
     except DvcException as error:
         raise FreshnessError(f"DVC: {' '.join(str(error).split())}") from None
+
+
+def drop_torn_locks(folder: Path) -> None:
+    """Remove DVC's list of readers and writers if a kill cut it short: DVC would refuse to work here from then on.
+
+    It is written in place, under a guard that is held here too, and lists processes, of which the writer is dead.
+    """
+    file = folder / RWLOCK_FILE
+    if not file.is_file():
+        return
+    with suppress(LockError), make_lock(str(folder / RWLOCK_LOCK), tmp_dir=str(folder)):
+        try:
+            json.loads(file.read_bytes())
+        except ValueError:
+            file.unlink()
 
 
 def describe(change: Any) -> list[str]:

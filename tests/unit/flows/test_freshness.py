@@ -1,10 +1,13 @@
 """What names a stage run, and how a change is put into words."""
 
 import copy
+import subprocess
+import sys
 
 import pytest
+from dvc.lock import make_lock
 
-from flows.freshness import changed_keys, describe, fingerprint, output_hashes
+from flows.freshness import changed_keys, describe, drop_torn_locks, fingerprint, output_hashes
 
 ENTRY = {
     "cmd": "python -m flows stage a",
@@ -57,3 +60,21 @@ def test_describe_speaks_of_inputs_and_outputs():
 
 def test_output_hashes_carry_their_algorithm():
     assert output_hashes(ENTRY) == {"artifacts/a": "md5:33"}
+
+
+@pytest.mark.parametrize(
+    ("text", "stays"), [('{"read": {"data": [{"pid": 1, "cmd": "x"}]}}', True), ('{"read": {"da', False), ("", False)]
+)
+def test_a_list_of_locks_that_a_kill_cut_short_is_dropped(tmp_path, text, stays):
+    (tmp_path / "rwlock").write_text(text)
+    drop_torn_locks(tmp_path)
+    assert (tmp_path / "rwlock").exists() == stays
+
+
+def test_a_list_of_locks_that_another_process_is_writing_is_left_alone(tmp_path):
+    (tmp_path / "rwlock").write_text("")
+    with make_lock(str(tmp_path / "rwlock.lock"), tmp_dir=str(tmp_path)):
+        call = "drop_torn_locks(Path(sys.argv[1]))"
+        code = f"import sys; from pathlib import Path; from flows.freshness import drop_torn_locks; {call}"
+        subprocess.run([sys.executable, "-c", code, tmp_path], check=True)
+    assert (tmp_path / "rwlock").exists()
