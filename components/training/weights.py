@@ -7,6 +7,7 @@ weights, which under DeepSpeed are copies in its own precision.
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -78,6 +79,7 @@ def swapped(module: nn.Module, values: Mapping[str, Tensor]) -> Generator[None]:
             write_masters(module, before)
             for name, part in _live(module).items():
                 part.copy_(live[name])
+            gather_kept(module)
 
 
 def reshard(module: nn.Module) -> None:
@@ -95,6 +97,15 @@ def refresh(module: nn.Module) -> None:
             _flat(weight).copy_(_existing(_master(weight)))
         elif _is_zero(weight):
             weight.copy_(_full(weight))
+    gather_kept(module)
+
+
+def gather_kept(module: nn.Module) -> None:
+    """Bring what ZeRO-3 keeps whole between steps (weights below a size) in line with the slices of all processes."""
+    kept: list[Any] = [one for one in module.parameters() if _is_zero3(one) and getattr(one, "ds_persist", False)]
+    if kept:
+        kept[0].partition(kept, has_been_updated=False)
+        kept[0].all_gather(kept)
 
 
 def _live(module: nn.Module) -> dict[str, Tensor]:
