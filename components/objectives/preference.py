@@ -52,16 +52,6 @@ class PairVelocities:
     target: Float[Tensor, "2 b *rest"]
 
 
-@dataclass(frozen=True)
-class PairErrors:
-    """Mean squared velocity errors of winner and loser, by the policy and by the reference; one value per pair."""
-
-    win: Float[Tensor, " b"]
-    lose: Float[Tensor, " b"]
-    reference_win: Float[Tensor, " b"]
-    reference_lose: Float[Tensor, " b"]
-
-
 def preference_outcome(
     model: Model[Condition],
     reference: Model[Condition],
@@ -83,25 +73,6 @@ def preference_outcome(
     eps = normal_noise(x_win, generators)
     is_kept = draw_uniform(generators).to(x_win.device) >= config.margin_dropout
     return outcome_of(pair_velocities(model, reference, condition, x_win, x_lose, t, eps), is_kept, config, beta)
-
-
-@torch.no_grad()
-def preference_errors(
-    model: Model[Condition],
-    reference: Model[Condition],
-    condition: Condition,
-    x_win: Float[Tensor, " b *rest"],
-    x_lose: Float[Tensor, " b *rest"],
-    t: Float[Tensor, " b"],
-    eps: Float[Tensor, " b *rest"],
-) -> PairErrors:
-    """Errors at given times and noises, for looking; `condition` is for the winners followed by the losers."""
-    seen = pair_velocities(model, reference, condition, x_win, x_lose, t, eps)
-    size = seen.target[0, 0].numel()
-    (win, lose), (reference_win, reference_lose) = (
-        summed_errors(said, seen.target) / size for said in (seen.policy, seen.reference)
-    )
-    return PairErrors(win, lose, reference_win, reference_lose)
 
 
 def pair_velocities(

@@ -5,6 +5,7 @@ every step. Buckets take turns by their share of the probabilities, and the rows
 replacement within its epoch, across batches: nothing is left over where an epoch's end is no batch's end.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -47,7 +48,53 @@ class Batch:
         return replace(self, x_0=self.x_0.to(device), condition=condition)
 
 
-class BatchSource:
+class PositionSource(ABC):
+    """What a run trains on at any position; a step is `batch_size` positions, which no piece of it leaves."""
+
+    seed: int
+    batch_size: int
+    manifest_hash: str
+
+    @abstractmethod
+    def at(self, start: int, count: int) -> Batch:
+        """What lies at the positions start, ..., start + count - 1, which must be of one step."""
+
+    @abstractmethod
+    def names_at(self, start: int, count: int) -> tuple[str, ...]:
+        """The sample ids of `at`; no latents are read."""
+
+    def sample_ids(self, start: int, stop: int) -> Iterator[tuple[str, ...]]:
+        """Which samples lie at the positions start, ..., stop - 1, step by step; no latents are read."""
+        while start < stop:
+            count = min(stop, start - start % self.batch_size + self.batch_size) - start
+            yield self.names_at(start, count)
+            start += count
+
+    def slices(
+        self, start_step: int, num_steps: int, *, rank: int = 0, world_size: int = 1, accumulate: int = 1
+    ) -> Iterator[Batch]:
+        """What one process sees in the steps start_step, ..., start_step + num_steps - 1: `accumulate` parts of each.
+
+        All processes' parts of a step are its batch. ValueError if they do not divide it.
+        """
+        count, rest = divmod(self.batch_size, world_size * accumulate)
+        if rest or not count or not 0 <= rank < world_size:
+            raise ValueError(
+                f"rank {rank} of {world_size}, {accumulate} parts each: a batch of {self.batch_size} does not divide so"
+            )
+        for step in range(start_step, start_step + num_steps):
+            for part in range(accumulate):
+                yield self.at(step * self.batch_size + (part * world_size + rank) * count, count)
+
+    def _place(self, start: int, count: int) -> tuple[int, int]:
+        """The step of these positions, and the first one's place in it; ValueError if they are not of one step."""
+        step, offset = divmod(start, self.batch_size)
+        if start < 0 or count < 1 or offset + count > self.batch_size:
+            raise ValueError(f"positions {start} to {start + count - 1} are not of one step; it has {self.batch_size}")
+        return step, offset
+
+
+class BatchSource(PositionSource):
     """The samples of a run at any position, from the buckets of one resolution.
 
     After s steps every bucket had its share of them to within 18 + log2(1 + s / 64). ValueError for a kind of caption
@@ -82,38 +129,17 @@ class BatchSource:
             texts=texts,
             start=start,
             generators=generators_from(seeds(self._key, start, count).tolist()),
-            sample_ids=_names(store, rows),
+            sample_ids=names_of(store, rows),
             bucket=bucket,
         )
 
-    def sample_ids(self, start: int, stop: int) -> Iterator[tuple[str, ...]]:
-        """Which samples lie at the positions start, ..., stop - 1, step by step; no latents are read."""
-        while start < stop:
-            count = min(stop, start - start % self.batch_size + self.batch_size) - start
-            _, store, rows = self._rows_at(start, count)
-            yield _names(store, rows)
-            start += count
-
-    def slices(
-        self, start_step: int, num_steps: int, *, rank: int = 0, world_size: int = 1, accumulate: int = 1
-    ) -> Iterator[Batch]:
-        """What one process sees in the steps start_step, ..., start_step + num_steps - 1: `accumulate` parts of each.
-
-        All processes' parts of a step are its batch. ValueError if they do not divide it.
-        """
-        count, rest = divmod(self.batch_size, world_size * accumulate)
-        if rest or not count or not 0 <= rank < world_size:
-            raise ValueError(
-                f"rank {rank} of {world_size}, {accumulate} parts each: a batch of {self.batch_size} does not divide so"
-            )
-        for step in range(start_step, start_step + num_steps):
-            for part in range(accumulate):
-                yield self.at(step * self.batch_size + (part * world_size + rank) * count, count)
+    def names_at(self, start: int, count: int) -> tuple[str, ...]:
+        """The sample ids of `at`; no latents are read."""
+        _, store, rows = self._rows_at(start, count)
+        return names_of(store, rows)
 
     def _rows_at(self, start: int, count: int) -> tuple[Bucket, LatentStore, NDArray[np.int64]]:
-        step, offset = divmod(start, self.batch_size)
-        if start < 0 or count < 1 or offset + count > self.batch_size:
-            raise ValueError(f"positions {start} to {start + count - 1} are not of one step; it has {self.batch_size}")
+        step, offset = self._place(start, count)
         turn, turns_before = self._turns.turn(step)
         bucket, store, order = self._buckets[turn]
         return bucket, store, order.at(turns_before * self.batch_size + offset, count)
@@ -124,7 +150,8 @@ class BatchSource:
         return Rounds(probabilities, order_key(f"{self._key} {bucket}", 0), int((probabilities > 0).sum()))
 
 
-def _names(store: LatentStore, rows: NDArray[np.int64]) -> tuple[str, ...]:
+def names_of(store: LatentStore, rows: NDArray[np.int64]) -> tuple[str, ...]:
+    """The sample ids of rows."""
     return tuple(store.rows.column("sample_id").take(rows).to_pylist())
 
 

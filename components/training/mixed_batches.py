@@ -1,16 +1,16 @@
 """Batches from several sources in turn: each step is of one of them, by its share, as a pure function of the step."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from components.data.order import Rounds, order_key
-from components.training.batches import TURNS, Batch, BatchSource
+from components.training.batches import TURNS, Batch, BatchSource, PositionSource
 
 
-class MixedSource:
+class MixedSource(PositionSource):
     """The samples of a run at any position, from sources that take turns.
 
     `parts` are sources by name, each with its share of the steps; shares are relative, and one of share 0 never has a
@@ -33,30 +33,16 @@ class MixedSource:
 
     def at(self, start: int, count: int) -> Batch:
         """The samples at the positions start, ..., start + count - 1, which must be of one step."""
-        source, first = self._place(start)
+        source, first = self._turn_at(start, count)
         return replace(source.at(first, count), start=start)
 
-    def sample_ids(self, start: int, stop: int) -> Iterator[tuple[str, ...]]:
-        """Which samples lie at the positions start, ..., stop - 1, step by step; no latents are read."""
-        while start < stop:
-            count = min(stop, start - start % self.batch_size + self.batch_size) - start
-            source, first = self._place(start)
-            yield from source.sample_ids(first, first + count)
-            start += count
+    def names_at(self, start: int, count: int) -> tuple[str, ...]:
+        """The sample ids of `at`; no latents are read."""
+        source, first = self._turn_at(start, count)
+        return source.names_at(first, count)
 
-    def slices(
-        self, start_step: int, num_steps: int, *, rank: int = 0, world_size: int = 1, accumulate: int = 1
-    ) -> Iterator[Batch]:
-        """What one process sees in the steps start_step, ..., as `BatchSource.slices`."""
-        for step in range(start_step, start_step + num_steps):
-            source, first = self._place(step * self.batch_size)
-            moved = step * self.batch_size - first
-            own_step = first // self.batch_size
-            for batch in source.slices(own_step, 1, rank=rank, world_size=world_size, accumulate=accumulate):
-                yield replace(batch, start=batch.start + moved)
-
-    def _place(self, position: int) -> tuple[BatchSource, int]:
-        """Whose turn it is at `position`, and which position that is in its own order."""
-        step, offset = divmod(position, self.batch_size)
+    def _turn_at(self, start: int, count: int) -> tuple[BatchSource, int]:
+        """Whose turn it is, and which position `start` is in its own order."""
+        step, offset = self._place(start, count)
         turn, turns_before = self._turns.turn(step)
         return self._sources[turn], turns_before * self.batch_size + offset

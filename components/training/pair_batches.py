@@ -5,7 +5,7 @@ both images of a pair have one text, one time and one noise.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from components.data.errors import DataError
 from components.data.latents import EMPTY_TEXT, LatentStore, combined_hash
 from components.data.order import Rounds, order_key, seeds, uniforms
 from components.paths.noise import generators_from
-from components.training.batches import TURNS, Batch, condition_of
+from components.training.batches import TURNS, Batch, PositionSource, condition_of, names_of
 
 CAPTION = "prompt"
 """The kind of text that `preferences` stores with each image: what it was drawn for."""
@@ -74,7 +74,7 @@ def rows_of_pairs(
     return {bucket: PairRows(*np.array(rows, np.int64).T) for bucket, rows in sorted(found.items())}
 
 
-class PairSource:
+class PairSource(PositionSource):
     """The pairs of a run at any position; with `in_order` the first round follows the table, as a curriculum does.
 
     Buckets take turns by their numbers of pairs. Later rounds are permutations, without replacement within a round.
@@ -116,29 +116,17 @@ class PairSource:
             texts=texts,
             start=start,
             generators=generators_from(seeds(self._key, start, count).tolist()),
-            sample_ids=_names(store, rows),
+            sample_ids=names_of(store, rows),
             bucket=bucket,
         )
 
-    def sample_ids(self, start: int, stop: int) -> Iterator[tuple[str, ...]]:
-        """Which images lie at the positions start, ..., stop - 1, step by step; no latents are read."""
-        while start < stop:
-            count = min(stop, start - start % self.batch_size + self.batch_size) - start
-            _, store, winners, losers = self._rows_at(start, count)
-            yield _names(store, np.concatenate([winners, losers]))
-            start += count
-
-    def slices(
-        self, start_step: int, num_steps: int, *, rank: int = 0, world_size: int = 1, accumulate: int = 1
-    ) -> Iterator[Batch]:
-        """What one process sees in the steps start_step, ..., as `BatchSource.slices`."""
-        count = self.batch_size // (world_size * accumulate)
-        for step in range(start_step, start_step + num_steps):
-            for part in range(accumulate):
-                yield self.at(step * self.batch_size + (part * world_size + rank) * count, count)
+    def names_at(self, start: int, count: int) -> tuple[str, ...]:
+        """The sample ids of `at`; no latents are read."""
+        _, store, winners, losers = self._rows_at(start, count)
+        return names_of(store, np.concatenate([winners, losers]))
 
     def _rows_at(self, start: int, count: int) -> tuple[Bucket, LatentStore, NDArray[np.int64], NDArray[np.int64]]:
-        step, offset = divmod(start, self.batch_size)
+        step, offset = self._place(start, count)
         turn, turns_before = self._turns.turn(step)
         bucket, store, pairs, order = self._buckets[turn]
         first = turns_before * self.batch_size + offset
@@ -155,7 +143,3 @@ def _hash(buckets: Mapping[Bucket, LatentStore], pairs: pa.Table, in_order: bool
     for pair in pairs.select(["winner", "loser", "split"]).to_pylist():
         digest.update(f"{pair['winner']} {pair['loser']} {pair['split']}\n".encode())
     return digest.hexdigest()
-
-
-def _names(store: LatentStore, rows: NDArray[np.int64]) -> tuple[str, ...]:
-    return tuple(store.rows.column("sample_id").take(rows).to_pylist())

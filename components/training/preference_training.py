@@ -33,7 +33,7 @@ from components.training.preference_watch import (
     fix_pair_problems,
     numbers_of,
 )
-from components.training.pretrain import Pretrained, flops_per_image, grid_drawer
+from components.training.pretrain import Pretrained, flops_per_image, grid_drawer, latent_side
 from components.training.strategies import spread
 
 FORWARDS_PER_PAIR = 2 * (1 + 1 / 3)
@@ -173,7 +173,7 @@ def train_on_preferences(
         checkpoints.directory if checkpoints else None,
         execution.micro_batch,
     )
-    draw = grid_drawer(autoencoder, max(store.latents.shape[-1] for store in buckets.values()), config.grid)
+    draw = grid_drawer(autoencoder, latent_side(buckets), config.grid)
     fitted = fit(
         module,
         how,

@@ -20,12 +20,10 @@ from components.objectives.preference import (
     next_margin_mean,
     outcome_of,
     pair_velocities,
-    preference_errors,
     preference_outcome,
     winner_preserving_scale,
 )
 from components.paths.config import TimestepDensity
-from components.paths.interpolant import interpolate
 from components.paths.noise import generators_from
 
 UNIFORM = TimestepDensity(kind="uniform", mean=0.0, std=1.0, shift=1.0)
@@ -437,18 +435,6 @@ def test_a_batch_cut_in_parts_is_the_mean_of_the_parts():
     )  # fmt: skip
     for name, value in whole.terms.items():
         torch.testing.assert_close(value, (first.terms[name] + second.terms[name]) / 2, rtol=1e-12, atol=0)
-
-
-def test_errors_at_given_times_are_those_of_the_objective():
-    x_win, x_lose, eps, t = noise(*SHAPE), noise(*SHAPE, seed=1), noise(*SHAPE, seed=2), torch.rand(3).double()
-    networks = linear(noise(2, 2).requires_grad_()), linear(noise(2, 2, seed=3))
-    errors = preference_errors(*networks, None, x_win, x_lose, t, eps)
-    seen = pair_velocities(*networks, None, x_win, x_lose, t, eps)
-    assert not errors.win.requires_grad
-    for value, expected in zip(vars(errors).values(), mean_errors(seen), strict=True):
-        torch.testing.assert_close(value, expected.detach(), rtol=1e-12, atol=0)
-    by_hand = (networks[1](interpolate(x_lose, eps, t), t, None) - (eps - x_lose)).square().mean(dim=(1, 2, 3))
-    torch.testing.assert_close(errors.reference_lose, by_hand, rtol=1e-12, atol=0)
 
 
 def test_measures_are_finite_scalars_even_where_the_reference_says_zero():
