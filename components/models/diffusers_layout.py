@@ -15,11 +15,17 @@ import torch
 import transformers
 from diffusers import ErnieImagePipeline, FlowMatchEulerDiscreteScheduler
 from diffusers.utils import logging as diffusers_logging
+from jaxtyping import Float
 from PIL.Image import Image
+from torch import Tensor
 
 from components.models.autoencoder import load_autoencoder
 from components.models.text_encoder import load_text_model
+from components.models.training_record import FewSteps
 from components.models.transformer import load_transformer
+
+SAMPLING_FILE = "sampling.json"
+"""How a few-step model is drawn, by the names of the pipeline's own arguments; diffusers leaves the file alone."""
 
 
 def build_scheduler(shift: float) -> FlowMatchEulerDiscreteScheduler:
@@ -27,10 +33,20 @@ def build_scheduler(shift: float) -> FlowMatchEulerDiscreteScheduler:
     return FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=shift, use_dynamic_shifting=False)
 
 
-def write_pipeline(out: Path, *, transformer_dir: Path, autoencoder_dir: Path, shift: float) -> ErnieImagePipeline:
+def exported_time_grid(num_sampling_steps: int, shift: float) -> Float[Tensor, " points"]:
+    """The times that stock `ErnieImagePipeline` visits with the exported scheduler, from 1 to 0."""
+    scheduler = build_scheduler(shift)
+    scheduler.set_timesteps(sigmas=torch.linspace(1.0, 0.0, num_sampling_steps + 1)[:-1].tolist())
+    return torch.as_tensor(scheduler.sigmas)
+
+
+def write_pipeline(
+    out: Path, *, transformer_dir: Path, autoencoder_dir: Path, shift: float, few_steps: FewSteps | None = None
+) -> ErnieImagePipeline:
     """Save transformer, autoencoder, the frozen text encoder and scheduler in `out` as one pipeline, and return it.
 
-    Weights are float32 and safetensors only. The same parts give the same bytes on any machine, in any folder.
+    Weights are float32 and safetensors only. The same parts give the same bytes on any machine, in any folder. A
+    distilled model's `few_steps` are written beside it.
     """
     tokenizer, text_encoder = load_text_model()
     # The annotations of diffusers name the released model's classes; the pipeline itself asks less of them.
@@ -47,7 +63,22 @@ def write_pipeline(out: Path, *, transformer_dir: Path, autoencoder_dir: Path, s
     for part in (pipeline.transformer, pipeline.vae):
         part.register_to_config(_name_or_path="")  # diffusers would save the folder that it was loaded from
     pipeline.save_pretrained(out, safe_serialization=True)
+    if few_steps:
+        stated = {"num_inference_steps": few_steps.num_steps, "guidance_scale": few_steps.guidance_scale}
+        (out / SAMPLING_FILE).write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
     return pipeline
+
+
+def stated_few_steps(directory: Path) -> FewSteps | None:
+    """How the model in `directory` says it is drawn, None where it leaves that open; ValueError for nonsense."""
+    file = directory / SAMPLING_FILE
+    if not file.is_file():
+        return None
+    try:
+        stated = json.loads(file.read_text(encoding="utf-8"))
+        return FewSteps(int(stated["num_inference_steps"]), float(stated["guidance_scale"]))
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{file} does not say how the model is drawn ({error}); export it again") from None
 
 
 # Run by an isolated interpreter: what a stranger with stock diffusers does with the directory, and nothing of ours.
@@ -56,10 +87,10 @@ import json, sys
 import torch
 from diffusers import ErnieImagePipeline
 
-directory, prompt, side_px, steps = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+directory, prompt, side_px, options = sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])
 pipeline = ErnieImagePipeline.from_pretrained(directory)
 pipeline.set_progress_bar_config(disable=True)
-options = dict(height=side_px, width=side_px, num_inference_steps=steps, output_type="np")
+options |= dict(height=side_px, width=side_px, output_type="np")
 image = pipeline(prompt, generator=torch.Generator().manual_seed(0), **options).images[0]
 ours = sorted({name.split(".")[0] for name in sys.modules} & {"components", "flows"})
 facts = dict(shape=list(image.shape), finite=bool((image == image).all()), std=float(image.std()), ours=ours)
@@ -70,10 +101,16 @@ print(json.dumps(facts))
 def check_as_stranger(directory: Path, *, prompt: str, side_px: int, num_sampling_steps: int) -> float:
     """Load the pipeline in a separate interpreter without this project, draw an image, return its standard deviation.
 
+    A few-step model is drawn exactly as it says, any other in `num_sampling_steps` with diffusers' own guidance.
+
     Raises:
         ValueError: with the interpreter's last line, if no image of the right size with finite pixels comes out.
     """
-    arguments = [str(directory.resolve()), prompt, str(side_px), str(num_sampling_steps)]
+    stated = directory / SAMPLING_FILE
+    options = (
+        stated.read_text(encoding="utf-8") if stated.is_file() else f'{{"num_inference_steps": {num_sampling_steps}}}'
+    )
+    arguments = [str(directory.resolve()), prompt, str(side_px), options]
     done = subprocess.run(
         [sys.executable, "-I", "-c", STRANGER, *arguments], capture_output=True, text=True, check=False
     )

@@ -1,20 +1,68 @@
 """What must be known of a trained model beside its weights: `training.json` in its directory."""
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 RECORD_FILE = "training.json"
+REQUIRED = ("px", "shift", "images_seen")
+
+
+@dataclass(frozen=True)
+class FewSteps:
+    """How a distilled model is drawn: as it was trained to be. ValueError for what no sampler can do."""
+
+    num_steps: int
+    guidance_scale: float
+
+    def __post_init__(self) -> None:
+        if self.num_steps < 1 or not 0 <= self.guidance_scale < math.inf:
+            raise ValueError(
+                f"{self.num_steps} steps at guidance {self.guidance_scale} cannot be drawn; "
+                "steps are at least 1, guidance is finite and at least 0"
+            )
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A measure of one domain's pictures: the student's, the teacher's, and their ratio, 1 for as good, less for worse.
+
+    Where less is better (a distance) the ratio is teacher over student.
+    """
+
+    domain: str
+    measure: str
+    student: float
+    teacher: float
+    ratio: float
 
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """Side of the images of its last phase, shift of its sampling times, and images seen in that phase."""
+    """Side of the images of its last phase, shift of its sampling times, and images seen in that phase.
+
+    A distilled model also says how it is drawn, who taught it, and what was measured at the looks at its training.
+    """
 
     px: int
     shift: float
     images_seen: int
+    few_steps: FewSteps | None = None
+    teachers: tuple[str, ...] = ()
+    looks: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def drift(self) -> list[Drift]:
+        """What the look at the weights that were kept found: that is the last one without a fault."""
+        kept = next((look for look in reversed(self.looks) if not look.get("reason")), {})
+        return [
+            Drift(domain, measure, kept[f"student/{key}"], kept[f"teacher/{key}"], kept[f"drift/{key}"])
+            for key in (name.removeprefix("drift/") for name in kept if name.startswith("drift/"))
+            for domain, _, measure in [key.partition("/")]
+        ]
 
 
 def read_training_record(directory: Path) -> TrainingRecord:
@@ -25,10 +73,19 @@ def read_training_record(directory: Path) -> TrainingRecord:
             f"no trained model in {directory}: {RECORD_FILE} is missing; run the pre-training stages first"
         )
     stored = json.loads(file.read_text(encoding="utf-8"))
-    missing = [name for name in TrainingRecord.__dataclass_fields__ if name not in stored]
+    missing = [name for name in REQUIRED if name not in stored]
     if missing:
         raise ValueError(f"{file} lacks {', '.join(missing)}; run the pre-training stages again")
-    return TrainingRecord(int(stored["px"]), float(stored["shift"]), int(stored["images_seen"]))
+    record = TrainingRecord(int(stored["px"]), float(stored["shift"]), int(stored["images_seen"]))
+    if "distilled" not in stored:
+        return record
+    told = stored["distilled"]
+    return replace(
+        record,
+        few_steps=FewSteps(int(told["num_steps"]), float(told["guidance_scale"])),
+        teachers=tuple(told.get("teachers", ())),
+        looks=tuple(stored.get("looks", ())),
+    )
 
 
 def read_training_records(directories: Mapping[str, Path]) -> dict[str, TrainingRecord]:
