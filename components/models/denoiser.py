@@ -55,3 +55,13 @@ class Denoiser(nn.Module):
             return_dict=False,
         )
         return v
+
+    def compute_in(self, dtype: torch.dtype | None) -> None:
+        """Set `compute_dtype`, of denoisers inside this one too."""
+        for part in self.modules():
+            if isinstance(part, Denoiser):
+                part.compute_dtype = dtype
+
+    def checkpoint_activations(self) -> None:
+        """Let blocks keep their input only, and compute the rest again in the backward pass."""
+        self.transformer.enable_gradient_checkpointing()

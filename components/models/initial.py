@@ -132,7 +132,7 @@ def load_initial(
     """
     with torch.device("meta"):
         network = build_transformer(config, in_channels, text_in_dim)
-    _check_shape(directory, network)
+    check_shape(directory, network)
     waiting = dict(network.named_parameters())
     for file in shard_files(directory):
         try:
@@ -146,7 +146,7 @@ def load_initial(
     return network.train()
 
 
-def _check_shape(directory: Path, network: ErnieImageTransformer2DModel) -> None:
+def check_shape(directory: Path, network: ErnieImageTransformer2DModel) -> None:
     """What the folder's configuration does not say is what diffusers takes then: its defaults."""
     file = directory / "config.json"
     try:

@@ -3,6 +3,9 @@
 Source: Hu et al. 2021, arXiv:2106.09685.
 """
 
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from diffusers import ErnieImageTransformer2DModel
@@ -13,15 +16,23 @@ from components.models.config import LoraShape
 ADAPTER = "default"
 
 
-def add_lora(network: ErnieImageTransformer2DModel, shape: LoraShape) -> None:
+def add_lora(network: ErnieImageTransformer2DModel, shape: LoraShape, name: str = ADAPTER) -> None:
     """Freeze the network and add adapters that change nothing yet; draws from torch's global generator.
 
     ValueError if no layer has one of the names.
     """
     network.requires_grad_(False)
-    network.add_adapter(
-        LoraConfig(r=shape.rank, lora_alpha=shape.alpha, target_modules=list(shape.layers), lora_dropout=0.0), ADAPTER
-    )
+    config = LoraConfig(r=shape.rank, lora_alpha=shape.alpha, target_modules=list(shape.layers), lora_dropout=0.0)
+    with beside_others():
+        network.add_adapter(config, name)
+
+
+@contextmanager
+def beside_others() -> Generator[None]:
+    """Without PEFT's question whether a network is meant to have several adapters."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Already found a `peft_config`", category=UserWarning)
+        yield
 
 
 def merge_lora(network: ErnieImageTransformer2DModel, adapter_dir: Path | None = None) -> None:

@@ -84,7 +84,7 @@ def fit(
     checkpointing = Checkpointing(surroundings.checkpoints, execution, clock) if surroundings.checkpoints else None
     guard = Guard(surroundings.incidents, stop, checkpointing.save if checkpointing else lambda trainer, module: None)
     result = _Result(clock)
-    module.denoiser.compute_dtype = spread.compute_dtype
+    module.denoiser.compute_in(spread.compute_dtype)
     speed = LogSteps(surroundings.report, clock, flops_per_image=flops_per_image, peak_tflops=execution.peak_tflops)
     # Looks come before what may end the training or save it: one that continues from there does not look again.
     callbacks = [
@@ -151,7 +151,7 @@ class _Result(Callback):
 def prepare(denoiser: Denoiser, execution: Execution) -> None:
     """Switch on what saves memory or time without changing what is computed, beyond rounding."""
     if execution.activation_checkpointing:
-        denoiser.transformer.enable_gradient_checkpointing()
+        denoiser.checkpoint_activations()
     if execution.compile:
         # The blocks are alike, so that one of them is compiled once and serves all.
         denoiser.transformer.compile_repeated_blocks(fullgraph=True)
