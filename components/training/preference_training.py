@@ -26,15 +26,10 @@ from components.training.config import Execution, PreferenceConfig
 from components.training.fit import Surroundings, fit, prepare
 from components.training.module import DiffusionModule
 from components.training.pair_batches import PairSource, rows_of_pairs
-from components.training.preference_watch import (
-    PreferenceWatch,
-    Quality,
-    Watching,
-    fix_pair_problems,
-    numbers_of,
-)
+from components.training.preference_watch import PreferenceWatch, Quality, fix_pair_problems
 from components.training.pretrain import Pretrained, flops_per_image, grid_drawer, latent_side
 from components.training.strategies import spread
+from components.training.watch import Watching, numbers_of
 
 FORWARDS_PER_PAIR = 2 * (1 + 1 / 3)
 """Of a pair both images pass the network forward and back, and the reference forward only: a third of that."""

@@ -1,11 +1,10 @@
-"""The watch over preference training: pairs it never trains on, guards that end it early, the weights worth keeping.
+"""The watch over preference training: pairs it never trains on, and guards that end it early.
 
 The published scripts blow up because the squared error has no bound: the loss falls while the loser's error, and then
 the winner's, run away (arXiv:2605.25347, section 2.2.2). So at each look the errors of both are compared with those of
 the reference on held-out pairs, at fixed times and noise, and pictures are judged beside those of the start.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,26 +13,20 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64
-from lightning import LightningModule, Trainer
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from components.data.buckets import Bucket
 from components.data.latents import LatentStore
 from components.models.denoiser import Denoiser, TextCondition, repeated
 from components.objectives.flow_matching import Model, velocity_error
-from components.training.batches import Batch, condition_of
-from components.training.callbacks import Every, Weights, as_diffusion
+from components.training.batches import condition_of
 from components.training.config import WatchConfig
-from components.training.module import DiffusionModule
 from components.training.pair_batches import CAPTION, PairRows
-from components.training.ranks import mean_terms, place, shares, summed
+from components.training.ranks import shares, summed
 from components.training.reporting import Report
-from components.training.watchdog import StepClock
-from components.training.weights import full_weights
+from components.training.watch import Seen, Watch
 
-LOOKS, KEPT = "looks.jsonl", "kept.safetensors"
 MAX_BATCH = 64
 BANDS: dict[str, tuple[float, float]] = {"low": (0.0, 0.5), "middle": (0.5, 0.8), "high": (0.8, 1.0)}
 """Ranges of noise levels, as recipe tables use them."""
@@ -149,7 +142,7 @@ Quality = Callable[[Denoiser], Mapping[str, float]]
 """Judges pictures that a network draws: a value for each guardrail; every process calls it and gets the same."""
 
 
-def why_to_end(looks: Sequence[Mapping[str, Any]], guardrails: Sequence[str], config: WatchConfig) -> str:
+def why_to_end(looks: Sequence[Seen], guardrails: Sequence[str], config: WatchConfig) -> str:
     """Why training should end after the last of `looks`, for a person; "" if it should go on.
 
     Both errors above the reference's beyond `max_error_rise`; the winner's alone beyond it; a guardrail worse than at
@@ -177,17 +170,8 @@ def why_to_end(looks: Sequence[Mapping[str, Any]], guardrails: Sequence[str], co
     return ""
 
 
-def numbers_of(look: Mapping[str, Any]) -> dict[str, float]:
-    """What was measured at a look."""
-    return {name: value for name, value in look.items() if isinstance(value, float)}
-
-
-class PreferenceWatch:
-    """A look (see `callbacks.Every`) that measures, judges, and keeps the weights of the last look without a fault.
-
-    With a `folder` everything is written there at once, so that a training that was killed decides as one that was
-    not; without one nothing outlives the process.
-    """
+class PreferenceWatch(Watch):
+    """Measures held-out pairs and judged pictures, and keeps the weights of the last look without a fault."""
 
     def __init__(
         self,
@@ -200,39 +184,19 @@ class PreferenceWatch:
         folder: Path | None,
         max_batch: int | None,
     ) -> None:
+        super().__init__(report, folder, "health/")
         self._problems, self._reference, self._quality, self._guardrails = problems, reference, quality, guardrails
-        self._config, self._report, self._folder = config, report, folder
+        self._config = config
         self._max_batch = max_batch or MAX_BATCH
-        self.looks: list[dict[str, Any]] = []
-        self._kept: dict[str, Tensor] = {}
         self._expected: Float64[np.ndarray, "2 n"] | None = None
-        self.loss: float | None = None  # of the step before the look; there is none before the first
 
-    @property
-    def reason(self) -> str:
-        """Why training should end; "" while it should not."""
-        return str(self.looks[-1]["reason"]) if self.looks else ""
+    def measure(self, denoiser: Denoiser, images_seen: int) -> dict[str, Any]:
+        """`measures_of` the held-out pairs, and the qualities of pictures."""
+        return {**measures_of(self._errors(denoiser)), **self._quality(denoiser)}
 
-    def begin(self, images_seen: int) -> None:
-        """Remember the looks up to that point: what an earlier attempt saw after it will be seen again."""
-        if self._folder is not None and (self._folder / LOOKS).is_file():
-            lines = (self._folder / LOOKS).read_bytes().rpartition(b"\n")[0].splitlines()
-            self.looks = [look for look in map(json.loads, lines) if look["images_seen"] <= images_seen]
-        if images_seen == 0:
-            self.looks = []
-
-    def __call__(self, denoiser: Denoiser, images_seen: int, weights: Weights) -> None:
-        """Look once."""
-        measured = measures_of(self._errors(denoiser))
-        look = {"images_seen": images_seen, **measured, **self._quality(denoiser), "reason": ""}
-        if self.loss is not None:
-            look["train_loss"] = self.loss
-        look["reason"] = why_to_end([*self.looks, look], self._guardrails, self._config)
-        self.looks.append(look)
-        if not look["reason"]:
-            self._keep(full_weights(denoiser))
-        self._write()
-        self._tell({f"health/{name}": value for name, value in numbers_of(look).items()}, images_seen)
+    def why(self, looks: Sequence[Seen]) -> str:
+        """See `why_to_end`."""
+        return why_to_end(looks, self._guardrails, self._config)
 
     def _errors(self, denoiser: Denoiser) -> HeldOutErrors:
         device = next(denoiser.parameters()).device
@@ -243,60 +207,3 @@ class PreferenceWatch:
         win, lose = pair_errors(denoiser, self._problems, self._max_batch, device)
         ref_win, ref_lose = self._expected
         return HeldOutErrors(win, lose, ref_win, ref_lose, times, pairs)
-
-    def kept(self) -> dict[str, Tensor]:
-        """The averaged weights at the last look without a fault, by name."""
-        return load_file(self._folder / KEPT) if self._folder is not None else self._kept
-
-    @property
-    def kept_look(self) -> dict[str, Any]:
-        """What was seen of these weights."""
-        return next(look for look in reversed(self.looks) if not look["reason"])
-
-    def _keep(self, weights: dict[str, Tensor]) -> None:
-        if self._folder is None:
-            self._kept = weights
-        elif place()[0] == 0:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            save_file(weights, self._folder / f".{KEPT}")
-            (self._folder / f".{KEPT}").replace(self._folder / KEPT)
-
-    def _write(self) -> None:
-        if self._folder is not None and place()[0] == 0:
-            text = "".join(json.dumps(look) + "\n" for look in self.looks)
-            (self._folder / f".{LOOKS}").write_text(text, encoding="utf-8")
-            (self._folder / f".{LOOKS}").replace(self._folder / LOOKS)
-
-    def _tell(self, numbers: Mapping[str, float], images_seen: int) -> None:
-        if place()[0] == 0:
-            self._report.log_metrics(dict(numbers), images_seen)
-
-
-class Watching(Every):
-    """Looks with a watch, and ends training when it says so; placed before what saves checkpoints."""
-
-    def __init__(self, watch: PreferenceWatch, every_images: int, clock: StepClock) -> None:
-        super().__init__(every_images, watch, clock, ("averaged",))
-        self._watch = watch
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remember what was seen before; a training that had been ended stays so."""
-        self._watch.begin(as_diffusion(pl_module).images_seen)
-        super().on_train_start(trainer, pl_module)
-        self._end_if_told(pl_module)
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
-    ) -> None:
-        """Look if it is time, and end if the look found a reason."""
-        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        self._end_if_told(pl_module)
-
-    def _look_at(self, trainer: Trainer, module: DiffusionModule) -> None:
-        if module.terms:
-            self._watch.loss = mean_terms(module.terms)["loss"]
-        super()._look_at(trainer, module)
-
-    def _end_if_told(self, pl_module: LightningModule) -> None:
-        if self._watch.reason:
-            as_diffusion(pl_module).end(self._watch.reason)

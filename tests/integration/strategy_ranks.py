@@ -30,8 +30,9 @@ from components.training.fit import Fitted, Surroundings, fit, prepare
 from components.training.module import DiffusionModule
 from components.training.pair_batches import PairSource, rows_of_pairs
 from components.training.preference_training import PreferenceObjective, Reference
-from components.training.preference_watch import PreferenceWatch, Watching, fix_pair_problems
+from components.training.preference_watch import PreferenceWatch, fix_pair_problems
 from components.training.strategies import Numbers, spread
+from components.training.watch import Watching
 
 DENSITY = TimestepDensity("logit_normal", 0.0, 1.0, 2.0)
 OPTIMISER = OptimiserConfig(3e-3, (0.9, 0.99), 0.01, 1.0, 2, 0.3, "linear")

@@ -19,8 +19,8 @@ from components.training.checkpoint_store import CheckpointStore
 from components.training.config import Execution, GridConfig, OptimiserConfig, PreferenceConfig, WatchConfig
 from components.training.fit import Surroundings
 from components.training.preference_training import Reference, train_on_preferences
-from components.training.preference_watch import KEPT, LOOKS
 from components.training.pretrain import start_network
+from components.training.watch import KEPT, LOOKS
 
 ANCHORED = PreferenceLoss(
     beta=0.05,
