@@ -39,7 +39,7 @@ class Switched:
 
     def __init__(self, denoiser: Denoiser) -> None:
         self.denoiser = denoiser
-        self._layers = [layer for layer in denoiser.transformer.modules() if isinstance(layer, LoraLayer)]
+        self._layers: list[Any] = [layer for layer in denoiser.transformer.modules() if isinstance(layer, LoraLayer)]
         self._now: Mapping[str, float] = {}
         self._put_in_force({ADAPTER: 1.0})
 

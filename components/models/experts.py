@@ -6,6 +6,7 @@ that is known: weights without an adapter must be the backbone's, and the others
 
 import re
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import ErnieImageTransformer2DModel
@@ -79,9 +80,10 @@ def _check_layers(file: Path, backbone: ErnieImageTransformer2DModel) -> None:
 
 def _load(file: Path, backbone: ErnieImageTransformer2DModel, adapter: str) -> None:
     """Rank and scale come from what diffusers wrote into the file's header."""
+    load: Any = backbone.load_lora_adapter  # its annotations do not know that there may be no prefix
     try:
         with beside_others():
-            backbone.load_lora_adapter(file.parent, prefix=None, adapter_name=adapter, use_safetensors=True)
+            load(file.parent, prefix=None, adapter_name=adapter, use_safetensors=True)
     except (TypeError, ValueError) as error:
         told = str(error).strip().splitlines() or [type(error).__name__]
         raise ExpertError(f"{file}: no adapter as diffusers saves it ({told[0]:.90}); train it again") from None
@@ -91,7 +93,7 @@ def _load(file: Path, backbone: ErnieImageTransformer2DModel, adapter: str) -> N
 def _check_base(merged: Path, backbone: ErnieImageTransformer2DModel, adapter: str) -> None:
     """Every merged weight is the backbone's, plus the adapter's product where there is one."""
     waiting = {bare_name(name): weight for name, weight in backbone.named_parameters() if ".lora_" not in name}
-    layers = {
+    layers: dict[str, Any] = {
         f"{name}.weight": layer
         for name, layer in backbone.named_modules()
         if isinstance(layer, LoraLayer) and adapter in layer.lora_A
