@@ -22,14 +22,26 @@ def die_with_parent(interval_s: float = 1.0) -> None:
 
     Killing `dvc repro` leaves its child running, and a second run would then write the same outputs beside the orphan.
     """
-    parent, supervisor = os.getppid(), int(os.environ.get("EASEL_SUPERVISOR", "0"))
+    parent, supervisor = os.getppid(), os.environ.get("EASEL_SUPERVISOR")
+    try:
+        above = [psutil.Process(int(pid)) for pid in (parent, supervisor) if pid]
+    except psutil.NoSuchProcess:
+        os._exit(EXIT_FAULT)
 
     def watch() -> None:
-        while os.getppid() == parent and (not supervisor or psutil.pid_exists(supervisor)):
+        while os.getppid() == parent and all(is_at_work(process) for process in above):
             time.sleep(interval_s)
         os._exit(EXIT_FAULT)
 
     threading.Thread(target=watch, daemon=True, name="die-with-parent").start()
+
+
+def is_at_work(process: psutil.Process) -> bool:
+    """Whether that very process still runs: no other with its number, and not dead while its parent has yet to ask."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def log_to(file: Path) -> None:

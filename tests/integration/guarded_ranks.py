@@ -36,6 +36,7 @@ from components.training.module import DiffusionModule
 from components.training.preemption import StopRequest
 from components.training.strategies import spread
 from components.training.watchdog import StepClock
+from flows.process import die_with_parent
 
 TROUBLES = ("none", "loss", "gradient", "signal")
 BUCKET = Bucket(32, 32)
@@ -125,6 +126,7 @@ def trained(folder: Path, trouble: str, strategy: str) -> dict[str, Any]:
 
 def main(folder: Path, strategies: list[str]) -> None:
     """Meet the other process, go through all troubles under each strategy, and leave what happened."""
+    die_with_parent()
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)

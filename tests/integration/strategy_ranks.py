@@ -32,6 +32,7 @@ from components.training.pair_batches import PairSource, rows_of_pairs
 from components.training.preference_training import PreferenceObjective, Reference
 from components.training.preference_watch import PreferenceWatch, fix_pair_problems
 from components.training.strategies import Numbers, spread
+from flows.process import die_with_parent
 from components.training.watch import Watching
 
 DENSITY = TimestepDensity("logit_normal", 0.0, 1.0, 2.0)
@@ -144,6 +145,7 @@ def leave(folder: Path, name: str, fitted: Fitted, curve: Curve) -> None:
 
 def main(folder: Path, tasks: list[str]) -> None:
     """Do the tasks `strategy/precision/micro batch/what` one after another, each strategy in a folder of its own."""
+    die_with_parent()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     sys.modules["components.training.callbacks"].__dict__["LOG_EVERY_STEPS"] = 1
