@@ -14,7 +14,8 @@ HERE = Path(__file__).parent
 
 def test_a_compiled_training_is_the_same_and_stops_compiling(tmp_path):
     command = [sys.executable, str(HERE / "strategy_ranks.py"), str(tmp_path)]
-    environment = {**os.environ, "PYTHONPATH": f"{HERE.parent}{os.pathsep}{HERE.parents[1]}", "OMP_NUM_THREADS": "1"}
+    one = {"OMP_NUM_THREADS": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"}  # no pool of compilers, which can hang
+    environment = {**os.environ, "PYTHONPATH": f"{HERE.parent}{os.pathsep}{HERE.parents[1]}", **one}
     (ended,) = run_ranks(
         [*command, "single/32-true/8/whole", "single/32-true/8/compiled"], 1, environment, tmp_path, grace_s=60
     )
