@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ from flows.settings import QUIET
 
 os.environ.update(QUIET)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors: a second thread costs more than it computes
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it puts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a test starts finds the default then, as we do
 ROOT = Path(__file__).parents[1]
 
 STAGE = '''"""A stage for tests: repeats its input, slowly enough to be killed, or fails as told."""
