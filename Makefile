@@ -3,7 +3,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 COMMA := ,
-READY := $(VENV)/.ready-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
+LOCKS := requirements.lock requirements-test.lock
+READY := $(VENV)/.ready-$(shell cat $(LOCKS) pyproject.toml | cksum | cut -d' ' -f1)
 TORCH := torch==2.13.0
 # pip takes the CPU build where its own configuration offers one (a wheel labelled +cpu sorts first), else the CUDA build.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -18,12 +19,12 @@ TWO := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 setup: $(READY) data/images
 
-$(READY): requirements.lock pyproject.toml
+$(READY): $(LOCKS) pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Easel needs Python 3.11: install it, or name one with PYTHON=..."; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing into $(VENV): torch first, then $$(grep -c == requirements.lock) pinned packages (2 to 5 minutes, once)"
+	@echo "Installing into $(VENV): torch first, then $$(cat $(LOCKS) | grep -c ==) pinned packages (2 to 5 minutes, once)"
 	@$(PIP) $(TORCH)
-	@$(PIP) --no-deps -r requirements.lock
+	@$(PIP) --no-deps $(addprefix -r ,$(LOCKS))
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@rm -f $(VENV)/.ready-*
 	@touch $@

@@ -5,8 +5,11 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from flows.settings import QUIET
@@ -126,6 +129,31 @@ class Workspace:
         file = self.root / "params.yaml"
         assert old in file.read_text()
         file.write_text(file.read_text().replace(old, new))
+
+
+@contextmanager
+def ending_children_on_failure() -> Generator[None]:
+    """What the block started is killed if the block fails: a test that hung leaves it, and its worker would wait."""
+    before = set(psutil.Process().children(recursive=True))
+    try:
+        yield
+    except BaseException:
+        for child in set(psutil.Process().children(recursive=True)) - before:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, object, object]:
+    with ending_children_on_failure():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    with ending_children_on_failure():
+        return (yield)
 
 
 @pytest.fixture(autouse=True)

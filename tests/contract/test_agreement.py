@@ -126,8 +126,9 @@ def test_code_dependencies_are_what_the_stage_reaches():
     assert missing == []
 
 
-def test_the_lock_names_no_address_and_no_torch():
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-test.lock"])
+def test_the_lock_names_no_address_and_no_torch(lock):
+    lines = (ROOT / lock).read_text().splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]
     assert all(re.fullmatch(r"[a-z0-9.-]+==[A-Za-z0-9.!]+", line) for line in pins)
     assert not [line for line in pins if line.startswith("torch==")]

@@ -15,7 +15,7 @@ from PIL import Image
 from flows.pipeline import PIPELINE
 from flows.server import answers, start_mlflow, stop
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 NEVER_THE_SAME = {"register"}  # its receipt names the registry's version
 
 

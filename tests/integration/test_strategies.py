@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from components.launch.local import log_file, run_ranks
 
+pytestmark = pytest.mark.timeout(600)  # the first one trains for all
 HERE = Path(__file__).parent
 SHARDED = ("ddp", "fsdp2", "zero1", "zero2", "zero3")
 TASKS = [
