@@ -23,8 +23,8 @@ ROOT = Path(__file__).parents[2]
 def installed_wheel(folder: Path) -> Path:
     """The interpreter of an environment that has this checkout's wheel, and the third parties of ours."""
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*build, "--wheel-dir", folder, ROOT], check=True, capture_output=True)
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "env"], check=True)
+    subprocess.run([*build, "--wheel-dir", folder, ROOT], check=True, capture_output=True, timeout=300)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "env"], check=True, timeout=300)
     [site] = (folder / "env").glob("lib/python*/site-packages")
     zipfile.ZipFile(next(folder.glob("easel-*.whl"))).extractall(site)
     # A path in a .pth file is searched, but .pth files in it are not: so our editable install is not seen there.
@@ -43,7 +43,7 @@ class Clone:
         root = self.root
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT, capture_output=True, text=True, check=True,
+            cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
         )  # fmt: skip
         for name in filter(None, listed.stdout.split("\0")):
             if (ROOT / name).is_file():
@@ -60,9 +60,7 @@ class Clone:
         return {**os.environ, "PYTHONSAFEPATH": "1", "PATH": path}
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=1800
-        )
+        done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0 or not check, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done
 

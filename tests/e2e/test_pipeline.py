@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from flows.pipeline import PIPELINE
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
@@ -89,14 +89,16 @@ def test_killed_without_warning_a_training_goes_on_and_ends_with_the_same_bytes(
     reached = ""
     for _ in range(3):
         running = clone.start(*again)
+        deadline = time.monotonic() + 300
         while newest(kept) <= reached:
             assert running.poll() is None
+            assert time.monotonic() < deadline
             time.sleep(0.005)
         family = [*psutil.Process(running.pid).children(recursive=True), running]
         for process in family:
             process.kill()
-        running.wait()
-        psutil.wait_procs(family[:-1])
+        running.wait(60)
+        psutil.wait_procs(family[:-1], timeout=60)
         reached = newest(kept)
     done = clone.easel(*again)
     assert "goes on from checkpoint" in done.stdout

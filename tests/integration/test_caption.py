@@ -185,7 +185,7 @@ def test_a_stage_killed_midway_finds_every_answer_again(
     while len(Handler.keys) < 4 and time.monotonic() < wait_until:
         time.sleep(0.01)
     stage.kill()
-    stage.wait()
+    stage.wait(60)
     assert 4 <= len(Handler.keys) < len(SAMPLES)
     Handler.patience_s = 0.0
     with open_store(tmp_path / "p", "code"):

@@ -74,7 +74,7 @@ def write(root: Path, tables: Tables) -> None:
 
 
 def call(root: Path, *command: str) -> None:
-    subprocess.run(command, cwd=root, check=True, capture_output=True)
+    subprocess.run(command, cwd=root, check=True, capture_output=True, timeout=120)
 
 
 def commit(root: Path, tables: Tables, *, with_lock: bool = True) -> None:
@@ -150,7 +150,9 @@ def test_bytes_that_the_cache_lost_are_told(repository: Path, tmp_path: Path) ->
 
 def test_the_previous_version_is_the_newest_with_another_selection(repository: Path, tmp_path: Path) -> None:
     head, before = (
-        subprocess.run(["git", "rev-parse", "--short", name], cwd=repository, capture_output=True, text=True).stdout
+        subprocess.run(
+            ["git", "rev-parse", "--short", name], cwd=repository, capture_output=True, text=True, timeout=60
+        ).stdout
         for name in ("HEAD", "HEAD~1")
     )
     # dvc.lock is as HEAD has it: what was made before is HEAD~1's.
@@ -174,7 +176,7 @@ def test_the_page_is_compared_with_an_earlier_version(repository: Path, monkeypa
 def easel(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "160"}
     command = [sys.executable, "-m", "flows", "data", *arguments]
-    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=240)
 
 
 def test_show_tells_everything_and_saves_the_bytes(repository: Path, tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def web() -> Iterator[str]:
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
-        thread.join()
+        thread.join(60)
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def test_killed_midway_a_second_run_finishes_with_the_same_files_and_finds_what_
     while len(entries(store)) < 4 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    assert process.wait(60) == -signal.SIGKILL
     done = entries(store)
     assert 4 <= len(done) < len(entries(whole[1]))
     assert not (out / "catalogue").exists()

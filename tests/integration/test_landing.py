@@ -261,7 +261,7 @@ def test_a_killed_landing_loses_nothing_and_ends_as_if_it_had_not_been(killed_af
     while int(process.stdout.readline()) < killed_after:
         pass
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.communicate(timeout=60)
     committed = files(tmp_path / "pool")
     assert len([name for name in committed if name.startswith("part-")]) == killed_after // 8
     done = land(open_reader(str(place)), tmp_path / "pool", origin="x", limits=limits)

@@ -28,7 +28,7 @@ def upload(client: Any, folder: Path, prefix: str) -> None:
 def sums(folder: Path) -> bytes:
     """What sha256sum itself writes."""
     names = sorted(file.name for file in folder.iterdir())
-    return subprocess.run(["sha256sum", *names], cwd=folder, check=True, capture_output=True).stdout
+    return subprocess.run(["sha256sum", *names], cwd=folder, check=True, capture_output=True, timeout=60).stdout
 
 
 def held(folder: Path) -> dict[str, bytes]:
@@ -77,7 +77,7 @@ mirrored("s3://pool/large", Path({str(tmp_path)!r}), {len(data)})
         child.send_signal(signal.SIGKILL)
     finally:
         child.kill()
-        child.wait()
+        child.wait(60)
     (partial,) = begun
     assert partial.stat().st_size < len(data)
     inode = partial.stat().st_ino

@@ -145,8 +145,9 @@ def test_a_stage_in_two_processes_stops_on_request_and_goes_on_from_there(pair):
     killed = start(pair)
     assert wait_until(lambda: latest(pair)[0].read_text() > before)
     os.kill(killed.pid, signal.SIGKILL)
-    killed.communicate()
+    killed.wait(60)
     assert wait_until(lambda: not alive_in(pair)), "an orphan is still at work"
+    killed.communicate(timeout=60)  # who still held its standard error would be an orphan too
     done = int(latest(pair)[0].read_text().strip().removeprefix("images-"))
     assert 0 < done < 40
 

@@ -148,7 +148,8 @@ def test_two_writers_on_one_database_lose_nothing(store: dict, client: mlflow.Ml
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(120)
+        assert not thread.is_alive()
     for run_id in ids.values():
         assert [m.value for m in client.get_metric_history(run_id, "x")] == list(range(100))
 
@@ -178,8 +179,9 @@ assert "mlflow" not in sys.modules
 
 def stage(spool: Path, parent: str, note: Path, mode: str = "end") -> str:
     done = subprocess.run(
-        [sys.executable, "-c", STAGE, str(spool), parent, str(note), mode], capture_output=True, text=True, check=False
-    )
+        [sys.executable, "-c", STAGE, str(spool), parent, str(note), mode],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
     assert done.returncode == (9 if mode == "die" else 0), done.stderr
     return done.stdout.strip()
 
