@@ -139,17 +139,25 @@ def plan(
 @app.command()
 def generate(
     prompt: Annotated[str, typer.Argument(help="What to draw.")],
-    model: Annotated[str, typer.Option(help="`latest`, an alias, a version, or a pipeline's folder.")] = "latest",
+    model: Annotated[
+        str,
+        typer.Option(help="`latest`, an alias, a version, a pipeline's folder; `turbo`, `turbo:3`: few steps."),
+    ] = "latest",
     output: Annotated[Path, typer.Option("-o", "--output", help="The PNG to write.")] = Path("image.png"),
-    steps: Annotated[int, typer.Option(min=1, max=1000, help="Sampler iterations.")] = 25,
-    guidance: Annotated[float, typer.Option(min=0.0, help="1 is no guidance.")] = 3.0,
+    steps: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Sampler iterations; default: as the model states, or 25.")
+    ] = None,
+    guidance: Annotated[
+        float | None, typer.Option(min=0.0, help="1 is no guidance; default: as the model states, or 3.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same image.")] = 0,
     width: Annotated[int, typer.Option(help="Pixels, a multiple of 16.")] = 64,
     height: Annotated[int, typer.Option(help="Pixels, a multiple of 16.")] = 64,
 ) -> None:
     """Draw an image with a registered or exported model.
 
-    Example: `easel generate "a red apple, blob style" --model latest -o apple.png`
+    Examples: `easel generate "a red apple, blob style" -o apple.png` · `easel generate "a cat" --model candidate` ·
+    `easel generate "a red apple, blob style" --model turbo -o apple.png` (8 evaluations instead of 50)
     """
     settings.go_quiet()
     from flows.generate import generate as draw

@@ -21,6 +21,11 @@ def complain(message: str) -> None:
     Console(stderr=True, highlight=False).print(f"[bold red]error[/]: {escape(message)}", soft_wrap=True)
 
 
+def remark(message: str) -> None:
+    """Print one line that stops nothing on standard error."""
+    Console(stderr=True, highlight=False).print(f"[bold]note[/]: {escape(message)}", soft_wrap=True)
+
+
 def fail(message: str) -> NoReturn:
     """Print one line for a person and leave with code 1."""
     complain(message)

@@ -74,7 +74,7 @@ class Report:
 
 
 def write_report(out: Path, report: Report) -> None:
-    """Make the directory `out` with `report.json`, `index.html`, `samples.png` and `compare.png`."""
+    """Make the directory `out`: `report.json`, `index.html`, a `samples_<model>.png` of each model, `compare.png`."""
     out.mkdir(parents=True)
     content = {
         "models": list(report.models),
@@ -88,9 +88,10 @@ def write_report(out: Path, report: Report) -> None:
     }
     (out / "report.json").write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     (out / "index.html").write_text(render_page(report), encoding="utf-8")
-    shown, final = report.examples[:SHOWN_ON_SHEETS], report.models[-1]
-    samples = contact_sheet([(example.prompt, example.generated_u8[final]) for example in shown])
-    Image.fromarray(samples).save(out / "samples.png", optimize=True)
+    shown = report.examples[:SHOWN_ON_SHEETS]
+    for model in report.models:
+        samples = contact_sheet([(example.prompt, example.generated_u8[model]) for example in shown])
+        Image.fromarray(samples).save(out / f"samples_{model}.png", optimize=True)
     Image.fromarray(comparison_sheet(report.models, shown)).save(out / "compare.png", optimize=True)
 
 

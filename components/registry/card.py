@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import yaml
 
+from components.models.training_record import Drift, FewSteps
+
 # From the recipe's list of what the report does not say; only the rows that this chain already meets.
 CHOICES_NOT_IN_THE_REPORT = (
     ("timestep density and shift in training", "logit-normal(0, 1); the shift grows with the resolution"),
@@ -79,7 +81,10 @@ class TrainingSource:
 
 @dataclass(frozen=True)
 class Card:
-    """What a card says about one model; `images_seen` are those of its last phase, pairs of them where it had pairs."""
+    """What a card says about one model; `images_seen` are those of its last phase, pairs of them where it had pairs.
+
+    A distilled model has `few_steps`; `teachers` and `drift` say who taught it and what it kept of them.
+    """
 
     title: str
     resolution_px: int
@@ -91,6 +96,9 @@ class Card:
     pairs: Pairs | None
     sources: Sequence[TrainingSource]
     prompts: Sequence[str]
+    few_steps: FewSteps | None = None
+    teachers: Sequence[str] = ()
+    drift: Sequence[Drift] = ()
 
 
 def escaped(text: str) -> str:
@@ -140,12 +148,65 @@ def _front_matter(card: Card) -> str:
 def _usage(card: Card) -> str:
     side = card.resolution_px
     prompt = repr(card.prompts[0] if card.prompts else "a red apple, flat Twemoji style")
+    how = card.few_steps or FewSteps(20, 4.0)
     return f"""```python
 from diffusers import ErnieImagePipeline
 
 pipeline = ErnieImagePipeline.from_pretrained("path/to/this/directory")
-image = pipeline({prompt}, height={side}, width={side}, num_inference_steps=20, guidance_scale=4.0).images[0]
+image = pipeline(
+    {prompt},
+    height={side},
+    width={side},
+    num_inference_steps={how.num_steps},
+    guidance_scale={how.guidance_scale},
+).images[0]
 ```"""
+
+
+def _history(card: Card) -> str:
+    """How the model came to be, up to what its last phase saw."""
+    seen, px = f"{card.images_seen:,}", f"{card.resolution_px} px"
+    chain = (
+        "pre-trained from nothing by flow matching, fine-tuned on a curated selection (SFT), then on preference pairs"
+    )
+    if card.few_steps is None:
+        what = "pairs of images" if card.pairs else "images"
+        return f"{chain} (DPO). Its last phase saw {seen} {what} at {px}."
+    taught = f" taught by {', '.join(map(escaped, card.teachers))}" if card.teachers else ""
+    return (
+        f"{chain} (DPO), and distilled to {card.few_steps.num_steps} steps by matching distributions{taught}. "
+        f"The distillation saw {seen} prompts at {px}."
+    )
+
+
+def _few_steps(card: Card) -> str:
+    """How a distilled model is drawn, and what it kept of its teachers; empty for any other."""
+    how = card.few_steps
+    if how is None:
+        return ""
+    guided = "without guidance" if how.guidance_scale <= 1 else f"at guidance {number(how.guidance_scale)}"
+    parts = [
+        f"It was trained to be drawn in exactly {how.num_steps} Euler steps {guided}, and for nothing else: more steps "
+        "or other guidance make other pictures, not better ones. `sampling.json` holds these settings as arguments."
+    ]
+    if card.drift:
+        rows = [
+            (
+                escaped(d.domain),
+                escaped(d.measure.replace("_", " ")),
+                number(d.student),
+                number(d.teacher),
+                number(d.ratio),
+            )
+            for d in card.drift
+        ]
+        parts.append("## Drift")
+        parts.append(
+            "What it draws beside what its teacher draws for the same prompts, by domain. *Kept* is the one over the "
+            "other: 1 is as good, less is worse; of distances it is the inverse. The judges are small models."
+        )
+        parts.append(_table(("domain", "measure", "this model", "teacher", "kept"), rows))
+    return "".join(f"{part}\n\n" for part in parts)
 
 
 def render(card: Card) -> str:
@@ -160,9 +221,9 @@ def render(card: Card) -> str:
 # {escaped(card.title)}
 
 A {card.num_parameters / 1e6:.2f} M-parameter diffusion transformer of the ERNIE-Image architecture (arXiv:2605.25347),
-pre-trained from nothing by flow matching, fine-tuned on a curated selection (SFT), then on preference pairs (DPO). Its
-last phase saw {card.images_seen:,} {"pairs of images" if card.pairs else "images"} at {card.resolution_px} px. It shows
-that the whole way from images to a served model works. It is a demonstration of the pipeline, not of image quality.
+{_history(card)}
+It shows that the whole way from images to a served model works. It is a demonstration of the pipeline, not of image
+quality.
 
 ![samples](samples.png)
 
@@ -173,7 +234,7 @@ that the whole way from images to a served model works. It is a demonstration of
 Width and height are multiples of 16; the model was trained at {card.resolution_px} px. The scheduler's shift is
 {number(card.shift)}.
 
-## Scores
+{_few_steps(card)}## Scores
 
 Held-out prompts only. *Chance* is what guessing would score, *real images* what the judge gives the real held-out ones.
 

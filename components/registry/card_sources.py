@@ -16,13 +16,21 @@ SPLIT_NAMES = {
 Row = dict[str, Any]
 
 
-def read_rows(report: Path) -> list[Row]:
-    """The report's rows of the model that is exported: the last one of the chain."""
+def read_report(report: Path, model: str) -> Row:
+    """What was stored of an evaluation; ValueError, naming those that there are, if `model` had no part in it."""
     content = json.loads((report / "report.json").read_text(encoding="utf-8"))
-    return [row for row in content["rows"] if row["model"] == content["models"][-1]]
+    if model not in content["models"]:
+        there = ", ".join(content["models"])
+        raise ValueError(f"{report} is no evaluation of {model!r}; the parameter `evaluated_as` may be: {there}")
+    return content
 
 
-def read_scores(report: Path) -> list[Score]:
+def read_rows(report: Path, model: str) -> list[Row]:
+    """The report's rows of one model."""
+    return [row for row in read_report(report, model)["rows"] if row["model"] == model]
+
+
+def read_scores(report: Path, model: str) -> list[Score]:
     """The rows as the card's."""
     return [
         Score(
@@ -33,20 +41,25 @@ def read_scores(report: Path) -> list[Score]:
             row["chance"],
             row["real"],
         )
-        for row in read_rows(report)
+        for row in read_rows(report, model)
     ]
 
 
-def read_wins(report: Path) -> list[Win]:
-    """How often the judge preferred each model of the chain to the one before."""
-    content = json.loads((report / "report.json").read_text(encoding="utf-8"))
-    return [Win(rate["model"], rate["over"], rate["share"], rate["low"], rate["high"]) for rate in content["win_rates"]]
+def read_wins(report: Path, model: str) -> list[Win]:
+    """How often the judge preferred each model of the chain, up to this one, to the one before."""
+    content = read_report(report, model)
+    chain = content["models"][: content["models"].index(model) + 1]
+    return [
+        Win(rate["model"], rate["over"], rate["share"], rate["low"], rate["high"])
+        for rate in content["win_rates"]
+        if rate["model"] in chain
+    ]
 
 
-def read_metrics(report: Path) -> dict[str, float]:
+def read_metrics(report: Path, model: str) -> dict[str, float]:
     """The values under `split/key`, and the win rates, as the registry shows them."""
-    values = {f"{row['split']}/{row['key']}": float(row["value"]) for row in read_rows(report)}
-    return values | {f"win_rate/{win.model}_over_{win.over}": win.share for win in read_wins(report)}
+    values = {f"{row['split']}/{row['key']}": float(row["value"]) for row in read_rows(report, model)}
+    return values | {f"win_rate/{win.model}_over_{win.over}": win.share for win in read_wins(report, model)}
 
 
 def read_pairs(pairs_file: Path) -> Pairs:

@@ -150,14 +150,14 @@ def evaluate(
 
 
 def log(found: "Report", report: Path, images_seen: int) -> None:
-    """Hand the run every score, the two sheets and the report."""
+    """Hand the run every score, the sheets and the report."""
     from components.evaluation.report import read_png
     from components.tracking import current_run
 
     run = current_run()
     scores = {f"{row.model}/{PREFIXES[row.split]}_{row.key}": row.value for row in found.rows}
     run.log_metrics(scores, step=images_seen)
-    for sheet in ("samples", "compare"):
+    for sheet in ("compare", *(f"samples_{model}" for model in found.models)):
         run.log_image(sheet, read_png(report / f"{sheet}.png"), step=images_seen)
     run.log_artifact(report, "evaluation")
 

@@ -7,9 +7,13 @@ from pydantic import BaseModel, Field
 
 
 class Params(BaseModel, frozen=True, extra="forbid"):
-    """The model's name, and how many steps the check in stock diffusers takes."""
+    """The model's title, its name in the report, and the steps of the check in stock diffusers.
+
+    A distilled model is checked as it says that it is drawn, whatever `check_sampling_steps`.
+    """
 
     title: str = Field(min_length=1)
+    evaluated_as: str
     check_sampling_steps: int = Field(gt=0)
 
 
@@ -44,9 +48,13 @@ def export(
     from components.registry.hashes import write_hashes
     from components.tracking import current_run
 
-    record = read_training_record(model)
+    record, scores = read_training_record(model), read_scores(report, p.evaluated_as)
     written = write_pipeline(
-        pipeline, transformer_dir=model / "transformer", autoencoder_dir=autoencoder, shift=record.shift
+        pipeline,
+        transformer_dir=model / "transformer",
+        autoencoder_dir=autoencoder,
+        shift=record.shift,
+        few_steps=record.few_steps,
     )
     num_parameters = sum(weight.numel() for weight in written.transformer.parameters())
     prompts = json.loads((report / "report.json").read_text(encoding="utf-8"))["prompts"]
@@ -62,14 +70,17 @@ def export(
         num_parameters=num_parameters,
         images_seen=record.images_seen,
         shift=record.shift,
-        scores=read_scores(report),
-        wins=read_wins(report),
+        scores=scores,
+        wins=read_wins(report, p.evaluated_as),
         pairs=read_pairs(pairs) if pairs else None,
         sources=read_sources(selection, catalogue),
         prompts=prompts,
+        few_steps=record.few_steps,
+        teachers=record.teachers,
+        drift=record.drift,
     )
     (pipeline / "README.md").write_text(render(card), encoding="utf-8")
-    shutil.copyfile(report / "samples.png", pipeline / "samples.png")
+    shutil.copyfile(report / f"samples_{p.evaluated_as}.png", pipeline / "samples.png")
     digest = write_hashes(pipeline)
     run = current_run()
     run.set_tags({"easel.model_sha256": digest})

@@ -7,9 +7,10 @@ from pydantic import BaseModel, Field
 
 
 class Params(BaseModel, frozen=True, extra="forbid"):
-    """The registered model's name."""
+    """The registered model's name, and its name in the report."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    evaluated_as: str
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def register(p: Params, *, pipeline: Path, report: Path, receipt: Path) -> Metri
         name=p.name,
         digest=digest,
         tags={"easel.stage": "register"},
-        metrics=read_metrics(report),
+        metrics=read_metrics(report, p.evaluated_as),
     )
     run.set_tags({"easel.model_sha256": digest, "easel.model_version": f"{got.name}/{got.version}"})
     # `is_new` is about this call and not about the model, so it is no part of the receipt.

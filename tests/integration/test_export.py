@@ -1,8 +1,11 @@
 """The export with tiny random networks and the real text encoder: drawn by stock diffusers in a process without us."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +25,7 @@ from components.models.diffusers_layout import draw, load_pipeline
 from components.models.text_encoder import TEXT_DIM, TextEncoder
 from components.models.transformer import build_transformer, load_transformer
 from components.registry.hashes import stated_digest, verified_digest
+from components.registry.resolve import resolve
 from components.samplers.drawing import to_uint8
 from components.samplers.guidance import guided_velocity
 from components.samplers.solvers import euler
@@ -71,11 +75,25 @@ def tables(root: Path) -> None:
     image = np.full((32, 32, 3), 9, np.uint8)
     rows = [
         Row("heldout_cell", model, "style_accuracy", "style accuracy", "share", value, 0.4, 0.6, 1 / 6, 0.9, "")
-        for model, value in (("sft", 0.45), ("dpo", 0.5))
+        for model, value in (("sft", 0.45), ("dpo", 0.5), ("turbo", 0.4))
     ]
-    section = Section("heldout_cell", "Cells", "", 1, rows, [Example(PROMPT, {"sft": image, "dpo": image}, image)])
-    wins = [WinRate("dpo", "sft", 100, 0, 0.58, 0.48, 0.67)]
-    write_report(root / "report", Report(["sft", "dpo"], [section], wins))
+    drawn = {"sft": image, "dpo": image, "turbo": 2 * image}
+    section = Section("heldout_cell", "Cells", "", 1, rows, [Example(PROMPT, drawn, image)])
+    wins = [WinRate("dpo", "sft", 100, 0, 0.58, 0.48, 0.67), WinRate("turbo", "dpo", 100, 0, 0.47, 0.4, 0.6)]
+    write_report(root / "report", Report(["sft", "dpo", "turbo"], [section], wins))
+
+
+def export_one(root: Path, name: str, model: str, out: str) -> Metrics:
+    return export(
+        Params(title="easel tiny", evaluated_as=name, check_sampling_steps=2),
+        model=root / model,
+        autoencoder=root / "autoencoder",
+        report=root / "report",
+        selection=root / "selection.parquet",
+        catalogue=root / "catalogue.parquet",
+        pairs=root / "pairs.parquet",
+        pipeline=root / out,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -83,17 +101,24 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Metrics]:
     root = tmp_path_factory.mktemp("export")
     parts(root)
     tables(root)
-    metrics = export(
-        Params(title="easel tiny", check_sampling_steps=2),
-        model=root / "model",
-        autoencoder=root / "autoencoder",
-        report=root / "report",
-        selection=root / "selection.parquet",
-        catalogue=root / "catalogue.parquet",
-        pairs=root / "pairs.parquet",
-        pipeline=root / "pipeline",
-    )
-    return root / "pipeline", metrics
+    return root / "pipeline", export_one(root, "dpo", "model", "pipeline")
+
+
+@pytest.fixture(scope="module")
+def distilled(exported: tuple[Path, Metrics]) -> Path:
+    """The export of a model that says that it was distilled, beside the other one."""
+    root = exported[0].parent
+    (root / "few").mkdir()
+    (root / "few" / "transformer").symlink_to(root / "model" / "transformer")
+    look = {"images_seen": 96, "student/poster/alignment": 0.19, "teacher/poster/alignment": 0.2, "reason": ""}
+    facts = {
+        "distilled": {"num_steps": 8, "guidance_scale": 1.0, "rollout": "euler", "teachers": ["general", "lettering"]},
+        "looks": [look | {"drift/poster/alignment": 0.95}],
+    }
+    record = json.loads((root / "model" / "training.json").read_text()) | facts
+    (root / "few" / "training.json").write_text(json.dumps(record))
+    export_one(root, "turbo", "few", "few_pipeline")
+    return root / "few_pipeline"
 
 
 def test_stock_diffusers_drew_an_image_in_a_process_without_this_project(exported: tuple[Path, Metrics]) -> None:
@@ -125,6 +150,54 @@ def test_the_card_names_data_licences_and_scores(exported: tuple[Path, Metrics])
     assert "| dpo over sft | 0.58 | 0.48 – 0.67 |" in text
     assert "fine-tuned on a curated selection (SFT), then on preference pairs (DPO)" in text
     assert "DPO had 2 pairs, judged by weighted; no person chose." in text
+    assert "turbo" not in text
+    assert not (exported[0] / "sampling.json").exists()
+
+
+def test_what_was_not_evaluated_is_not_exported(exported: tuple[Path, Metrics]) -> None:
+    with pytest.raises(ValueError, match=r"no evaluation of 'tubro'; .* may be: sft, dpo, turbo"):
+        export_one(exported[0].parent, "tubro", "model", "other")
+
+
+def test_a_distilled_model_states_its_eight_evaluations(distilled: Path) -> None:
+    assert json.loads((distilled / "sampling.json").read_text()) == {"num_inference_steps": 8, "guidance_scale": 1.0}
+    assert verified_digest(distilled) == stated_digest(distilled)
+    text = (distilled / "README.md").read_text()
+    assert "num_inference_steps=8,\n    guidance_scale=1.0," in text
+    assert "taught by general, lettering" in text
+    assert "| poster | alignment | 0.19 | 0.2 | 0.95 |" in text
+    assert "| turbo over dpo | 0.47 | 0.4 – 0.6 |" in text
+    others = (distilled.parent / "report" / "samples_turbo.png").read_bytes()
+    assert (
+        (distilled / "samples.png").read_bytes()
+        == others
+        != (distilled.parent / "pipeline" / "samples.png").read_bytes()
+    )
+
+
+def test_stock_diffusers_visits_the_trained_times_with_eight_evaluations(distilled: Path) -> None:
+    pipeline = load_pipeline(distilled)
+    asked = []
+    pipeline.transformer.register_forward_hook(lambda module, given, result: asked.append(len(result[0])))
+    pipeline(PROMPT, height=32, width=32, output_type="latent", **json.loads((distilled / "sampling.json").read_text()))
+    assert asked == [1] * 8
+    torch.testing.assert_close(pipeline.scheduler.sigmas, shifted_time_grid(8, SHIFT))
+
+
+def test_stock_diffusers_says_nothing_of_the_stated_settings(exported: tuple[Path, Metrics], distilled: Path) -> None:
+    code = """
+import sys, diffusers, transformers
+diffusers.utils.logging.disable_progress_bar()
+transformers.utils.logging.disable_progress_bar()
+for folder in sys.argv[1:]:
+    diffusers.DiffusionPipeline.from_pretrained(folder)
+    print(end="=====", file=sys.stderr)
+"""
+    command = [sys.executable, "-I", "-c", code, str(exported[0]), str(exported[0]), str(distilled)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    _, plain, few, _ = done.stderr.split("=====")
+    assert few.replace(str(distilled), "") == plain.replace(str(exported[0]), "")
+    assert "sampling.json" not in done.stderr
 
 
 def test_the_pipeline_draws_what_our_own_sampler_draws(exported: tuple[Path, Metrics]) -> None:
@@ -167,6 +240,7 @@ def workspace(exported: tuple[Path, Metrics], tmp_path: Path, monkeypatch: pytes
     (tmp_path / "flows" / "pipeline.py").touch()
     (tmp_path / "artifacts").mkdir()
     (tmp_path / "artifacts" / "export").symlink_to(exported[0])
+    (tmp_path / "artifacts" / "export_turbo").symlink_to(exported[0].parent / "few_pipeline")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("EASEL_TRACKING_URI", raising=False)
     return tmp_path
@@ -187,6 +261,34 @@ def test_generate_writes_a_png_that_says_how_it_was_made(exported: tuple[Path, M
     assert sorted(path.name for path in workspace.glob("*.png")) == ["again.png", "apple.png"]
 
 
+def drawn_with(file: Path) -> tuple[str, str]:
+    """Steps and guidance in a picture's metadata."""
+    with Image.open(file) as image:
+        return image.text["steps"], image.text["guidance"]
+
+
+@pytest.mark.usefixtures("distilled")
+def test_turbo_draws_with_what_it_states_unless_told_otherwise(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    side, out = {"width": 32, "height": 32}, workspace / "apple.png"
+    assert drawn_with(generating.generate(PROMPT, model="turbo", out=out, **side)) == ("8", "1.0")
+    assert drawn_with(generating.generate(PROMPT, model="turbo", out=out, steps=4, **side)) == ("4", "1.0")
+    assert capsys.readouterr().err == ""
+    assert drawn_with(generating.generate(PROMPT, model="turbo", out=out, guidance=3.0, **side)) == ("8", "3.0")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("note: this model was distilled to draw 8 steps at guidance 1; guidance 3 takes twice")
+    assert drawn_with(generating.generate(PROMPT, out=out, **side)) == ("25", "3.0")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"num_inference_steps": 0, "guidance_scale": 1}'])
+def test_settings_that_make_no_sense_are_refused_in_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "sampling.json").write_text(content)
+    with pytest.raises(ValueError, match=r"sampling\.json does not say how the model is drawn") as told:
+        diffusers_layout.stated_few_steps(tmp_path)
+    assert "\n" not in str(told.value)
+
+
 def test_a_prompt_that_would_be_cut_is_refused(exported: tuple[Path, Metrics]) -> None:
     settings = {"width_px": 32, "height_px": 32, "num_sampling_steps": 1, "guidance_scale": 1.0, "seed": 0}
     with pytest.raises(ValueError, match="602 tokens, the model reads 512"):
@@ -199,7 +301,7 @@ def test_register_leaves_a_receipt_that_does_not_change(exported: tuple[Path, Me
     for name in ("one.json", "two.json"):
         with open_run("register", **store):
             metrics = register(
-                RegisterParams(name="easel"),
+                RegisterParams(name="easel", evaluated_as="dpo"),
                 pipeline=exported[0],
                 report=exported[0].parent / "report",
                 receipt=tmp_path / name,
@@ -214,4 +316,30 @@ def test_register_leaves_a_receipt_that_does_not_change(exported: tuple[Path, Me
         "version": 1,
     }
     with pytest.raises(ValueError, match="no MLflow store outside a run"):
-        register(RegisterParams(name="easel"), pipeline=exported[0], report=tmp_path, receipt=tmp_path / "three.json")
+        register(
+            RegisterParams(name="easel", evaluated_as="dpo"),
+            pipeline=exported[0],
+            report=tmp_path,
+            receipt=tmp_path / "three.json",
+        )
+
+
+def test_both_models_are_registered_in_one_run_each_with_its_own_scores(
+    exported: tuple[Path, Metrics], distilled: Path, tmp_path: Path
+) -> None:
+    store = {"uri": f"sqlite:///{tmp_path}/mlflow.db", "artifact_root": tmp_path / "artifacts", "experiment": "easel"}
+    pairs = {"dpo": ("easel", exported[0]), "turbo": ("easel-turbo", distilled)}
+    with open_run("register", **store):
+        for evaluated_as, (name, pipeline) in pairs.items():
+            register(
+                RegisterParams(name=name, evaluated_as=evaluated_as),
+                pipeline=pipeline,
+                report=exported[0].parent / "report",
+                receipt=tmp_path / f"{name}.json",
+            )
+    for evaluated_as, (name, pipeline) in pairs.items():
+        found = resolve("candidate", uri=store["uri"], name=name, workspace_export=tmp_path)
+        assert stated_digest(found) == stated_digest(pipeline)
+        version = mlflow.MlflowClient(store["uri"]).get_model_version_by_alias(name, "candidate")
+        assert ("metric.win_rate/turbo_over_dpo" in version.tags) == (evaluated_as == "turbo")
+        assert version.tags["metric.heldout_cell/style_accuracy"] == {"dpo": "0.5", "turbo": "0.4"}[evaluated_as]

@@ -107,9 +107,11 @@ def test_the_directory_holds_the_numbers_the_page_and_the_sheets(tmp_path: Path,
     assert stored["win_rates"][0]["share"] == 0.58
     assert stored["guards"][0]["is_kept"] is True
     assert (tmp_path / "report" / "index.html").read_text().startswith("<!doctype html>")
-    for name in ("samples.png", "compare.png"):
+    for name in ("samples_base.png", "samples_sft.png", "compare.png"):
         with Image.open(tmp_path / "report" / name) as sheet:
             assert sheet.mode == "RGB"
+    sheets = [(tmp_path / "report" / f"samples_{model}.png").read_bytes() for model in ("base", "sft")]
+    assert sheets[0] != sheets[1]
 
 
 def test_a_report_is_never_written_with_numbers_that_json_does_not_have(tmp_path: Path, report: Report) -> None:

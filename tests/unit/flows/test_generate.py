@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from flows.generate import generate, save_png
+from flows.generate import family_of, generate, save_png
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,23 @@ def test_mistakes_get_one_line_before_anything_is_loaded(change: dict[str, Any],
     with pytest.raises(ValueError, match=says) as raised:
         generate(**arguments)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "found"),
+    [
+        ("latest", ("easel", "artifacts/export", "latest")),
+        ("candidate", ("easel", "artifacts/export", "candidate")),
+        ("turbo", ("easel-turbo", "artifacts/export_turbo", "latest")),
+        ("turbo:3", ("easel-turbo", "artifacts/export_turbo", "3")),
+        ("turbo:candidate", ("easel-turbo", "artifacts/export_turbo", "candidate")),
+        ("./turbo", ("easel", "artifacts/export", "./turbo")),
+        (":3", ("easel", "artifacts/export", ":3")),
+    ],
+)
+def test_turbo_is_a_model_of_its_own(model: str, found: tuple[str, str, str]) -> None:
+    name, export, version = family_of(model)
+    assert (name, export.as_posix(), version) == found
 
 
 def test_an_image_is_whole_or_not_there(tmp_path: Path) -> None:

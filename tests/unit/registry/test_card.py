@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from components.models.training_record import Drift, FewSteps
 from components.registry.card import Card, Pairs, Score, TrainingSource, Win, escaped, render
 
 HOSTILE = "<script>alert(1)</script> | [x](javascript:alert(1)) `a`\n# heading"
@@ -53,6 +54,27 @@ def test_a_model_without_preferences_has_no_section_of_them() -> None:
     text = render(replace(card(), pairs=None, wins=[]))
     assert "## Preferences" not in text
     assert "saw 123,456 images at 64 px" in text
+
+
+def test_a_distilled_model_is_used_as_it_was_trained_and_shows_what_it_kept() -> None:
+    drift = [Drift("poster", "alignment", 0.19, 0.2, 0.95), Drift(HOSTILE, "diversity", 1.0, 1.25, 0.8)]
+    text = render(replace(card(), few_steps=FewSteps(8, 1.0), teachers=["general", HOSTILE], drift=drift))
+    (snippet,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    compile(snippet, "card", "exec")
+    assert "    num_inference_steps=8,\n    guidance_scale=1.0,\n" in snippet
+    assert "distilled to 8 steps by matching distributions taught by general, &lt;script&gt;" in text
+    assert "saw 123,456 prompts at 64 px" in text
+    assert "in exactly 8 Euler steps without guidance" in text
+    assert "| poster | alignment | 0.19 | 0.2 | 0.95 |" in text
+    assert "<script" not in text
+    assert "\n# heading" not in text
+
+
+def test_any_other_model_says_nothing_of_drift() -> None:
+    text = render(card())
+    assert "    num_inference_steps=20,\n    guidance_scale=4.0,\n" in text
+    assert "## Drift" not in text
+    assert "sampling.json" not in text
 
 
 def test_other_peoples_text_stays_text() -> None:
