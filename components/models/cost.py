@@ -8,7 +8,7 @@ Source: diffusers `transformer_ernie_image.py`, `vae.py`.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from components.models.config import AutoencoderConfig, DiTConfig, TextEncoderConfig
+from components.models.config import AutoencoderConfig, DiTConfig, LoraShape, TextEncoderConfig
 
 PX_PER_TOKEN = 16
 """Side of the square of pixels that is one token: 8 by the autoencoder, 2 by the packing of its latents."""
@@ -30,6 +30,37 @@ def parameters_by_part(config: DiTConfig, in_channels: int, text_in_dim: int) ->
 def parameter_count(config: DiTConfig, in_channels: int, text_in_dim: int) -> int:
     """Number of weights of the transformer."""
     return sum(parameters_by_part(config, in_channels, text_in_dim).values())
+
+
+def lora_parameters(config: DiTConfig, in_channels: int, text_in_dim: int, shape: LoraShape) -> int:
+    """Number of weights of the adapters: a row and a column of `rank` numbers for each layer that has a given name."""
+    widths = _layer_widths(config, in_channels, text_in_dim)
+    adapted = {name for name in widths for layer in shape.layers if f".{name}".endswith(f".{layer}")}
+    return shape.rank * sum(sum(widths[name]) for name in adapted)
+
+
+def _layer_widths(config: DiTConfig, in_channels: int, text_in_dim: int) -> dict[str, tuple[int, int]]:
+    """Width inside and outside of every layer that can have an adapter."""
+    h, wide = config.hidden_size, config.ffn_hidden_size
+    of_block = {f"self_attention.{name}": (h, h) for name in ("to_q", "to_k", "to_v", "to_out.0")} | {
+        "mlp.gate_proj": (h, wide),
+        "mlp.up_proj": (h, wide),
+        "mlp.linear_fc2": (wide, h),
+    }
+    blocks = {f"layers.{block}.{name}": of_block[name] for block in range(config.num_layers) for name in of_block}
+    text = {} if text_in_dim == h else {"text_proj": (text_in_dim, h)}
+    return (
+        blocks
+        | text
+        | {
+            "x_embedder.proj": (in_channels, h),
+            "time_embedding.linear_1": (h, h),
+            "time_embedding.linear_2": (h, h),
+            "adaLN_modulation.1": (h, 6 * h),
+            "final_norm.linear": (h, 2 * h),
+            "final_linear": (h, in_channels),
+        }
+    )
 
 
 def image_tokens(width_px: int, height_px: int) -> int:

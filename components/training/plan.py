@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from components.models.cost import forward_flops, training_flops
+from components.models.cost import forward_flops
 from components.training.config import Execution
 from components.training.plan_memory import GIB, Memory, Workload, device_memory
 
@@ -84,8 +84,8 @@ def plan(work: Workload, execution: Execution, *, num_images: int, utilisation: 
     accumulate = execution.accumulate(work.batch_size)
     micro_batch = work.batch_size // (execution.world_size * accumulate)
     forward = forward_flops(work.model, work.in_channels, work.text_in_dim, work.image_tokens, work.text_tokens)
-    model_flops = training_flops(forward, recompute=False)
-    executed = training_flops(forward, recompute=execution.activation_checkpointing)
+    model_flops = work.passes * forward.total
+    executed = model_flops + (forward.blocks if execution.activation_checkpointing else 0.0)
     speed = _speed(work, execution, num_images, utilisation, model_flops, executed) if execution.peak_tflops else None
     return Plan(
         work=work,
@@ -116,20 +116,20 @@ def host_bytes(work: Workload, execution: Execution) -> float:
 
     What is offloaded comes on top: float32 weights, moments, gradients and average, and the weights it computes with.
     """
-    parameters, parts = work.parameters, execution.world_size
+    trained, held, parts = work.training, work.training + work.frozen, execution.world_size
     offloaded = 0.0
     if execution.offload != "none":
-        offloaded = (12.0 + 4.0 + 4.0) * parameters / parts
+        offloaded = (12.0 + 4.0 + 4.0) * trained / parts
     if execution.offload == "optimizer+parameters":
-        offloaded += (2.0 if work.precision == "bf16-mixed" else 4.0) * parameters / parts
-    return execution.devices * (PROCESS_BYTES + 4.0 * parameters + offloaded)
+        offloaded += (2.0 if work.precision == "bf16-mixed" else 4.0) * held / parts
+    return execution.devices * (PROCESS_BYTES + 4.0 * held + offloaded)
 
 
 def files(work: Workload, execution: Execution) -> Files:
     """Sizes on disk. Caches are float16; a text's states are as many as its tokens, without padding."""
     live = 2.0 if execution.strategy.startswith("zero") and work.precision == "bf16-mixed" else 0.0
     return Files(
-        checkpoint=(4.0 + 8.0 + 4.0 + live) * work.parameters,
+        checkpoint=(4.0 + 8.0 + 4.0 + live) * work.training + (live or 4.0) * work.frozen,
         model=2 * 4.0 * work.parameters,
         latents_per_million=2e6 * work.in_channels * work.image_tokens,
         texts_per_million=2e6 * work.text_in_dim * work.text_tokens,
@@ -141,22 +141,28 @@ def network_bytes(work: Workload, execution: Execution) -> float:
 
     Source: Rajbhandari et al. 2020, arXiv:1910.02054, section 7.
     """
-    parameters, accumulate = float(work.parameters), execution.accumulate(work.batch_size)
+    trained, accumulate = float(work.training), execution.accumulate(work.batch_size)
     size = 4.0 if work.precision == "32-true" else 2.0
+    gathered = _gathers(work) * work.parameters * size
     away = 1 - 1 / execution.world_size
     match execution.strategy:
         case "single":
             return 0.0
         case "ddp":
-            return away * parameters * 2 * 4.0
+            return away * trained * 2 * 4.0
         case "zero1":
-            return away * parameters * 2 * size
+            return away * trained * 2 * size
         case "zero2":
-            return away * parameters * (accumulate * size + size)
+            return away * trained * (accumulate * size + size)
         case "zero3":
-            return away * parameters * accumulate * 3 * size
+            return away * accumulate * (gathered + trained * size)
         case "fsdp2":
-            return away * parameters * accumulate * (2 * size + 4.0)
+            return away * accumulate * (gathered + trained * 4.0)
+
+
+def _gathers(work: Workload) -> float:
+    """How often a micro-batch needs a whole network: in each pass; gradients of whole weights come with another's."""
+    return work.passes - (1 if work.training >= work.parameters else 0)
 
 
 def _speed(
@@ -185,9 +191,9 @@ def _offload_seconds(work: Workload, execution: Execution) -> float:
     """One update's way to the host and back (gradients down, weights up, gathered weights too), and its optimiser."""
     if execution.offload == "none":
         return 0.0
-    share = work.parameters / execution.world_size
-    gathered = 2 * execution.accumulate(work.batch_size) if execution.offload != "optimizer" else 0
-    link = 2.0 * share * (2 + gathered) / HOST_LINK_BYTES_PER_S
+    share = work.training / execution.world_size
+    gathered = _gathers(work) * execution.accumulate(work.batch_size) if execution.offload != "optimizer" else 0
+    link = 2.0 * (2 * share + gathered * work.parameters / execution.world_size) / HOST_LINK_BYTES_PER_S
     return link + 28.0 * share * execution.devices / HOST_MEMORY_BYTES_PER_S
 
 

@@ -26,7 +26,11 @@ Numbers = Literal["float32", "autocast", "bf16"]
 
 @dataclass(frozen=True)
 class Workload:
-    """What is trained: the network, the tokens of one image and of its text, the batch of one update, the precision."""
+    """What is trained: the network, the tokens of one image and of its text, the batch of one update, the precision.
+
+    `trained` weights train, of one or several such networks or as adapters (None: one whole network), and `frozen` ones
+    lie beside them. `passes` is the arithmetic of one image, in forward passes: 3 are one forward and backward.
+    """
 
     model: DiTConfig
     in_channels: int
@@ -35,11 +39,19 @@ class Workload:
     text_tokens: int
     batch_size: int
     precision: Literal["32-true", "bf16-mixed"]
+    trained: int | None = None
+    frozen: int = 0
+    passes: float = 3.0
 
     @property
     def parameters(self) -> int:
         """Weights of the network."""
         return parameter_count(self.model, self.in_channels, self.text_in_dim)
+
+    @property
+    def training(self) -> int:
+        """Weights that train."""
+        return self.parameters if self.trained is None else self.trained
 
     @property
     def tokens(self) -> int:
@@ -51,11 +63,13 @@ class Workload:
 class Memory:
     """Bytes of one process on its device.
 
+    `weights` are those that train and `frozen` the others; gradients, optimiser and average are of the former only.
     `temporary` is what the backward pass of one block, buffers and gathered weights need besides. The autoencoder and
     the text encoder are not among them: latents and texts are encoded before, and sample grids decoded by the host.
     """
 
     weights: float
+    frozen: float
     gradients: float
     optimiser: float
     average: float
@@ -77,12 +91,12 @@ def computing_in(execution: Execution, precision: Literal["32-true", "bf16-mixed
 
 def device_memory(work: Workload, execution: Execution, micro_batch: int) -> Memory:
     """Memory of one process that computes `micro_batch` images at a time."""
-    numbers, parameters = computing_in(execution, work.precision), work.parameters
+    numbers, parameters = computing_in(execution, work.precision), work.training
     weights, gradients, optimiser = _states(execution, numbers, parameters)
     masters = 4.0 * parameters / (1 if execution.strategy in ("single", "ddp") else execution.world_size)
     average = 0.0 if execution.offload != "none" else masters
     kept, block = activations(work, numbers, micro_batch, activation_checkpointing=execution.activation_checkpointing)
-    copies = 2.0 * parameters if numbers == "autocast" else 0.0
+    copies = 2.0 * max(parameters, work.parameters) if numbers == "autocast" else 0.0
     # Gradients of the update before are freed when the backward pass begins, unless they are still being added up.
     is_freed = execution.strategy in ("single", "fsdp2") and execution.accumulate(work.batch_size) == 1
     recomputed = 1.4 * block - (gradients if is_freed else 0.0) - copies
@@ -91,6 +105,7 @@ def device_memory(work: Workload, execution: Execution, micro_batch: int) -> Mem
     aside = 0.0 if execution.offload != "none" else masters + (weights if numbers == "bf16" else 0.0)
     return Memory(
         weights=weights,
+        frozen=_frozen(execution, numbers, work.frozen),
         gradients=gradients,
         optimiser=optimiser,
         average=average,
@@ -117,6 +132,13 @@ def _states(execution: Execution, numbers: Numbers, parameters: int) -> tuple[fl
             return weights, gradients + 4.0 * parameters / parts, 12.0 * parameters / parts
 
 
+def _frozen(execution: Execution, numbers: Numbers, parameters: int) -> float:
+    """Weights that do not train: as those that do, but no one keeps them in float32 beside bf16."""
+    if execution.strategy.startswith("zero"):
+        return _states(execution, numbers, parameters)[0]
+    return 4.0 * parameters / (execution.world_size if execution.strategy == "fsdp2" else 1)
+
+
 def _buffers(work: Workload, execution: Execution) -> float:
     """What is gathered and reduced at a time, in bytes."""
     size = 4.0 if work.precision == "32-true" else 2.0
@@ -131,7 +153,7 @@ def _buffers(work: Workload, execution: Execution) -> float:
         case "zero1" | "zero2":
             return 3 * size * BUCKET_ELEMENTS
         case "zero3":
-            return size * (2 * BUCKET_ELEMENTS + min(work.parameters, MAX_LIVE_ELEMENTS))
+            return size * (2 * BUCKET_ELEMENTS + min(work.training + work.frozen, MAX_LIVE_ELEMENTS))
 
 
 def activations(

@@ -11,8 +11,16 @@ from transformers import BertConfig, BertModel, MistralConfig, MistralModel
 
 from components.models import cost
 from components.models.autoencoder import build_autoencoder, encode_moments
-from components.models.config import AUTOENCODERS, TEXT_ENCODERS, AutoencoderConfig, DiTConfig, TextEncoderConfig
+from components.models.config import (
+    AUTOENCODERS,
+    TEXT_ENCODERS,
+    AutoencoderConfig,
+    DiTConfig,
+    LoraShape,
+    TextEncoderConfig,
+)
 from components.models.denoiser import Denoiser, TextCondition
+from components.models.lora import add_lora
 from components.models.transformer import build_transformer
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -40,6 +48,23 @@ def test_the_parts_of_the_transformer_are_those_of_the_module(shape):
     assert parts["time"] == count(module.time_embedding) + count(module.adaLN_modulation)
     assert parts["output"] == count(module.final_norm) + count(module.final_linear)
     assert cost.parameter_count(*shape) == count(module)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=["one layer", "text as wide as the rest", "ERNIE-Image"])
+@pytest.mark.parametrize(
+    "layers",
+    [
+        ("to_q", "to_k", "to_v", "to_out.0"),
+        ("gate_proj", "linear_fc2"),
+        ("self_attention.to_q", "proj", "linear_1"),
+        ("layers.0.mlp.up_proj", "final_linear", "adaLN_modulation.1", "text_proj", "final_norm.linear"),
+    ],
+)
+def test_the_adapters_have_as_many_weights_as_those_of_the_module(shape, layers):
+    module, lora = on_meta(build_transformer, *shape), LoraShape(3, 6, layers)
+    with torch.device("meta"):
+        add_lora(module, lora)
+    assert cost.lora_parameters(*shape, lora) == count(module) - cost.parameter_count(*shape) > 0
 
 
 def test_the_released_model_has_eight_billion_parameters():

@@ -1,0 +1,57 @@
+"""What distillation holds and computes: student, fake network and experts as adapters on one backbone, or as copies."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from components.models.config import LoraShape
+from components.models.cost import lora_parameters
+from components.training.plan_memory import Workload
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """Who takes part, and how often each is asked.
+
+    None for `student` or `fake` is a copy with all its weights, for an expert a full checkpoint; the backbone itself is
+    one expert more. `fake_updates` come before each of the student's; `num_steps` are those of its sampler.
+    """
+
+    student: LoraShape | None
+    fake: LoraShape | None
+    experts: tuple[LoraShape | None, ...]
+    fake_updates: int
+    num_steps: int
+
+
+def distill_workload(base: Workload, how: Distillation) -> Workload:
+    """A distillation of the network of `base`; its images are prompts, of updates of both kinds.
+
+    Half of the student's steps, without a gradient, lead to the one that is learnt from. An update of the student asks
+    every expert three times (distribution matching, guidance with and without the prompt) and the fake network once.
+    """
+
+    def weights(shape: LoraShape | None) -> int:
+        if shape is None:
+            return base.parameters
+        return lora_parameters(base.model, base.in_channels, base.text_in_dim, shape)
+
+    def learning(shape: LoraShape | None) -> int:
+        """Forward and backward, which for adapters lacks the products for the weights' own gradients."""
+        return 3 if shape is None else 2
+
+    rollout = (how.num_steps - 1) / 2
+    of_fake = rollout + 1 + learning(how.fake)
+    of_student = rollout + learning(how.student) + 3 * (1 + len(how.experts)) + 1
+    return replace(
+        base,
+        trained=weights(how.student) + weights(how.fake),
+        frozen=base.parameters + sum(map(weights, how.experts)),
+        passes=(how.fake_updates * of_fake + of_student) / (how.fake_updates + 1),
+    )
+
+
+def layouts(base: Workload, how: Distillation) -> Mapping[str, Workload]:
+    """The same with everything on one backbone as far as `how` says so, and with three copies: a single teacher."""
+    copies = replace(how, student=None, fake=None, experts=())
+    own = {0: "one backbone", 1: "two networks", 2: "three copies"}[(how.student, how.fake).count(None)]
+    return {own: distill_workload(base, how)} | {"three copies": distill_workload(base, copies)}
