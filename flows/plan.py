@@ -7,7 +7,9 @@ from typing import Any
 
 from components.models.config import AUTOENCODERS, TEXT_ENCODERS
 from components.models.cost import PX_PER_TOKEN, encode_flops, image_tokens, text_flops
+from components.training.config import Execution
 from components.training.plan import Plan, first_change, plan, recommend
+from components.training.plan_adapters import with_adapters
 from components.training.plan_memory import Workload
 from flows.parameters import PARAMS_FILE, ParameterError, check_file
 from flows.pipeline import PIPELINE
@@ -21,6 +23,7 @@ TOKENS_OF_KIND = {
 """Tokens that a caption or prompt of each kind is taken to have: the planner reads no data."""
 Training = pretrain.Params | sft.Params
 Encoding = encode.Params | encode_sft.Params
+ONE, SEVERAL = ("own", "best"), ("shardings", "layouts")
 SHARDINGS = ("ddp", "zero1", "zero2", "zero3", "fsdp2")
 
 
@@ -29,7 +32,8 @@ class StagePlan:
     """One training stage: as the profile would run it, as it should be run, and its memory under every sharding.
 
     `problem` says why the profile's own setting cannot run at all (a batch that does not divide); `change` is the first
-    that would make it fit, "" if it fits. `encode_flops` are those of one image and its text by the frozen encoders.
+    that would make it fit, "" if it fits. `layouts` are what holds the same networks in another way, under one setting:
+    empty but for distillation. `encode_flops` are those of one image and its text by the frozen encoders.
     """
 
     stage: str
@@ -41,6 +45,7 @@ class StagePlan:
     change: str
     best: Plan | None
     shardings: Mapping[str, Plan]
+    layouts: Mapping[str, Plan]
     encode_flops: float
 
 
@@ -86,7 +91,7 @@ def workload(block: Training, encoding: Encoding, text_tokens: int | None) -> Wo
     kinds = {**block.training.batch.caption_weights, **prior}
     text = TEXT_ENCODERS[encoding.text_encoder]
     longest = max(TOKENS_OF_KIND.get(kind, text.max_tokens) for kind in kinds)
-    return Workload(
+    work = Workload(
         model=block.model,
         in_channels=AUTOENCODERS[encoding.autoencoder].packed_channels,
         text_in_dim=text.hidden_size,
@@ -95,6 +100,7 @@ def workload(block: Training, encoding: Encoding, text_tokens: int | None) -> Wo
         batch_size=block.training.batch.batch_size,
         precision=block.training.precision,
     )
+    return with_adapters(work, block.training.lora) if block.training.lora else work
 
 
 def stage_plan(
@@ -107,7 +113,22 @@ def stage_plan(
     text_tokens: int | None,
 ) -> StagePlan:
     """The plan of one stage."""
-    work, execution, num_images = workload(block, encoding, text_tokens), profile.execution, block.training.num_images
+    work = workload(block, encoding, text_tokens)
+    return plan_of(name, block.px, block.training.num_images, work, {}, encoding, profile, utilisation)
+
+
+def plan_of(
+    name: str,
+    px: int,
+    num_images: int,
+    work: Workload,
+    others: Mapping[str, Workload],
+    encoding: Encoding,
+    profile: Profile,
+    utilisation: float,
+) -> StagePlan:
+    """The plan of a stage that does `work`, beside `others` under the setting that suits it best."""
+    execution = profile.execution
     own, problem = None, ""
     try:
         own = plan(work, execution, num_images=num_images, utilisation=utilisation)
@@ -115,18 +136,22 @@ def stage_plan(
         problem = str(error)
     best = recommend(work, execution, num_images=num_images, utilisation=utilisation)
     basis = best or own
+
+    def under(chosen: Execution, other: Workload = work) -> Plan:
+        return plan(other, chosen, num_images=num_images, utilisation=utilisation)
+
     shardings: dict[str, Plan] = {}
     if basis is not None and execution.world_size > 1:
         for sharding in SHARDINGS:
             chosen = replace(basis.execution, strategy=sharding, offload="none", micro_batch=basis.micro_batch)
-            shardings[sharding] = plan(work, chosen, num_images=num_images, utilisation=utilisation)
+            shardings[sharding] = under(chosen)
     elif basis is not None:
         shardings[basis.execution.strategy] = basis
     text = TEXT_ENCODERS[encoding.text_encoder]
     pixels = work.image_tokens * PX_PER_TOKEN**2
     return StagePlan(
         stage=name,
-        px=block.px,
+        px=px,
         num_images=num_images,
         work=work,
         own=own,
@@ -134,20 +159,26 @@ def stage_plan(
         change=first_change(work, execution) if own is None or not own.fits else "",
         best=best,
         shardings=shardings,
+        layouts={key: under(basis.execution, other) for key, other in others.items()} if basis else {},
         encode_flops=encode_flops(AUTOENCODERS[encoding.autoencoder], pixels) + text_flops(text, work.text_tokens),
     )
 
 
 def stage_json(found: StagePlan) -> dict[str, Any]:
     """A plan as JSON values; every plan with its derived numbers."""
-    told = {key: value for key, value in asdict(found).items() if key not in ("own", "best", "shardings")}
-    told["work"] |= {"parameters": found.work.parameters, "tokens": found.work.tokens}
-    told["own"], told["best"] = (_plan_json(one) if one else None for one in (found.own, found.best))
-    return told | {"shardings": {name: _plan_json(one) for name, one in found.shardings.items()}}
+    told = {key: value for key, value in asdict(found).items() if key not in (*ONE, *SEVERAL)}
+    work = found.work
+    told["work"] |= {"parameters": work.parameters, "tokens": work.tokens, "trained": work.training}
+    for key in ONE:
+        told[key] = _plan_json(one) if (one := getattr(found, key)) else None
+    for key in SEVERAL:
+        told[key] = {name: _plan_json(one) for name, one in getattr(found, key).items()}
+    return told
 
 
 def _plan_json(found: Plan) -> dict[str, Any]:
     told = asdict(found)
     del told["work"]
+    told["trained"], told["frozen"] = found.work.training, found.work.frozen
     told["memory"]["total"] = found.memory.total
     return told | {"fits": found.fits}

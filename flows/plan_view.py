@@ -35,13 +35,17 @@ def show_plans(plans: Sequence[StagePlan], profile: Profile, utilisation: float)
 def show_stage(found: StagePlan) -> None:
     """One stage: what it is, its memory under each sharding, its figures, and the verdict."""
     work = found.work
-    size = f"{work.parameters / 1e9:,.3f} B" if work.parameters >= 1e9 else f"{work.parameters / 1e6:,.2f} M"
     say(
-        f"\n[bold]{found.stage}[/]: {found.px} px, {size} parameters, {work.image_tokens:,} image + "
+        f"\n[bold]{found.stage}[/]: {found.px} px, {count(work.parameters)} parameters, {work.image_tokens:,} image + "
         f"{work.text_tokens:,} text tokens, batch {work.batch_size:,}, {work.precision}, {found.num_images:,} images"
     )
+    if work.frozen:
+        say(f"{count(work.training)} of its weights train, {count(work.frozen)} do not")
     if found.shardings:
         show_memory(found.shardings)
+    if found.layouts:
+        say(f"side by side under [bold]{next(iter(found.layouts.values())).execution.strategy}[/]:")
+        show_memory(found.layouts)
     basis = found.best or found.own
     if basis:
         show_figures(basis, found.encode_flops)
@@ -57,7 +61,9 @@ def show_memory(plans: Mapping[str, Plan]) -> None:
     for column in table.columns[1:]:
         column.justify = "right"
     for field in fields(Memory):
-        table.add_row(field.name, *(gib(getattr(one.memory, field.name)) for one in plans.values()))
+        sizes = [getattr(one.memory, field.name) for one in plans.values()]
+        if field.name != "frozen" or any(sizes):
+            table.add_row(field.name, *map(gib, sizes))
     table.add_row("[bold]total", *(f"[bold]{gib(one.memory.total)}" for one in plans.values()))
     if first.usable is not None:
         marks = ("[green]fits" if one.memory.total <= first.usable else "[red]too much" for one in plans.values())
@@ -151,6 +157,11 @@ def show_assumptions(profile: Profile, utilisation: float) -> None:
         f"are not usable, {gib(PROCESS_BYTES)} GiB of the host go to each process. One process agrees within 15 % with "
         "what torch allocated in updates on a CPU; ZeRO and FSDP follow the published rules, not yet measured on GPUs.",
     )
+
+
+def count(weights: int) -> str:
+    """Weights in billions or millions."""
+    return f"{weights / 1e9:,.3f} B" if weights >= 1e9 else f"{weights / 1e6:,.2f} M"
 
 
 def number(value: float) -> str:

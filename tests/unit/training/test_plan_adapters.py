@@ -7,7 +7,7 @@ import pytest
 from components.models.config import DiTConfig, LoraShape
 from components.training.config import Execution
 from components.training.plan import files, network_bytes, plan
-from components.training.plan_distill import Distillation, distill_workload, layouts
+from components.training.plan_adapters import Distillation, distill_workload, layouts
 from components.training.plan_memory import Workload, device_memory
 
 LARGE = Workload(

@@ -1,4 +1,4 @@
-"""What distillation holds and computes: student, fake network and experts as adapters on one backbone, or as copies."""
+"""What a training with adapters holds and computes, and distillation, which has several of them on one backbone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,6 +23,11 @@ class Distillation:
     num_steps: int
 
 
+def with_adapters(work: Workload, shape: LoraShape) -> Workload:
+    """The same training, of adapters beside the network: no products for the gradients of its weights."""
+    return replace(work, trained=_adapters(work, shape), frozen=work.parameters, passes=2.0)
+
+
 def distill_workload(base: Workload, how: Distillation) -> Workload:
     """A distillation of the network of `base`; its images are prompts, of updates of both kinds.
 
@@ -31,12 +36,9 @@ def distill_workload(base: Workload, how: Distillation) -> Workload:
     """
 
     def weights(shape: LoraShape | None) -> int:
-        if shape is None:
-            return base.parameters
-        return lora_parameters(base.model, base.in_channels, base.text_in_dim, shape)
+        return base.parameters if shape is None else _adapters(base, shape)
 
     def learning(shape: LoraShape | None) -> int:
-        """Forward and backward, which for adapters lacks the products for the weights' own gradients."""
         return 3 if shape is None else 2
 
     rollout = (how.num_steps - 1) / 2
@@ -55,3 +57,7 @@ def layouts(base: Workload, how: Distillation) -> Mapping[str, Workload]:
     copies = replace(how, student=None, fake=None, experts=())
     own = {0: "one backbone", 1: "two networks", 2: "three copies"}[(how.student, how.fake).count(None)]
     return {own: distill_workload(base, how)} | {"three copies": distill_workload(base, copies)}
+
+
+def _adapters(work: Workload, shape: LoraShape) -> int:
+    return lora_parameters(work.model, work.in_channels, work.text_in_dim, shape)
