@@ -9,16 +9,17 @@ dpo         ten steps on preferred pairs against a frozen copy, watched on held-
 import os
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from tiny_losses import ANCHORED
 from tiny_pairs import pair_store, pair_table
 from tiny_training import tiny_denoiser, tiny_store
 
 from components.data.buckets import Bucket
-from components.objectives.config import PreferenceLoss
 from components.objectives.flow_matching import flow_matching_terms
 from components.objectives.outcome import Outcome
 from components.paths.config import TimestepDensity
@@ -32,25 +33,13 @@ from components.training.pair_batches import PairSource, rows_of_pairs
 from components.training.preference_training import PreferenceObjective, Reference
 from components.training.preference_watch import PreferenceWatch, fix_pair_problems
 from components.training.strategies import Numbers, spread
-from flows.process import die_with_parent
 from components.training.watch import Watching
+from flows.process import die_with_parent
 
 DENSITY = TimestepDensity("logit_normal", 0.0, 1.0, 2.0)
 OPTIMISER = OptimiserConfig(3e-3, (0.9, 0.99), 0.01, 1.0, 2, 0.3, "linear")
 BATCH = BatchConfig(8, {"short": 1.0}, 0.1)
-LOSS = PreferenceLoss(
-    beta=0.05,
-    dpo_weight=1.0,
-    win_anchor=0.35,
-    lose_anchor=0.15,
-    dpo_reduction="sum",
-    anchor_reduction="mean",
-    winner_preserving=0.5,
-    auto_beta=None,
-    output_anchor=0.0,
-    dpop=0.0,
-    margin_dropout=0.0,
-)
+LOSS = replace(ANCHORED, winner_preserving=0.5)
 
 
 class BrokenError(Exception):

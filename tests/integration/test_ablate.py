@@ -12,6 +12,7 @@ import torch
 import yaml
 from mlflow.tracking import MlflowClient
 from PIL import Image
+from tiny_losses import ANCHORED
 from tiny_pairs import pair_store, pair_table
 from tiny_training import TINY, tiny_denoiser
 from typer.testing import CliRunner
@@ -21,7 +22,6 @@ from components.data.buckets import Bucket
 from components.data.records import write_table
 from components.models.autoencoder import autoencoder_sha256, build_autoencoder
 from components.models.config import AutoencoderConfig
-from components.objectives.config import PreferenceLoss
 from components.paths.config import TimestepDensity
 from components.training import pretrain
 from components.training.config import GridConfig, OptimiserConfig, PreferenceConfig, WatchConfig
@@ -36,7 +36,7 @@ CONFIG = PreferenceConfig(
     batch_size=4,
     caption_dropout_frac=0.0,
     in_order=False,
-    loss=PreferenceLoss(0.05, 1.0, 0.35, 0.15, "sum", "mean", None, None, 0.0, 0.0, 0.0),
+    loss=ANCHORED,
     reference="copy",
     optimiser=OptimiserConfig(2e-3, (0.9, 0.95), 0.0, 1.0, 2, 0.0, "linear"),
     timesteps=TimestepDensity("logit_normal", 0.0, 1.0, 1.0),

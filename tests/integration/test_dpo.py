@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
+from tiny_losses import ANCHORED
 from tiny_preferences import OUTPUTS, PX, SHAPE, make, write_inputs
 
 from components.data.errors import DataError
@@ -28,7 +30,7 @@ TRAINING = PreferenceConfig(
     batch_size=4,
     caption_dropout_frac=0.0,
     in_order=True,
-    loss=PreferenceLoss(0.05, 1.0, 0.35, 0.15, "sum", "mean", 0.5, None, 0.0, 0.0, 0.0),
+    loss=replace(ANCHORED, winner_preserving=0.5),
     reference="copy",
     optimiser=OptimiserConfig(1e-3, (0.9, 0.95), 0.0, 1.0, 0, 0.5, "linear"),
     timesteps=TimestepDensity("logit_normal", 0.0, 1.0, 1.5),

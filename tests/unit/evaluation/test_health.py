@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from tiny_losses import ANCHORED
 
 from components.evaluation.health import CHARTS, Chart, health_panel
-from components.objectives.config import PreferenceLoss
 from components.objectives.preference import PairVelocities, outcome_of
 from components.training.preference_watch import HeldOutErrors, measures_of
 
@@ -24,8 +24,7 @@ def test_every_measure_is_drawn(chart: Chart, name: str) -> None:
 
 def test_what_is_drawn_is_what_preference_training_measures() -> None:
     velocities = PairVelocities(*torch.randn(3, 2, 4, 3, 2, 2, generator=torch.Generator().manual_seed(0)))
-    loss = PreferenceLoss(0.05, 1.0, 0.35, 0.15, "sum", "mean", None, None, 0.0, 0.0, 0.0)
-    told = outcome_of(velocities, torch.ones(4, dtype=torch.bool), loss, 0.05).measures
+    told = outcome_of(velocities, torch.ones(4, dtype=torch.bool), ANCHORED, 0.05).measures
     errors = HeldOutErrors(*np.ones((4, 6)), t=np.linspace(0.1, 1, 6), pair=np.arange(6))
     known = {f"train/{name}" for name in (*told, "gradient_norm")} | {f"health/{name}" for name in measures_of(errors)}
     assert {name for chart in CHARTS for name in chart.measures} <= known

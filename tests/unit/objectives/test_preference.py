@@ -1,92 +1,46 @@
-"""The preference objective against closed forms, autograd, finite differences and published losses written out."""
+"""The values of the preference objective against published losses written out, and all that it can be told."""
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
-from itertools import product
 
 import pytest
 import torch
+from tiny_losses import (
+    ALL,
+    ANCHORED,
+    REDUCTIONS,
+    SHAPE,
+    SIZE,
+    UNIFORM,
+    linear,
+    mean_errors,
+    noise,
+    outcome_of_linear,
+    velocities,
+)
 from tiny_training import CHANNELS, TEXT_DIM, tiny_denoiser
 from torch import Tensor, nn
 
 from components.models.denoiser import TextCondition, repeated
-from components.objectives.config import AutoBeta, PreferenceLoss
-from components.objectives.outcome import Outcome
+from components.objectives.config import AutoBeta
 from components.objectives.preference import (
     PairVelocities,
     beta_of,
     dpo_loss,
     next_margin_mean,
     outcome_of,
-    pair_velocities,
     preference_outcome,
-    winner_preserving_scale,
 )
-from components.paths.config import TimestepDensity
 from components.paths.noise import generators_from
 
-UNIFORM = TimestepDensity(kind="uniform", mean=0.0, std=1.0, shift=1.0)
-PLAIN = PreferenceLoss(
-    beta=0.05,
-    dpo_weight=1.0,
-    win_anchor=0.35,
-    lose_anchor=0.15,
-    dpo_reduction="sum",
-    anchor_reduction="mean",
-    winner_preserving=None,
-    auto_beta=None,
-    output_anchor=0.0,
-    dpop=0.0,
-    margin_dropout=0.0,
-)
 AUTO = AutoBeta(target=0.2, decay=0.9, low=1e-3, high=10.0)
-SHAPE = (3, 2, 2, 2)
-SIZE = 8
-REDUCTIONS = list(product(("sum", "mean"), repeat=2))
-ALL = torch.ones(3, dtype=torch.bool)
-
-
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def velocities(seed: int = 0) -> PairVelocities:
-    """Random outputs of three pairs whose images have much in common; those of the policy ask for gradients."""
-    policy, reference, target = (
-        noise(1, *SHAPE, seed=3 * seed + k) + noise(2, *SHAPE, seed=100 + 3 * seed + k) for k in range(3)
-    )
-    return PairVelocities(policy.requires_grad_(), reference, target)
-
-
-def linear(weight: Tensor) -> Callable[[Tensor, Tensor, None], Tensor]:
-    """A small network: one matrix over channels, and time."""
-
-    def model(x: Tensor, t: Tensor, condition: None) -> Tensor:
-        return torch.einsum("bchw,dc->bdhw", x, weight) * (1 + t.reshape(-1, 1, 1, 1))
-
-    return model
-
-
-def outcome_of_linear(weight: Tensor, reference: Tensor, config: PreferenceLoss, beta: float = 0.05) -> Outcome:
-    return preference_outcome(
-        linear(weight), linear(reference), None, noise(*SHAPE), noise(*SHAPE, seed=1), UNIFORM,
-        generators_from(range(3)), config, beta,
-    )  # fmt: skip
-
-
-def mean_errors(seen: PairVelocities) -> list[Tensor]:
-    """E_w(theta), E_l(theta), E_w(ref), E_l(ref): means over a sample's elements."""
-    return [
-        ((said - seen.target) ** 2).mean(dim=(2, 3, 4))[k] for said in (seen.policy, seen.reference) for k in (0, 1)
-    ]
 
 
 def test_the_loss_is_the_published_formula_with_a_norm_and_anchors():
     seen = velocities()
     win, lose, reference_win, reference_lose = mean_errors(seen)
     difference = SIZE * ((win - lose) - (reference_win - reference_lose))
-    terms = outcome_of(seen, ALL, PLAIN, 0.05).terms
+    terms = outcome_of(seen, ALL, ANCHORED, 0.05).terms
     expected = (1 + (0.05 * difference).exp()).log().mean()
     torch.testing.assert_close(terms["dpo"], expected, rtol=1e-12, atol=0)
     torch.testing.assert_close(terms["win_anchor"], 0.35 * win.mean(), rtol=1e-12, atol=0)
@@ -104,7 +58,7 @@ def test_with_means_the_loss_is_diffusion_dpo():
     reference_win, reference_lose = reference_losses.chunk(2)
     inside = -0.5 * published_beta * ((model_win - model_lose) - (reference_win - reference_lose))
     expected = -nn.functional.logsigmoid(inside).mean()
-    config = replace(PLAIN, dpo_reduction="mean", win_anchor=0.0, lose_anchor=0.0)
+    config = replace(ANCHORED, dpo_reduction="mean", win_anchor=0.0, lose_anchor=0.0)
     outcome = outcome_of(seen, ALL, config, published_beta / 2)
     torch.testing.assert_close(outcome.total, expected, rtol=1e-12, atol=0)
     assert float(outcome.measures["accuracy"]) == pytest.approx(float((inside > 0).double().mean()), abs=1e-12)
@@ -113,7 +67,7 @@ def test_with_means_the_loss_is_diffusion_dpo():
 @pytest.mark.parametrize(("dpo", "anchor"), REDUCTIONS)
 def test_reference_equal_to_policy_is_log_2_plus_anchors(dpo, anchor):
     weight = noise(2, 2)
-    config = replace(PLAIN, dpo_reduction=dpo, anchor_reduction=anchor, output_anchor=1.0, dpop=3.0)
+    config = replace(ANCHORED, dpo_reduction=dpo, anchor_reduction=anchor, output_anchor=1.0, dpop=3.0)
     outcome = outcome_of_linear(weight, weight.clone(), config)
     told = {name: float(value) for name, value in (outcome.terms | outcome.measures).items()}
     assert told["dpo"] == math.log(2)
@@ -127,7 +81,7 @@ def test_reference_equal_to_policy_is_log_2_plus_anchors(dpo, anchor):
 
 def test_without_beta_only_the_anchors_pull():
     seen = velocities()
-    outcome = outcome_of(seen, ALL, PLAIN, 0.0)
+    outcome = outcome_of(seen, ALL, ANCHORED, 0.0)
     assert outcome.terms["dpo"].item() == pytest.approx(math.log(2), rel=1e-15)
     (gradient,) = torch.autograd.grad(outcome.total, seen.policy)
     error = 2 * (seen.policy - seen.target).detach() / SIZE / 3
@@ -136,7 +90,7 @@ def test_without_beta_only_the_anchors_pull():
 
 def test_of_an_identical_pair_nothing_is_learned_but_the_anchors():
     x, weight = noise(*SHAPE), noise(2, 2).requires_grad_()
-    config = replace(PLAIN, win_anchor=0.0, lose_anchor=0.0)
+    config = replace(ANCHORED, win_anchor=0.0, lose_anchor=0.0)
     outcome = preference_outcome(
         linear(weight), linear(noise(2, 2, seed=3)), None, x, x.clone(), UNIFORM, generators_from(range(3)),
         config, 5.0,
@@ -171,162 +125,14 @@ def test_small_margins_survive_in_float32_under_large_sums():
     policy, reference = torch.ones_like(target), torch.ones_like(target)
     policy[0, 0, :8] -= 2**-11
     expected = 8 * (1 - (1 - 2**-11) ** 2)
-    outcome = outcome_of(PairVelocities(policy, reference, target), ALL[:1], PLAIN, 0.05)
+    outcome = outcome_of(PairVelocities(policy, reference, target), ALL[:1], ANCHORED, 0.05)
     assert float(outcome.measures["margin"]) == pytest.approx(expected, rel=1e-6)
     assert outcome.total.dtype == torch.float32
 
 
-def assert_slope(loss, weight: Tensor, gradient: Tensor) -> None:
-    """Central differences of `loss` at `weight` are the gradient."""
-    by = 1e-6
-    for place in product(range(2), range(2)):
-        step = torch.zeros(2, 2, dtype=torch.float64)
-        step[place] = by
-        slope = float(loss(weight + step) - loss(weight - step)) / (2 * by)
-        assert slope == pytest.approx(float(gradient[place]), rel=1e-6, abs=1e-6)
-
-
-@pytest.mark.parametrize(("dpo", "anchor"), REDUCTIONS)
-def test_gradients_agree_with_finite_differences(dpo, anchor):
-    config = replace(PLAIN, dpo_reduction=dpo, anchor_reduction=anchor, output_anchor=0.3, dpop=2.0)
-    reference, weight = noise(2, 2, seed=3), noise(2, 2, seed=4)
-    total = outcome_of_linear(weight.requires_grad_(), reference, config).total
-    (gradient,) = torch.autograd.grad(total, weight)
-    assert_slope(lambda weight: outcome_of_linear(weight, reference, config).total, weight.detach(), gradient)
-
-
-def test_scaled_gradients_are_those_of_losers_that_move_less():
-    """The winner-preserving scale, frozen, on how far the loser's error is from where it was."""
-    networks, config = (noise(2, 2, seed=3), noise(2, 2, seed=4)), replace(PLAIN, winner_preserving=0.9)
-    x_win, x_lose, eps, t = noise(*SHAPE), noise(*SHAPE, seed=1), noise(*SHAPE, seed=2), torch.rand(3).double()
-
-    def seen_by(weight: Tensor) -> PairVelocities:
-        return pair_velocities(linear(weight), linear(networks[0]), None, x_win, x_lose, t, eps)
-
-    def scaled(weight: Tensor) -> Tensor:
-        win, lose, reference_win, reference_lose = mean_errors(seen_by(weight))
-        lose_less = start + scale * (lose - start)
-        difference = SIZE * ((win - lose_less) - (reference_win - reference_lose))
-        return ((1 + (0.05 * difference).exp()).log() + 0.35 * win + 0.15 * lose).mean()
-
-    weight = networks[1]
-    now = seen_by(weight)
-    start, scale = mean_errors(now)[1], winner_preserving_scale(*(now.policy - now.target), 0.9)
-    assert float(scale.min()) < 0.9
-    moving = weight.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(outcome_of(seen_by(moving), ALL, config, 0.05).total, moving)
-    assert_slope(scaled, weight, gradient)
-
-
-@pytest.mark.parametrize("mu", [None, 0.6])
-@pytest.mark.parametrize("dpop", [0.0, 2.0])
-@pytest.mark.parametrize(("dpo", "anchor"), REDUCTIONS)
-def test_gradients_have_the_stated_coefficients(dpo, anchor, dpop, mu):
-    """What autograd finds at the outputs is (c_w, c_l) times the gradients of the DPO term's own errors."""
-    config = replace(PLAIN, dpo_reduction=dpo, anchor_reduction=anchor, winner_preserving=mu, dpop=dpop)
-    for seed in range(4):
-        seen = velocities(seed)
-        one = PairVelocities(*(said[:, :1].detach() for said in (seen.policy, seen.reference, seen.target)))
-        one.policy.requires_grad_()
-        outcome = outcome_of(one, ALL[:1], config, 0.4)
-        (gradient,) = torch.autograd.grad(outcome.total, one.policy)
-        error = 2 * (one.policy - one.target).detach() / (1 if dpo == "sum" else SIZE)
-        for k, name in enumerate(("win_coefficient", "lose_coefficient")):
-            torch.testing.assert_close(gradient[k], outcome.measures[name] * error[k], rtol=1e-9, atol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("dpo", "anchor", "win", "lose"),
-    [
-        ("sum", "sum", 0.35 + 0.025, 0.15 - 0.025),
-        ("mean", "mean", 0.35 + 0.025, 0.15 - 0.025),
-        ("sum", "mean", 0.35 / SIZE + 0.025, 0.15 / SIZE - 0.025),
-        ("mean", "sum", 0.35 * SIZE + 0.025, 0.15 * SIZE - 0.025),
-    ],
-)
-def test_training_starts_with_the_coefficients_of_the_table(dpo, anchor, win, lose):
-    """Only a sum under a mean pushes losers away."""
-    weight = noise(2, 2)
-    config = replace(PLAIN, dpo_reduction=dpo, anchor_reduction=anchor)
-    measures = outcome_of_linear(weight, weight.clone(), config).measures
-    assert float(measures["win_coefficient"]) == pytest.approx(win, rel=1e-12)
-    assert float(measures["lose_coefficient"]) == pytest.approx(lose, rel=1e-12)
-
-
-def test_with_one_reduction_no_margin_lets_losers_be_pushed():
-    for seed in range(5):
-        config = replace(PLAIN, anchor_reduction="sum")
-        coefficient = float(outcome_of(velocities(seed), ALL, config, 0.05).measures["lose_coefficient"])
-        assert 0.10 <= coefficient <= 0.15
-
-
-def test_losers_are_pushed_until_the_anchor_holds_them():
-    """s = lambda_l / (beta D) is the stop of a sum under a mean."""
-    stop = 0.15 / (0.05 * SIZE)
-    margin = math.log(1 / stop - 1) / 0.05
-    for by, is_pushed in ((-1.0, True), (1.0, False)):
-        target = torch.zeros(2, 1, 1, 2, 4, dtype=torch.float64)
-        policy, reference = target.clone(), target.clone()
-        policy[1] = math.sqrt((margin + by) / SIZE)
-        outcome = outcome_of(PairVelocities(policy, reference, target), ALL[:1], PLAIN, 0.05)
-        assert (float(outcome.measures["lose_coefficient"]) < 0) == is_pushed
-
-
-def test_the_winner_preserving_scale_is_the_published_one():
-    """From the equations: gradients of the two mean errors by autograd, one pair at a time."""
-    seen, mu = velocities(5), 0.6
-    scales = winner_preserving_scale(*(seen.policy - seen.target).detach(), mu)
-    for pair in range(3):
-        gradients = []
-        for k in (0, 1):
-            said = seen.policy[k, pair].detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(nn.functional.mse_loss(said, seen.target[k, pair]), said)
-            gradients.append(gradient)
-        inner = float((gradients[0] * gradients[1]).sum())
-        wanted = (1 - mu) * float(gradients[0].square().sum()) / (inner + 1e-9)
-        expected = min(max(wanted, 0.0), 1.0) if inner > 0 else 1.0
-        assert float(scales[pair]) == pytest.approx(expected, rel=1e-12)
-
-
-def test_the_winner_preserving_scale_changes_no_value():
-    seen = velocities()
-    plain = outcome_of(seen, ALL, PLAIN, 0.05)
-    scaled = outcome_of(seen, ALL, replace(PLAIN, winner_preserving=0.9), 0.05)
-    assert float(scaled.measures["winner_scale"]) < 1
-    assert all(torch.equal(plain.terms[name], scaled.terms[name]) for name in plain.terms)
-
-
-def test_the_winner_preserving_scale_leaves_opposed_gradients_and_scales_parallel_ones():
-    win = noise(1, 8)
-    assert float(winner_preserving_scale(win, -win, 0.3)) == 1.0
-    assert float(winner_preserving_scale(win, win, 0.3)) == pytest.approx(0.7, rel=1e-8)
-    assert float(winner_preserving_scale(win, 2 * win, 0.3)) == pytest.approx(0.35, rel=1e-8)
-    assert float(winner_preserving_scale(win, 0.5 * win, 0.3)) == 1.0
-    assert float(winner_preserving_scale(0 * win, win, 0.3)) == 1.0
-
-
-def test_with_the_winner_preserving_scale_no_small_step_raises_the_winners_error():
-    """To first order, for outputs that move together, as those of the paper; without it some do."""
-    raised = {None: 0, 0.0: 0, 0.5: 0}
-    config = replace(PLAIN, win_anchor=0.0, lose_anchor=0.0)
-    for seed, mu in product(range(40), raised):
-        shared = noise(1, 4, seed=seed).requires_grad_()
-        # The loser's error is larger, so that its gradient rules.
-        target = torch.stack([noise(1, 4, seed=seed + 1), 3 * noise(1, 4, seed=seed + 2)])
-        policy = shared.expand(2, 1, 4)
-        seen = PairVelocities(policy, noise(2, 1, 4, seed=seed + 3), target)
-        (gradient,) = torch.autograd.grad(
-            outcome_of(seen, ALL[:1], replace(config, winner_preserving=mu), 0.05).total, shared
-        )
-        before, after = ((said - target[0]).square().sum().item() for said in (shared, shared - 1e-4 * gradient))
-        raised[mu] += after > before + 1e-9
-    assert raised[None] > 5
-    assert raised[0.0] == raised[0.5] == 0
-
-
 def test_auto_beta_settles_where_the_factor_is_the_wanted_one():
-    config, mean = replace(PLAIN, auto_beta=AUTO), None
-    assert beta_of(config, mean) == PLAIN.beta
+    config, mean = replace(ANCHORED, auto_beta=AUTO), None
+    assert beta_of(config, mean) == ANCHORED.beta
     for _ in range(300):
         mean = next_margin_mean(mean, 2.5, AUTO)
     beta = beta_of(config, mean)
@@ -338,10 +144,10 @@ def test_auto_beta_forgets_by_its_decay_and_keeps_its_limits():
     for _ in range(10):
         mean = next_margin_mean(mean, 3.0, AUTO)
     assert mean == pytest.approx(3 - 2 * 0.9**10, rel=1e-12)
-    config = replace(PLAIN, auto_beta=AUTO)
+    config = replace(ANCHORED, auto_beta=AUTO)
     assert beta_of(config, 0.0) == AUTO.high
     assert beta_of(config, 1e9) == AUTO.low
-    assert beta_of(PLAIN, 3.0) == PLAIN.beta
+    assert beta_of(ANCHORED, 3.0) == ANCHORED.beta
 
 
 def test_dpop_costs_only_where_the_winner_got_worse():
@@ -353,14 +159,14 @@ def test_dpop_costs_only_where_the_winner_got_worse():
 
 def test_the_output_anchor_is_half_the_two_distances():
     seen = velocities()
-    term = outcome_of(seen, ALL, replace(PLAIN, output_anchor=0.8), 0.05).terms["output_anchor"]
+    term = outcome_of(seen, ALL, replace(ANCHORED, output_anchor=0.8), 0.05).terms["output_anchor"]
     apart = sum(nn.functional.mse_loss(seen.policy[k], seen.reference[k]) for k in (0, 1))
     torch.testing.assert_close(term, 0.8 * 0.5 * apart, rtol=1e-12, atol=0)
 
 
 def test_no_dpo_weight_leaves_the_anchors():
     seen = velocities()
-    outcome = outcome_of(seen, ALL, replace(PLAIN, dpo_weight=0.0), 0.05)
+    outcome = outcome_of(seen, ALL, replace(ANCHORED, dpo_weight=0.0), 0.05)
     anchors = outcome.terms["win_anchor"] + outcome.terms["lose_anchor"]
     torch.testing.assert_close(outcome.total, anchors, rtol=0, atol=0)
 
@@ -370,7 +176,7 @@ def test_margin_dropout_leaves_out_its_share_and_keeps_the_anchors():
     x_win, x_lose = noise(count, 2, 1, 1), noise(count, 2, 1, 1, seed=1)
 
     def outcome(frac: float, seed: int):
-        config = replace(PLAIN, margin_dropout=frac)
+        config = replace(ANCHORED, margin_dropout=frac)
         seeds = generators_from(range(seed, seed + count))
         return preference_outcome(linear(weight), linear(weight), None, x_win, x_lose, UNIFORM, seeds, config, 0.05)
 
@@ -398,7 +204,7 @@ def test_one_call_each_with_the_pairs_time_and_noise():
 
     x_win, x_lose = noise(*SHAPE), noise(*SHAPE, seed=1)
     seeds = generators_from(range(3))
-    preference_outcome(spy("model"), spy("reference"), "texts", x_win, x_lose, UNIFORM, seeds, PLAIN, 0.05)
+    preference_outcome(spy("model"), spy("reference"), "texts", x_win, x_lose, UNIFORM, seeds, ANCHORED, 0.05)
     assert [len(seen) for seen in calls.values()] == [1, 1]
     assert sorted(modes) == [False, True]
     (x, t, condition), (x_reference, t_reference, _) = calls["model"][0], calls["reference"][0]
@@ -413,7 +219,7 @@ def test_one_call_each_with_the_pairs_time_and_noise():
 
 def test_the_reference_gets_no_gradient():
     weight, reference = noise(2, 2).requires_grad_(), noise(2, 2, seed=1).requires_grad_()
-    outcome_of_linear(weight, reference, PLAIN).total.backward()
+    outcome_of_linear(weight, reference, ANCHORED).total.backward()
     assert weight.grad is not None
     assert reference.grad is None
 
@@ -425,7 +231,7 @@ def test_a_batch_cut_in_parts_is_the_mean_of_the_parts():
         noise(2, 2),
         noise(2, 2, seed=3),
     )
-    config = replace(PLAIN, margin_dropout=0.5, winner_preserving=0.9, output_anchor=0.1)
+    config = replace(ANCHORED, margin_dropout=0.5, winner_preserving=0.9, output_anchor=0.1)
     whole, first, second = (
         preference_outcome(
             linear(weight), linear(reference), None, x_win[part], x_lose[part], UNIFORM,
@@ -438,7 +244,7 @@ def test_a_batch_cut_in_parts_is_the_mean_of_the_parts():
 
 
 def test_measures_are_finite_scalars_even_where_the_reference_says_zero():
-    outcome = outcome_of_linear(noise(2, 2), torch.zeros(2, 2, dtype=torch.float64), PLAIN)
+    outcome = outcome_of_linear(noise(2, 2), torch.zeros(2, 2, dtype=torch.float64), ANCHORED)
     assert all(value.shape == () and torch.isfinite(value) for value in outcome.measures.values())
     assert not any(value.requires_grad for value in outcome.measures.values())
 
@@ -457,7 +263,7 @@ def test_padding_of_texts_changes_nothing():
 
     def outcome(condition: TextCondition):
         seeds = generators_from(range(2))
-        return preference_outcome(policy, reference, condition, x_win, x_lose, UNIFORM, seeds, PLAIN, 0.05)
+        return preference_outcome(policy, reference, condition, x_win, x_lose, UNIFORM, seeds, ANCHORED, 0.05)
 
     one, other = outcome(short), outcome(long)
     assert abs(float(one.measures["margin"])) > 1e-3
@@ -477,7 +283,7 @@ def test_padding_of_texts_changes_nothing():
 )
 def test_impossible_settings_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
-        replace(PLAIN, **change)
+        replace(ANCHORED, **change)
 
 
 @pytest.mark.parametrize("change", [{"target": 0.5}, {"decay": 1.0}, {"low": 0.0}, {"high": 1e-4}])

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tiny_losses import ANCHORED
 from tiny_pairs import pair_store, pair_table
 from tiny_training import TINY, tiny_denoiser
 
 from components.data.buckets import Bucket
 from components.models.autoencoder import build_autoencoder
 from components.models.config import AutoencoderConfig, LoraShape
-from components.objectives.config import AutoBeta, PreferenceLoss
+from components.objectives.config import AutoBeta
 from components.paths.config import TimestepDensity
 from components.training import preference_training
 from components.training.checkpoint_store import CheckpointStore
@@ -22,19 +23,6 @@ from components.training.preference_training import Reference, train_on_preferen
 from components.training.pretrain import start_network
 from components.training.watch import KEPT, LOOKS
 
-ANCHORED = PreferenceLoss(
-    beta=0.05,
-    dpo_weight=1.0,
-    win_anchor=0.35,
-    lose_anchor=0.15,
-    dpo_reduction="sum",
-    anchor_reduction="mean",
-    winner_preserving=None,
-    auto_beta=None,
-    output_anchor=0.0,
-    dpop=0.0,
-    margin_dropout=0.0,
-)
 CONFIG = PreferenceConfig(
     num_pairs=80,
     batch_size=4,
