@@ -21,7 +21,7 @@ from torch import Tensor
 
 from components.models.autoencoder import load_autoencoder
 from components.models.text_encoder import load_text_model
-from components.models.training_record import FewSteps
+from components.models.training_record import FewSteps, TrainingRecord
 from components.models.transformer import load_transformer
 
 SAMPLING_FILE = "sampling.json"
@@ -40,22 +40,20 @@ def exported_time_grid(num_sampling_steps: int, shift: float) -> Float[Tensor, "
     return torch.as_tensor(scheduler.sigmas)
 
 
-def write_pipeline(
-    out: Path, *, transformer_dir: Path, autoencoder_dir: Path, shift: float, few_steps: FewSteps | None = None
-) -> ErnieImagePipeline:
+def write_pipeline(out: Path, *, model_dir: Path, autoencoder_dir: Path, record: TrainingRecord) -> ErnieImagePipeline:
     """Save transformer, autoencoder, the frozen text encoder and scheduler in `out` as one pipeline, and return it.
 
-    Weights are float32 and safetensors only. The same parts give the same bytes on any machine, in any folder. A
-    distilled model's `few_steps` are written beside it.
+    Weights are float32 and safetensors only. The same parts give the same bytes on any machine, in any folder. How a
+    distilled model is drawn is written beside it.
     """
     tokenizer, text_encoder = load_text_model()
     # The annotations of diffusers name the released model's classes; the pipeline itself asks less of them.
     text_parts: dict[str, Any] = {"text_encoder": text_encoder, "tokenizer": tokenizer}
     pipeline = ErnieImagePipeline(
-        transformer=load_transformer(transformer_dir),
+        transformer=load_transformer(model_dir / "transformer"),
         vae=load_autoencoder(autoencoder_dir),
         **text_parts,
-        scheduler=build_scheduler(shift),
+        scheduler=build_scheduler(record.shift),
         # No prompt enhancer: with both parts empty the pipeline's `use_pe=True` default does nothing.
         pe=None,
         pe_tokenizer=None,
@@ -63,7 +61,7 @@ def write_pipeline(
     for part in (pipeline.transformer, pipeline.vae):
         part.register_to_config(_name_or_path="")  # diffusers would save the folder that it was loaded from
     pipeline.save_pretrained(out, safe_serialization=True)
-    if few_steps:
+    if few_steps := record.few_steps:
         stated = {"num_inference_steps": few_steps.num_steps, "guidance_scale": few_steps.guidance_scale}
         (out / SAMPLING_FILE).write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
     return pipeline

@@ -56,8 +56,8 @@ class TrainingRecord:
 
     @property
     def drift(self) -> list[Drift]:
-        """What the look at the weights that were kept found: that is the last one without a fault."""
-        kept = next((look for look in reversed(self.looks) if not look.get("reason")), {})
+        """What the look at the weights that were kept found, which is the one after `images_seen`."""
+        kept = next((look for look in self.looks if look["images_seen"] == self.images_seen), {})
         return [
             Drift(domain, measure, kept[f"student/{key}"], kept[f"teacher/{key}"], kept[f"drift/{key}"])
             for key in (name.removeprefix("drift/") for name in kept if name.startswith("drift/"))

@@ -49,13 +49,7 @@ def export(
     from components.tracking import current_run
 
     record, scores = read_training_record(model), read_scores(report, p.evaluated_as)
-    written = write_pipeline(
-        pipeline,
-        transformer_dir=model / "transformer",
-        autoencoder_dir=autoencoder,
-        shift=record.shift,
-        few_steps=record.few_steps,
-    )
+    written = write_pipeline(pipeline, model_dir=model, autoencoder_dir=autoencoder, record=record)
     num_parameters = sum(weight.numel() for weight in written.transformer.parameters())
     prompts = json.loads((report / "report.json").read_text(encoding="utf-8"))["prompts"]
     std = check_as_stranger(

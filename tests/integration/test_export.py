@@ -110,7 +110,7 @@ def distilled(exported: tuple[Path, Metrics]) -> Path:
     root = exported[0].parent
     (root / "few").mkdir()
     (root / "few" / "transformer").symlink_to(root / "model" / "transformer")
-    look = {"images_seen": 96, "student/poster/alignment": 0.19, "teacher/poster/alignment": 0.2, "reason": ""}
+    look = {"images_seen": 1000, "student/poster/alignment": 0.19, "teacher/poster/alignment": 0.2, "reason": ""}
     facts = {
         "distilled": {"num_steps": 8, "guidance_scale": 1.0, "rollout": "euler", "teachers": ["general", "lettering"]},
         "looks": [look | {"drift/poster/alignment": 0.95}],
