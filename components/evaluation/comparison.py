@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from components.evaluation.intervals import interval_around, resampled_scores, wilson_interval
+from components.evaluation.intervals import effective_trials, interval_around, resampled_scores, wilson_interval
 
 Readings = Float[np.ndarray, "n k"]
 Unit = Literal["share", "similarity", "distance"]
@@ -85,7 +85,8 @@ class Guard:
 class WinRate:
     """How often a judge prefers the image of `model` to that of `over` for the same prompt and noise.
 
-    Ties count half. Prompts that the judge cannot judge are left out of `num_prompts`.
+    Ties count half. Prompts that the judge cannot judge are left out of `num_prompts`; of each there are
+    `num_drawings`, and the interval knows that these are of one prompt.
     """
 
     model: str
@@ -95,6 +96,7 @@ class WinRate:
     share: float
     low: float
     high: float
+    num_drawings: int = 1
 
 
 def pooled(parts: Sequence[Metric]) -> Metric:
@@ -155,16 +157,22 @@ def guard(metric: Metric, limit: float) -> list[Guard]:
     return guards
 
 
-def win_rates(scores: Mapping[str, Float[np.ndarray, " n"]]) -> list[WinRate]:
-    """Each model but the first against the one before, by a judge's scores of the images of both; NaN: not judged."""
+def win_rates(scores: Mapping[str, Float[np.ndarray, "*drawings n"]]) -> list[WinRate]:
+    """Each model but the first against the one before, by a judge's scores of the images of both; NaN: not judged.
+
+    Column i is prompt i; rows, where there are some, are drawings of it from one noise after another.
+    """
     rates: list[WinRate] = []
     for (over, before), (model, after) in pairwise(scores.items()):
-        ahead = (after - before)[np.isfinite(after) & np.isfinite(before)]
+        ahead = np.atleast_2d(after - before)
+        ahead = ahead[:, np.isfinite(ahead).all(axis=0)]
+        num_drawings, num_prompts = ahead.shape
         is_tie = np.abs(ahead) <= TIE
-        num_won = float((~is_tie & (ahead > 0)).sum() + is_tie.sum() / 2)
-        low, high = wilson_interval(num_won, len(ahead))
-        share = num_won / len(ahead) if len(ahead) else 0.5
-        rates.append(WinRate(model, over, len(ahead), int(is_tie.sum()), share, low, high))
+        won = np.where(is_tie, 0.5, ahead > 0).mean(axis=0)
+        share = float(won.mean()) if num_prompts else 0.5
+        num_trials = effective_trials(won, num_drawings) if num_drawings > 1 else num_prompts
+        low, high = wilson_interval(share * num_trials, num_trials)
+        rates.append(WinRate(model, over, num_prompts, int(is_tie.sum()), share, low, high, num_drawings))
     return rates
 
 

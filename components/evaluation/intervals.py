@@ -7,10 +7,11 @@ from jaxtyping import Float
 from scipy.stats import norm
 
 
-def wilson_interval(num_right: float, num_tried: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson_interval(num_right: float, num_tried: float, confidence: float = 0.95) -> tuple[float, float]:
     """Interval for a proportion that behaves at 0 and 1 and with few trials; (0, 1) for no trials.
 
-    `num_right` may hold halves, for ties; the interval is then a little too wide, never too narrow.
+    `num_right` may hold halves, for ties; the interval is then a little too wide, never too narrow. `num_tried` may be
+    a broken number, for trials that are not independent (`effective_trials`).
     Source: Wilson 1927, Probable inference, the law of succession, and statistical inference.
     """
     if not 0 <= num_right <= num_tried:
@@ -22,6 +23,21 @@ def wilson_interval(num_right: float, num_tried: int, confidence: float = 0.95) 
     centre = (share + spread / 2) / (1 + spread)
     half = z / (1 + spread) * float(np.sqrt(share * (1 - share) / num_tried + spread / (4 * num_tried)))
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def effective_trials(shares: Float[np.ndarray, " n"], num_drawings: int) -> float:
+    """How many independent trials tell as much of a mean as `n` prompts, each the share of its `num_drawings` trials.
+
+    `n` where a prompt's trials always end alike, `n` times `num_drawings` where they know nothing of each other, and
+    never beyond these. Source: Korn and Graubard 1998, Confidence intervals for proportions with small expected number
+    of positive counts estimated from survey data (the effective sample size).
+    """
+    num_prompts = len(shares)
+    spread = float(shares.var(ddof=1)) if num_prompts > 1 else 0.0
+    if spread == 0:
+        return num_prompts
+    share = float(shares.mean())
+    return float(np.clip(num_prompts * share * (1 - share) / spread, num_prompts, num_prompts * num_drawings))
 
 
 def resampled_scores(

@@ -10,3 +10,8 @@ class SamplingConfig:
     num_sampling_steps: int
     guidance_scale: float
     batch_size: int
+
+    @property
+    def num_evaluations(self) -> int:
+        """How often the network runs for one image: guidance takes a second run of each step."""
+        return self.num_sampling_steps * (1 if self.guidance_scale == 1 else 2)

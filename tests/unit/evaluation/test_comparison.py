@@ -120,6 +120,25 @@ def test_what_cannot_be_judged_is_left_out() -> None:
     assert (rate.num_prompts, rate.share, rate.low, rate.high) == (0, 0.5, 0, 1)
 
 
+def test_more_drawings_of_each_prompt_make_an_interval_narrower_as_far_as_they_differ(
+    draw: np.random.Generator,
+) -> None:
+    before, noise = np.zeros((4, N)), draw.normal(size=(4, N))
+    (once,) = win_rates({"base": before[0], "sft": noise[0]})
+    (alike,) = win_rates({"base": before, "sft": np.broadcast_to(noise[0], (4, N))})
+    (apart,) = win_rates({"base": before, "sft": noise})
+    assert (alike.share, alike.low, alike.high) == pytest.approx((once.share, once.low, once.high), abs=1e-3)
+    assert (alike.num_prompts, alike.num_drawings) == (apart.num_prompts, apart.num_drawings) == (N, 4)
+    assert apart.share == pytest.approx(float((noise > 0).mean()))
+    assert apart.high - apart.low == pytest.approx((once.high - once.low) / 2, rel=0.1)
+
+
+def test_a_prompt_is_judged_in_all_its_drawings_or_not_at_all() -> None:
+    after = np.array([[1.0, np.nan, 1.0], [-1.0, 1.0, 1.0]])
+    (rate,) = win_rates({"base": np.zeros((2, 3)), "sft": after})
+    assert (rate.num_prompts, rate.share) == (2, 0.75)
+
+
 def test_a_planted_preference_is_found(draw: np.random.Generator) -> None:
     before = draw.normal(size=2000)
     (rate,) = win_rates({"base": before, "sft": before + draw.normal(0.5, 1, size=2000)})

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from components.evaluation.intervals import interval_around, resampled_scores, wilson_interval
+from components.evaluation.intervals import effective_trials, interval_around, resampled_scores, wilson_interval
 
 
 @pytest.mark.parametrize(("right", "tried"), [(0, 10), (10, 10), (3, 7), (61, 100), (500, 1000)])
@@ -72,3 +72,26 @@ def test_a_paired_interval_holds_the_planted_difference_about_as_often_as_it_say
 def test_an_interval_lies_around_its_value_whatever_the_bias_of_a_resample() -> None:
     low, high = interval_around(2.0, np.linspace(10.0, 12.0, 101))
     assert (low, high) == pytest.approx((1.05, 2.95))
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.2, 0.35])
+def test_drawings_of_one_prompt_count_as_much_as_they_tell(spread: float) -> None:
+    draw, num_prompts, num_drawings = np.random.default_rng(0), 400, 4
+    means, counted = [], []
+    for _ in range(600):
+        chances = 0.5 + spread * draw.choice([-1, 1], num_prompts)
+        shares = draw.binomial(num_drawings, chances) / num_drawings
+        means.append(shares.mean())
+        counted.append(effective_trials(shares, num_drawings))
+    # Known of this mixture: Var(share of one prompt) = (1/4 - spread^2) / drawings + spread^2.
+    expected = 0.25 / ((0.25 - spread**2) / num_drawings + spread**2)
+    assert np.mean(counted) / num_prompts == pytest.approx(expected, rel=0.05)
+    assert 0.25 / np.var(means) == pytest.approx(np.mean(counted), rel=0.2)
+
+
+def test_drawings_never_count_for_less_than_one_nor_for_more_than_all() -> None:
+    assert effective_trials(np.array([0.0, 1.0] * 10), 3) == 20
+    assert effective_trials(np.full(20, 0.5), 3) == 20
+    assert effective_trials(np.array([0.4, 0.6] * 10), 3) == 60
+    assert effective_trials(np.array([1.0]), 3) == 1
+    assert effective_trials(np.array([]), 3) == 0

@@ -53,6 +53,16 @@ def test_guidance_changes_them(denoiser: Denoiser, autoencoder: AutoencoderKLFlu
     assert (drawn(denoiser, autoencoder, guidance_scale=1.0) != drawn(denoiser, autoencoder)).any()
 
 
+@pytest.mark.parametrize(("guidance_scale", "expected"), [(1.0, 3), (2.0, 6)])
+def test_the_network_runs_as_often_as_the_settings_say(
+    denoiser: Denoiser, autoencoder: AutoencoderKLFlux2, guidance_scale: float, expected: int
+) -> None:
+    runs = list[int]()
+    denoiser.transformer.register_forward_hook(lambda *_: runs.append(1))
+    drawn(denoiser, autoencoder, guidance_scale=guidance_scale, batch_size=5)
+    assert len(runs) == SamplingConfig(3, guidance_scale, 5).num_evaluations == expected
+
+
 def test_a_model_that_answers_noise_returns_the_origin_decoded(autoencoder: AutoencoderKLFlux2) -> None:
     class Straight(torch.nn.Module):
         """v = x_t / t is the velocity of data that is all zero: Euler ends at 0 whatever the number of steps."""
