@@ -13,12 +13,18 @@ class Distillation:
     """Who takes part, and how often each is asked.
 
     None for `student` or `fake` is a copy with all its weights, for an expert a full checkpoint; the backbone itself is
-    one expert more. `fake_updates` come before each of the student's; `num_steps` are those of its sampler.
+    one expert more. `asked` are the experts' passes for one guided prediction of the committee: matching, guidance with
+    and without the prompt. A cold start of `cold_updates` asks so `substeps` times each, then `fake_updates` of the
+    fake network come before each of `student_updates`. `num_steps` are those of the student's sampler.
     """
 
     student: LoraShape | None
     fake: LoraShape | None
     experts: tuple[LoraShape | None, ...]
+    asked: float
+    cold_updates: int
+    substeps: int
+    student_updates: int
     fake_updates: int
     num_steps: int
 
@@ -29,10 +35,9 @@ def with_adapters(work: Workload, shape: LoraShape) -> Workload:
 
 
 def distill_workload(base: Workload, how: Distillation) -> Workload:
-    """A distillation of the network of `base`; its images are prompts, of updates of both kinds.
+    """A distillation of the network of `base`; its images are the prompts of all updates, of whichever kind.
 
-    Half of the student's steps, without a gradient, lead to the one that is learnt from. An update of the student asks
-    every expert three times (distribution matching, guidance with and without the prompt) and the fake network once.
+    Half of the student's steps, without a gradient, lead to the one that is learnt from.
     """
 
     def weights(shape: LoraShape | None) -> int:
@@ -42,13 +47,15 @@ def distill_workload(base: Workload, how: Distillation) -> Workload:
         return 3 if shape is None else 2
 
     rollout = (how.num_steps - 1) / 2
+    of_cold = rollout + learning(how.student) + how.substeps * how.asked
     of_fake = rollout + 1 + learning(how.fake)
-    of_student = rollout + learning(how.student) + 3 * (1 + len(how.experts)) + 1
+    of_student = rollout + learning(how.student) + how.asked + 1
+    of_all = how.cold_updates * of_cold + how.student_updates * (how.fake_updates * of_fake + of_student)
     return replace(
         base,
         trained=weights(how.student) + weights(how.fake),
         frozen=base.parameters + sum(map(weights, how.experts)),
-        passes=(how.fake_updates * of_fake + of_student) / (how.fake_updates + 1),
+        passes=of_all / (how.cold_updates + how.student_updates * (how.fake_updates + 1)),
     )
 
 
@@ -56,7 +63,9 @@ def layouts(base: Workload, how: Distillation) -> Mapping[str, Workload]:
     """The same with everything on one backbone as far as `how` says so, and with three copies: a single teacher."""
     copies = replace(how, student=None, fake=None, experts=())
     own = {0: "one backbone", 1: "two networks", 2: "three copies"}[(how.student, how.fake).count(None)]
-    return {own: distill_workload(base, how)} | {"three copies": distill_workload(base, copies)}
+    found = {own: distill_workload(base, how)}
+    found.setdefault("three copies", distill_workload(base, copies))
+    return found
 
 
 def _adapters(work: Workload, shape: LoraShape) -> int:

@@ -17,7 +17,10 @@ LARGE = Workload(
 WEIGHTS = 8_033_490_048
 ATTENTION = LoraShape(rank=64, alpha=128, layers=("to_q", "to_k", "to_v", "to_out.0"))
 ADAPTER = 36 * 4 * 64 * (4096 + 4096)  # blocks, matrices, rank, width inside and outside
-SHARED = Distillation(ATTENTION, ATTENTION, (ATTENTION, ATTENTION), fake_updates=5, num_steps=8)
+SHARED = Distillation(
+    ATTENTION, ATTENTION, (ATTENTION, ATTENTION), asked=4.0, cold_updates=0, substeps=2, student_updates=100,
+    fake_updates=5, num_steps=8,
+)  # fmt: skip
 NODE = Execution("cuda", 8, strategy="zero2", micro_batch=1, peak_tflops=989, device_memory_gib=79)
 CLUSTER = replace(NODE, num_nodes=8)
 
@@ -80,10 +83,14 @@ def test_what_is_compared_says_how_many_networks_there_are():
     assert list(layouts(LARGE, replace(SHARED, student=None, fake=None))) == ["three copies"]
 
 
-def test_an_image_costs_its_share_of_both_kinds_of_updates():
+def test_an_image_costs_its_share_of_all_kinds_of_updates():
     work = distill_workload(LARGE, SHARED)
-    # Fake: 3.5 steps to the one learnt from, that one, forward and half a backward. Student: 3.5, its own 2, 9 and 1.
-    assert work.passes == pytest.approx((5 * (3.5 + 1 + 2) + (3.5 + 2 + 9 + 1)) / 6)
+    # Fake: 3.5 steps to the one learnt from, that one, forward and half a backward. Student: 3.5, its own 2, 4 and 1.
+    turns = (5 * (3.5 + 1 + 2) + (3.5 + 2 + 4 + 1)) / 6
+    assert work.passes == pytest.approx(turns)
+    colder = distill_workload(LARGE, replace(SHARED, cold_updates=200))
+    assert colder.passes == pytest.approx((200 * (3.5 + 2 + 2 * 4) + 600 * turns) / 800)
+    assert distill_workload(LARGE, replace(SHARED, student=None, fake=None)).passes == pytest.approx(turns + 1)
     one, base = (plan(w, NODE, num_images=1000, utilisation=0.35) for w in (work, LARGE))
     assert one.model_flops / base.model_flops == pytest.approx(work.passes / 3)
 
