@@ -5,13 +5,14 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from flows import settings
+from flows.ablate_commands import ablate_app
 from flows.console import EXIT_MISTAKE, JSON, complain, fail, here, out
 from flows.data_commands import data_app
 from flows.reports import EXIT_PREEMPTED, EXIT_STALLED
@@ -25,6 +26,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.add_typer(data_app, name="data")
+app.add_typer(ablate_app, name="ablate")
 
 
 @app.command()
@@ -166,39 +168,6 @@ def generate(
         prompt, model=model, out=output, steps=steps, guidance=guidance, seed=seed, width=width, height=height
     )
     out.print(f"wrote {written}", soft_wrap=True)
-
-
-@app.command()
-def ablate(
-    what: Annotated[Literal["dpo"], typer.Argument(help="Whose safeguards to take away.")],
-    pairs: Annotated[int | None, typer.Option(min=1, help="Pairs that each training sees; default: as `dpo`.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(min=1e-12, help="Default: three times that of `dpo`.")] = None,
-    mu: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of the winner-preserving scale; 1 never pushes.")] = 0.9,
-    prompts: Annotated[int, typer.Option(min=0, help="Prompts that a judge compares pictures for; 0 for none.")] = 64,
-    profile: Annotated[str, typer.Option(help="Where to run: a file in infra/profiles/.")] = "",
-    as_json: JSON = False,
-) -> None:
-    """Show what safeguards are worth: DPO alone, with anchors, with the winner-preserving scale, with both.
-
-    Same pairs, start, steps, seeds and learning rate, from the artifacts of a finished run; table, chart and grids
-    are written to artifacts/ablations/dpo/.
-
-    Examples: `easel ablate dpo` · `easel ablate dpo --learning-rate 1e-3 --pairs 4000` ·
-    `easel ablate dpo --prompts 0 --json`
-    """
-    settings.go_quiet()
-    from flows.ablate import FOLDER, TABLE, Request, ablate_dpo
-    from flows.console import progress_bars
-
-    root = here()
-    request = Request(num_pairs=pairs, learning_rate=learning_rate, mu=mu, num_prompts=prompts)
-    with progress_bars() as advance:
-        found = ablate_dpo(root, request, settings.load_profile(root, profile or None), advance)
-    if as_json:
-        sys.stdout.write(json.dumps(found, indent=2) + "\n")
-    else:
-        out.print((root / FOLDER / TABLE).read_text(encoding="utf-8"), soft_wrap=True)
-        out.print(f"wrote {FOLDER}")
 
 
 @app.command()

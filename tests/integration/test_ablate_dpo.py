@@ -27,10 +27,12 @@ from components.training import pretrain
 from components.training.config import GridConfig, OptimiserConfig, PreferenceConfig, WatchConfig
 from components.training.preference_ablation import ARMS
 from flows import judges, settings
-from flows.ablate import FOLDER, HASTE, JUDGED, STAGE, Request, ablate_dpo, changed
+from flows.ablate_dpo import HASTE, JUDGED, NAME, STAGE, Request, ablate_dpo, changed
+from flows.ablations import folder_of
 from flows.cli import app
 
 ROOT = Path(__file__).parents[2]
+FOLDER = folder_of(NAME)
 CONFIG = PreferenceConfig(
     num_pairs=80,
     batch_size=4,
@@ -167,5 +169,5 @@ def test_without_a_finished_run_it_says_what_to_do(tmp_path):
 
 
 def test_its_help_has_examples():
-    text = CliRunner().invoke(app, ["ablate", "--help"], env={"COLUMNS": "200"}).stdout
+    text = CliRunner().invoke(app, ["ablate", "dpo", "--help"], env={"COLUMNS": "200"}).stdout
     assert "easel ablate dpo --prompts 0 --json" in text

@@ -1,26 +1,22 @@
 """`easel ablate dpo`: what the safeguards of preference training are worth, from the artifacts of a finished run.
 
 Four trainings with the same pairs, start, steps, seeds and learning rate: the DPO term alone, with anchors, with the
-winner-preserving scale, with both. It is no stage: nothing stands on it, and it changes no artifact of the pipeline.
+winner-preserving scale, with both.
 """
 
-import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from components.training.config import PreferenceConfig
 from flows import settings
+from flows.ablations import Ablation, Progress, check_possible, open_ablation
 from flows.parameters import PARAMS_FILE, parse_block, read_blocks
 from flows.pipeline import PIPELINE
-from flows.run import check_inputs
-from flows.workspace import git_state
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor
 
     from components.evaluation.ablation import ArmResult
@@ -32,13 +28,10 @@ if TYPE_CHECKING:
     Weights = dict[str, Tensor]
 
 Curves = dict[str, list[tuple[int, float]]]
-FOLDER = Path("artifacts/ablations/dpo")
-TABLE, FIGURES, CHART = "table.md", "table.json", "errors.png"
+NAME, CHART = "dpo", "errors.png"
 STAGE, JUDGED = PIPELINE["dpo"], PIPELINE["evaluate"]
 HASTE = 3.0
 """Times the learning rate of `dpo`, unless another is asked for: what runs away then does so within minutes."""
-Progress = Callable[[str, int, int], None]
-"""Is told a training's title, how many pairs it has seen and how many it will see."""
 
 
 @dataclass(frozen=True)
@@ -55,45 +48,31 @@ class Request:
 
 
 def ablate_dpo(root: Path, request: Request, profile: settings.Profile, on_progress: Progress) -> dict[str, Any]:
-    """Train the four arms, write table, figures, chart and grids to `FOLDER`, and return what the JSON holds.
+    """Train the four arms, leave table, figures, chart and grids, and return the figures.
 
     Raises:
         ValueError: an input is missing, or an option or the profile is not possible; one line says what to do.
     """
-    if profile.execution.world_size > 1:
-        raise ValueError(f"profile {profile.name} trains in several processes, `ablate` in one; choose --profile cpu")
-    check_inputs(STAGE, root)
-    from components import tracking
+    check_possible(STAGE, root, profile)
     from components.evaluation.ablation import ablation_chart, arm_result, markdown_table
     from components.training.preference_ablation import ARMS, arm_configs
 
     trial = Trial(root, request, profile)
-    configs = arm_configs(trial.config, request.mu)
-    store, tags = settings.tracking_store(root), {"easel.ablation": "dpo", **git_state(root).tags}
-    with tracking.open_run("ablate_dpo", **store, tags=tags) as parent:
-        parent.log_params(asdict(request))
+    with open_ablation(root, NAME, request, on_progress) as ablation:
         results: list[ArmResult] = []
         histories: dict[str, Curves] = {}
-        for arm, config in configs.items():
-            title = ARMS[arm]
-
-            def tell(done: int, total: int, fields: Mapping[str, Any], title: str = title) -> None:
-                on_progress(title, done, total)
-
-            with tracking.open_run(arm, **store, parent_run_id=parent.ref, tags=tags, on_progress=tell) as run:
-                run.log_params(asdict(config))
-                histories[arm], weights, ended = trial.train(arm, config, run)
+        for arm, config in arm_configs(trial.config, request.mu).items():
+            with ablation.arm(arm, ARMS[arm], config) as run:
+                histories[arm], weights, ended = trial.train(arm, config, run, ablation)
                 judged = trial.judge(arm, weights) if weights is not None and request.num_prompts else None
-                results.append(arm_result(arm, title, histories[arm], judged, ended))
+                results.append(arm_result(arm, ARMS[arm], histories[arm], judged, ended))
         figures = {
             "request": asdict(request),
             "training": asdict(trial.config),
             "arms": [asdict(result) for result in results],
             "curves": histories,
         }
-        write(root / FOLDER, markdown_table(results), figures, ablation_chart(ARMS, histories))
-        parent.log_artifact(root / FOLDER)
-    return finite(figures)
+        return ablation.leave(markdown_table(results), figures, CHART, ablation_chart(ARMS, histories))
 
 
 class Trial:
@@ -122,21 +101,17 @@ class Trial:
         channels, text_dim = store.latents.shape[1], store.texts.states.shape[1]
         return start_network(shape, channels, text_dim, first, self.config.lora, self.config.seed)
 
-    def train(self, arm: str, config: PreferenceConfig, run: "Run") -> tuple[Curves, "Weights | None", str]:
+    def train(
+        self, arm: str, config: PreferenceConfig, run: "Run", ablation: Ablation
+    ) -> tuple[Curves, "Weights | None", str]:
         """What an arm reported, its weights (None where numbers broke), and why it ended early ("" if it did not)."""
-        from PIL import Image
-
         from components.training.preference_ablation import train_arm
         from components.training.reporting import Remembering
 
-        def save(grid_u8: "np.ndarray", seen: int) -> None:
-            folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(grid_u8).save(folder / (f"grid_{arm}.png" if seen else "grid_start.png"))
-
-        folder, incidents, report = self._root / FOLDER, settings.home(self._root) / "incidents", Remembering(run)
+        incidents, report = settings.home(self._root) / "incidents", Remembering(run)
         done = train_arm(
-            *(self._buckets, self._pairs, self.start(), self._autoencoder, config, self._execution),
-            *(report, incidents, save),
+            *(self._buckets, self._pairs, self.start(), self._autoencoder, config, self._execution, report, incidents),
+            lambda grid_u8, seen: ablation.save_grid(arm if seen else "start", grid_u8),
         )
         return report.history, done.weights, done.ended_early
 
@@ -172,26 +147,3 @@ def changed(config: PreferenceConfig, request: Request) -> PreferenceConfig:
     rate = request.learning_rate or HASTE * config.optimiser.learning_rate
     optimiser = replace(config.optimiser, learning_rate=rate)
     return replace(config, optimiser=optimiser, num_pairs=request.num_pairs or config.num_pairs)
-
-
-def write(folder: Path, table: str, figures: Mapping[str, Any], chart_u8: "np.ndarray") -> None:
-    """Leave table, figures and chart in `folder`."""
-    from PIL import Image
-
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / TABLE).write_text(table, encoding="utf-8")
-    (folder / FIGURES).write_text(json.dumps(finite(figures), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    Image.fromarray(chart_u8).save(folder / CHART)
-
-
-def finite(value: Any) -> Any:
-    """`value` as JSON can say it: numbers that are not finite become null."""
-    match value:
-        case dict():
-            return {str(name): finite(one) for name, one in cast(dict[Any, Any], value).items()}
-        case list() | tuple():
-            return [finite(one) for one in cast(Sequence[Any], value)]
-        case float() if not math.isfinite(value):
-            return None
-        case _:
-            return value
