@@ -6,6 +6,7 @@ and the packages around them, since importing a module runs those too. So a chan
 
 import re
 from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +71,15 @@ def render_dvc_yaml(pipeline: Pipeline, root: Path) -> str:
 
 
 def render_stage_table(pipeline: Pipeline) -> str:
-    """The README's table of stages, in Markdown."""
+    """The README's table of stages, in Markdown; stages of one function that follow each other share a row."""
     rows = ["| stage | what it does | reads | makes |", "|---|---|---|---|"]
-    for stage in pipeline:
-        reads = ", ".join(dict.fromkeys(a.made_by or f"`{a.path}`" for a in stage.inputs.values()))
-        makes = ", ".join(f"`{path}`" for path in stage.outputs.values())
-        rows.append(f"| **{stage.name}** | {stage.description} | {reads} | {makes} |")
+    for _, group in groupby(pipeline, key=lambda stage: stage.function):
+        stages = list(group)
+        names = ", ".join(f"**{stage.name}**" for stage in stages)
+        read = (artifact for stage in stages for artifact in stage.inputs.values())
+        reads = ", ".join(dict.fromkeys(artifact.made_by or f"`{artifact.path}`" for artifact in read))
+        makes = ", ".join(f"`{path}`" for stage in stages for path in stage.outputs.values())
+        rows.append(f"| {names} | {stages[0].description} | {reads} | {makes} |")
     return "\n".join(rows)
 
 
