@@ -10,7 +10,7 @@ Each branch is continued to data as the student is used, and judged; A is its re
 its state. Then E[A n] = t' r grad_mean E[reward] / std(reward): the mean is moved along A n, by a loss whose derivative
 by it is -mean(A n) over the number of elements. What stands in the way of hacking is distribution matching alone:
 |E[A n]| is at most 1 over all D elements together, while distribution matching pulls a sample that is far off by 1 in
-each, so that a weight well below sqrt(D) stays bounded. The estimate's own noise has the size sqrt(D / branches). A last
+each, so that a weight well below sqrt(D) stays bounded. The estimate's own noise is of size sqrt(D / branches). A last
 step, with t' = 0, has no state to vary and no term.
 
 Source: Williams 1992 (REINFORCE); Liu et al. 2025, arXiv:2505.05470 (a flow's steps as a Gaussian policy, advantages
