@@ -21,7 +21,7 @@ from torch import Tensor
 
 from components.models.autoencoder import load_autoencoder
 from components.models.text_encoder import load_text_model
-from components.models.training_record import FewSteps, TrainingRecord
+from components.models.training_record import StatedSampling, TrainingRecord
 from components.models.transformer import load_transformer
 
 SAMPLING_FILE = "sampling.json"
@@ -67,14 +67,14 @@ def write_pipeline(out: Path, *, model_dir: Path, autoencoder_dir: Path, record:
     return pipeline
 
 
-def stated_few_steps(directory: Path) -> FewSteps | None:
+def stated_few_steps(directory: Path) -> StatedSampling | None:
     """How the model in `directory` says it is drawn, None where it leaves that open; ValueError for nonsense."""
     file = directory / SAMPLING_FILE
     if not file.is_file():
         return None
     try:
         stated = json.loads(file.read_text(encoding="utf-8"))
-        return FewSteps(int(stated["num_inference_steps"]), float(stated["guidance_scale"]))
+        return StatedSampling(int(stated["num_inference_steps"]), float(stated["guidance_scale"]))
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{file} does not say how the model is drawn ({error}); export it again") from None
 

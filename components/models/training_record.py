@@ -12,7 +12,7 @@ REQUIRED = ("px", "shift", "images_seen")
 
 
 @dataclass(frozen=True)
-class FewSteps:
+class StatedSampling:
     """How a distilled model is drawn: as it was trained to be. ValueError for what no sampler can do."""
 
     num_steps: int
@@ -50,7 +50,7 @@ class TrainingRecord:
     px: int
     shift: float
     images_seen: int
-    few_steps: FewSteps | None = None
+    few_steps: StatedSampling | None = None
     teachers: tuple[str, ...] = ()
     looks: tuple[Mapping[str, Any], ...] = ()
 
@@ -82,8 +82,8 @@ def read_training_record(directory: Path) -> TrainingRecord:
     told = stored["distilled"]
     return replace(
         record,
-        few_steps=FewSteps(int(told["num_steps"]), float(told["guidance_scale"])),
-        teachers=tuple(told.get("teachers", ())),
+        few_steps=StatedSampling(int(told["num_steps"]), float(told["guidance_scale"])),
+        teachers=tuple(stored["training"]["committee"]["experts"]),
         looks=tuple(stored.get("looks", ())),
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from components.models.training_record import Drift, FewSteps
+from components.models.training_record import Drift, StatedSampling
 
 # From the recipe's list of what the report does not say; only the rows that this chain already meets.
 CHOICES_NOT_IN_THE_REPORT = (
@@ -96,7 +96,7 @@ class Card:
     pairs: Pairs | None
     sources: Sequence[TrainingSource]
     prompts: Sequence[str]
-    few_steps: FewSteps | None = None
+    few_steps: StatedSampling | None = None
     teachers: Sequence[str] = ()
     drift: Sequence[Drift] = ()
 
@@ -148,7 +148,7 @@ def _front_matter(card: Card) -> str:
 def _usage(card: Card) -> str:
     side = card.resolution_px
     prompt = repr(card.prompts[0] if card.prompts else "a red apple, flat Twemoji style")
-    how = card.few_steps or FewSteps(20, 4.0)
+    how = card.few_steps or StatedSampling(20, 4.0)
     return f"""```python
 from diffusers import ErnieImagePipeline
 

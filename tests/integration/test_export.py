@@ -112,7 +112,8 @@ def distilled(exported: tuple[Path, Metrics]) -> Path:
     (root / "few" / "transformer").symlink_to(root / "model" / "transformer")
     look = {"images_seen": 1000, "student/poster/alignment": 0.19, "teacher/poster/alignment": 0.2, "reason": ""}
     facts = {
-        "distilled": {"num_steps": 8, "guidance_scale": 1.0, "rollout": "euler", "teachers": ["general", "lettering"]},
+        "distilled": {"num_steps": 8, "guidance_scale": 1.0, "rollout": "euler"},
+        "training": {"committee": {"experts": ["general", "lettering"]}},
         "looks": [look | {"drift/poster/alignment": 0.95}],
     }
     record = json.loads((root / "model" / "training.json").read_text()) | facts

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from components.models.training_record import Drift, FewSteps, TrainingRecord, read_training_record
+from components.models.training_record import Drift, StatedSampling, TrainingRecord, read_training_record
 
 PLAIN = {"px": 64, "shift": 3.0, "images_seen": 1280}
-DISTILLED = {"num_steps": 8, "guidance_scale": 1.0, "rollout": "euler", "teachers": ["general", "lettering"]}
+DISTILLED = {"num_steps": 8, "guidance_scale": 1.0, "rollout": "euler"}
 
 
 def look(images_seen: int, ratio: float, reason: str = "") -> dict[str, Any]:
@@ -16,7 +16,8 @@ def look(images_seen: int, ratio: float, reason: str = "") -> dict[str, Any]:
 
 
 def record(folder: Path, **facts: Any) -> TrainingRecord:
-    (folder / "training.json").write_text(json.dumps(PLAIN | facts))
+    taught = {"training": {"committee": {"experts": ["general", "lettering"]}}}
+    (folder / "training.json").write_text(json.dumps(PLAIN | taught | facts))
     return read_training_record(folder)
 
 
@@ -27,7 +28,7 @@ def test_a_model_that_was_not_distilled_is_drawn_as_one_likes(tmp_path: Path) ->
 
 def test_a_distilled_model_says_how_it_is_drawn_and_who_taught_it(tmp_path: Path) -> None:
     found = record(tmp_path, distilled=DISTILLED)
-    assert found.few_steps == FewSteps(8, 1.0)
+    assert found.few_steps == StatedSampling(8, 1.0)
     assert found.teachers == ("general", "lettering")
     assert found.drift == []
 

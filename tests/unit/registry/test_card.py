@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from components.models.training_record import Drift, FewSteps
+from components.models.training_record import Drift, StatedSampling
 from components.registry.card import Card, Pairs, Score, TrainingSource, Win, escaped, render
 
 HOSTILE = "<script>alert(1)</script> | [x](javascript:alert(1)) `a`\n# heading"
@@ -58,7 +58,7 @@ def test_a_model_without_preferences_has_no_section_of_them() -> None:
 
 def test_a_distilled_model_is_used_as_it_was_trained_and_shows_what_it_kept() -> None:
     drift = [Drift("poster", "alignment", 0.19, 0.2, 0.95), Drift(HOSTILE, "diversity", 1.0, 1.25, 0.8)]
-    text = render(replace(card(), few_steps=FewSteps(8, 1.0), teachers=["general", HOSTILE], drift=drift))
+    text = render(replace(card(), few_steps=StatedSampling(8, 1.0), teachers=["general", HOSTILE], drift=drift))
     (snippet,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     compile(snippet, "card", "exec")
     assert "    num_inference_steps=8,\n    guidance_scale=1.0,\n" in snippet
