@@ -7,7 +7,7 @@ from components.data.report.look import whole_page
 
 _STYLE = """
 main { max-width: 76rem; overflow-wrap: anywhere; } table { overflow-wrap: break-word; }
-table.scores { min-width: 58rem; }
+table.scores { min-width: 68rem; } .scores td.name { min-width: 11rem; }
 td.name { width: 22%; } td.name span, td.score span { display: block; color: var(--quiet); font-size: .82rem;
   line-height: 1.4; }
 td.score { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
@@ -29,6 +29,10 @@ td.plot .track + .track { margin-top: .45rem; }
 .finds li { background: var(--sheet); border: 1px solid var(--line); border-radius: .5rem; padding: .8rem 1rem .9rem; }
 .finds b { display: block; font-size: 1.5rem; font-weight: 650; line-height: 1.3; font-variant-numeric: tabular-nums; }
 .finds span { display: block; color: var(--quiet); font-size: .82rem; line-height: 1.4; }
+table.drift { min-width: 40rem; } .drift th.n { max-width: 9rem; white-space: normal; }
+.finds.one { max-width: 24rem; } .drift td.score b { font-size: 1rem; }
+.chart img { display: block; width: 100%; max-width: 75rem; border-radius: .5rem; background: #ffffff; }
+p.chart { max-width: none; margin: 1.5rem 0 0; }
 .examples { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); gap: 1rem;
   margin: 1.5rem 0 0; padding: 0; list-style: none; }
 .examples li { background: var(--sheet); border: 1px solid var(--line); border-radius: .5rem; overflow: hidden; }
@@ -44,6 +48,44 @@ _MAIN = """
 <li><span>{{ title }}</span>
 <b>{{ value }}</b>
 <span>{{ text }}</span></li>
+{% endmacro %}
+{% macro drift_of(drift) %}
+<section>
+<h2>Drift of the few-step model</h2>
+<p class="quiet">What the few-step model draws beside what its teacher draws, for the same prompts of each domain, at
+the weights that were kept: its share of the teacher's score. 100 % is as good, less is worse.</p>
+<ul class="finds one">
+{{ fact_of("network evaluations of one image", drift.num_evaluations,
+  drift.times_fewer|number ~ " times fewer than the 100 of 50 steps with guidance.") }}
+</ul>
+{% if drift.rows %}
+<div class="scroll"><table class="drift">
+<thead><tr><th>domain</th>
+{% for measure in drift.measures %}
+<th class="n">{{ measure|measure }}</th>
+{% endfor %}</tr></thead>
+<tbody>
+{% for domain, found in drift.table.items() %}
+<tr><td>{{ domain }}</td>
+{% for measure in drift.measures %}
+<td class="score">
+{% if measure in found %}
+{% set row = found[measure] %}
+<b>{{ row.ratio|percent }} %</b>
+<span>{{ row.student|number }} / {{ row.teacher|number }}</span>
+{% if not drift.is_kept(row) %}<span class="worse">below the aim</span>{% endif %}
+{% else %}–{% endif %}
+</td>
+{% endfor %}</tr>
+{% endfor %}
+</tbody>
+</table></div>
+<p class="quiet">Below each share stand the student's score and the teacher's. The aim is 95 % of every score and 90 %
+of the diversity. Of a distance the share is the teacher's over the student's.</p>
+{% endif %}
+<p class="chart"><img src="{{ drift.chart_u8|png }}"
+alt="Shares of the teacher's scores over the student's updates"></p>
+</section>
 {% endmacro %}
 <h1>What the models draw when they are asked for something new</h1>
 <p class="quiet">The models of one chain were asked for the same prompts, all held out of training, from the same noise.
@@ -64,7 +106,8 @@ judge. The judges are small and were trained on this project's own training imag
 {{ fact_of(rate.model|label ~ " preferred to " ~ rate.over|label, rate.share|percent ~ " %",
   "95 % interval " ~ rate.low|percent ~ " – " ~ rate.high|percent ~ ": "
   ~ ("no difference beyond noise" if rate.low <= 0.5 <= rate.high else "beyond noise") ~ ". " ~ rate.num_prompts
-  ~ " prompts, " ~ rate.num_ties ~ " ties, which count half.") }}
+  ~ " prompts, " ~ (rate.num_drawings ~ " drawings of each, " if rate.num_drawings > 1 else "") ~ rate.num_ties
+  ~ " ties, which count half.") }}
 {% for guard in report.guards if guard.model == rate.model %}
 {{ fact_of(guard.name ~ ", " ~ guard.model|label ~ " ÷ " ~ guard.over|label, "%.3f"|format(guard.ratio),
   "95 % interval " ~ "%.3f"|format(guard.low) ~ " – " ~ "%.3f"|format(guard.high) ~ ". "
@@ -135,6 +178,9 @@ style="left:{{ (row.low / scale)|place }}%;width:{{ (row.high / scale)|place - (
 </ul>
 {% endif %}
 </section>
+{% if loop.first and report.drift %}
+{{ drift_of(report.drift) }}
+{% endif %}
 {% endfor %}
 <footer class="quiet">
 <p>Below each later model's score stands its difference to the model left of it, with a 95 % interval of a paired

@@ -18,10 +18,13 @@ from jinja2 import Environment, StrictUndefined
 from PIL import Image, ImageDraw, ImageFont
 
 from components.evaluation.comparison import Guard, Row, Unit, WinRate
+from components.evaluation.drift import KEEPS, KEEPS_DIVERSITY, TITLES
 from components.evaluation.page import TEMPLATE
+from components.models.training_record import Drift
 
 LABELS = {"base": "pre-trained", "sft": "SFT", "dpo": "DPO", "turbo": "Turbo"}
 SHOWN_ON_SHEETS = 24
+RELEASED_STEPS = 50
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,38 @@ class Section:
 
 
 @dataclass(frozen=True)
+class FewStepDrift:
+    """What a distilled model kept of its teacher, by domain; its looks as a chart; its evaluations for one image."""
+
+    rows: Sequence[Drift]
+    chart_u8: UInt8[np.ndarray, "height width 3"]
+    num_evaluations: int
+
+    @property
+    def measures(self) -> list[str]:
+        """The measures that some domain has, in the chart's order."""
+        found = dict.fromkeys(row.measure for row in self.rows)
+        return [*(name for name in TITLES if name in found), *(name for name in found if name not in TITLES)]
+
+    @property
+    def table(self) -> dict[str, dict[str, Drift]]:
+        """By domain, then by measure."""
+        found: dict[str, dict[str, Drift]] = {}
+        for row in self.rows:
+            found.setdefault(row.domain, {})[row.measure] = row
+        return found
+
+    @property
+    def times_fewer(self) -> float:
+        """Than the evaluations of 50 steps with guidance, as the released model is drawn."""
+        return 2 * RELEASED_STEPS / self.num_evaluations
+
+    def is_kept(self, row: Drift) -> bool:
+        """Whether a share is as large as it should be."""
+        return row.ratio >= (KEEPS_DIVERSITY if row.measure == "diversity" else KEEPS)
+
+
+@dataclass(frozen=True)
 class Report:
     """`models` are in the order of the chain, the last one is the result; the first section is of all prompts.
 
@@ -60,6 +95,7 @@ class Report:
     judges: Mapping[str, float] = field(default_factory=dict[str, float])
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
     credits: Sequence[str] = ()
+    drift: FewStepDrift | None = None
 
     @property
     def rows(self) -> list[Row]:
@@ -84,6 +120,7 @@ def write_report(out: Path, report: Report) -> None:
         "rows": [asdict(row) for row in report.rows],
         "win_rates": [asdict(rate) for rate in report.win_rates],
         "guards": [asdict(guard) for guard in report.guards],
+        "drift": [asdict(row) for row in report.drift.rows] if report.drift else [],
         "prompts": [example.prompt for section in report.sections for example in section.examples],
     }
     (out / "report.json").write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
@@ -107,6 +144,7 @@ def render_page(report: Report) -> str:
         "place": _place,
         "fact": _fact,
         "label": label_of,
+        "measure": lambda name: "Fréchet distance" if name == "frechet" else name.replace("_", " "),
         "by_metric": by_metric,
     }
     environment.filters.update(filters)

@@ -1,8 +1,9 @@
 """The whole evaluation of a chain of models: judges from training images, then every held-out split, asked of all."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from components.models.autoencoder import decode_latents
 from components.models.denoiser import Denoiser
 from components.models.image_features import ImageFeatures
 from components.models.linear_probe import load_probe
+from components.models.training_record import TrainingRecord
 from components.models.transformer import load_transformer
 from components.samplers.config import SamplingConfig
 from components.samplers.drawing import draw_images, to_uint8
@@ -48,23 +50,25 @@ QUESTIONS = {
 
 @dataclass(frozen=True)
 class Model:
-    """A network that draws, and the shift of its time grid."""
+    """A network that draws, the shift of its time grid, and how it is drawn."""
 
     denoiser: Denoiser
     shift: float
+    sampling: SamplingConfig
 
 
 @dataclass(frozen=True)
 class Question:
-    """What all models are asked: a split's prompts, each with its token states, its noise and its real image.
+    """What all models are asked: a split's prompts, each with its token states, its noises and its real image.
 
-    `noise_u8` is the noise decoded as if it were an image, the worst that a model could do.
+    There is a noise for each drawing of a prompt. `noise_u8` is the first of them decoded as if it were an image, the
+    worst that a model could do.
     """
 
     split: str
     prompts: Sequence[Prompt]
     texts: Sequence[Float[Tensor, "_ d"]]
-    noise: Float[Tensor, "n c h w"]
+    noise: Float[Tensor, "drawings n c h w"]
     noise_u8: Images
     real_u8: Images
 
@@ -73,24 +77,35 @@ Drawn = Mapping[str, Mapping[str, Images]]
 """By model, then by split: an image for each prompt."""
 
 
+@dataclass(frozen=True)
+class Drawings:
+    """What all models drew, once for each noise, and how many images each of them drew in a second, decoded."""
+
+    rounds: Sequence[Drawn]
+    images_per_s: Mapping[str, float]
+
+
 def make_question(
     store: LatentStore,
     autoencoder: AutoencoderKLFlux2,
     prompts: Sequence[Prompt],
     real_u8: Images,
-    sampling: SamplingConfig,
+    batch_size: int,
+    num_drawings: int,
     seed: int,
 ) -> Question:
     """The question of one split; the noise depends on `seed` and on the number of prompts only."""
-    generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(len(prompts), *store.latents.shape[1:], generator=generator)
-    decoded = [to_uint8(decode_latents(autoencoder, part)) for part in noise.split(sampling.batch_size)]
+    generator, shape = torch.Generator().manual_seed(seed), (len(prompts), *store.latents.shape[1:])
+    noise = torch.stack([torch.randn(shape, generator=generator) for _ in range(num_drawings)])
+    decoded = [to_uint8(decode_latents(autoencoder, part)) for part in noise[0].split(batch_size)]
     return Question(prompts[0].split, prompts, token_states(store, prompts), noise, np.concatenate(decoded), real_u8)
 
 
-def load_model(directory: Path, shift: float) -> Model:
-    """The averaged weights that a training stage left."""
-    return Model(Denoiser(load_transformer(directory / "transformer")), shift)
+def load_model(directory: Path, record: TrainingRecord, sampling: SamplingConfig) -> Model:
+    """The averaged weights that a training stage left, drawn as they were distilled to be, others with `sampling`."""
+    if few := record.few_steps:
+        sampling = replace(sampling, num_sampling_steps=few.num_steps, guidance_scale=few.guidance_scale)
+    return Model(Denoiser(load_transformer(directory / "transformer")), record.shift, sampling)
 
 
 def train_judges(
@@ -116,32 +131,34 @@ def draw_all(
     autoencoder: AutoencoderKLFlux2,
     store: LatentStore,
     questions: Sequence[Question],
-    sampling: SamplingConfig,
     on_progress: Callable[[int, int], None],
-) -> Drawn:
+) -> Drawings:
     """What each model draws when asked each question; `on_progress(done, total)` counts images."""
     empty = torch.from_numpy(store.texts.of(EMPTY_TEXT).astype(np.float32))
-    sizes = [len(question.prompts) for question in questions]
-    offsets = [0, *accumulate(sizes * len(models))]
-    drawn: dict[str, dict[str, Images]] = {name: {} for name in models}
-    turns = ((name, question) for name in models for question in questions)
-    for before, (name, question) in zip(offsets, turns, strict=False):
+    num_rounds, num_prompts = len(questions[0].noise), sum(len(question.prompts) for question in questions)
+    rounds: list[dict[str, dict[str, Images]]] = [{} for _ in range(num_rounds)]
+    speeds: dict[str, float] = {}
+    done, total = 0, len(models) * num_rounds * num_prompts
+    for name, model in models.items():
+        started = time.perf_counter()
+        for number, question in product(range(num_rounds), questions):
 
-        def on_batch(done: int, before: int = before) -> None:
-            on_progress(before + done, offsets[-1])
+            def on_batch(of_question: int, before: int = done) -> None:
+                on_progress(before + of_question, total)
 
-        model = models[name]
-        drawn[name][question.split] = draw_images(
-            model.denoiser,
-            autoencoder,
-            question.texts,
-            empty,
-            question.noise,
-            config=sampling,
-            shift=model.shift,
-            on_batch=on_batch,
-        )
-    return drawn
+            rounds[number].setdefault(name, {})[question.split] = draw_images(
+                model.denoiser,
+                autoencoder,
+                question.texts,
+                empty,
+                question.noise[number],
+                config=model.sampling,
+                shift=model.shift,
+                on_batch=on_batch,
+            )
+            done += len(question.prompts)
+        speeds[name] = num_rounds * num_prompts / (time.perf_counter() - started)
+    return Drawings(rounds, speeds)
 
 
 def examine(
@@ -186,13 +203,13 @@ def _section(split: str, num_prompts: int, metrics: Sequence[Metric], examples: 
 def preferred(
     judge_images: Callable[[Images, Sequence[Prompt]], Float[np.ndarray, " n"]],
     questions: Sequence[Question],
-    drawn: Drawn,
+    rounds: Sequence[Drawn],
 ) -> list[WinRate]:
     """How often a judge prefers each model's images to those of the model before, over the prompts of all questions.
 
     It is asked about all images at once, because a judge may place its scores among those that it sees together.
     """
-    prompts = [prompt for question in questions for prompt in question.prompts]
-    images = np.concatenate([drawn[name][question.split] for name in drawn for question in questions])
-    scores = judge_images(images, prompts * len(drawn))
-    return win_rates(dict(zip(drawn, np.split(scores, len(drawn)), strict=True)))
+    models, prompts = list(rounds[0]), [prompt for question in questions for prompt in question.prompts]
+    images = [drawn[name][question.split] for name in models for drawn in rounds for question in questions]
+    scores = judge_images(np.concatenate(images), prompts * len(models) * len(rounds))
+    return win_rates(dict(zip(models, scores.reshape(len(models), len(rounds), -1), strict=True)))

@@ -1,6 +1,6 @@
 """Stage `evaluate`: what the models of the chain draw for held-out prompts, side by side, in small judges' eyes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,9 @@ from components.samplers.config import SamplingConfig
 
 if TYPE_CHECKING:
     from components.data.prompts import Prompt
-    from components.evaluation.report import Report
-    from components.evaluation.suite import Images
+    from components.evaluation.report import FewStepDrift, Report
+    from components.evaluation.suite import Images, Model
+    from components.models.training_record import TrainingRecord
     from components.preference.judges import Judge
 
 
@@ -24,11 +25,13 @@ class Params(BaseModel, frozen=True, extra="forbid"):
 
     `num_reference_images` training images are the reference of the Fréchet distance and train the image-text model;
     `num_axes` are the directions of their features in which the distance is taken. `judges` weighs the judges that say
-    which of two models' images is preferred: take those that made the preference pairs.
+    which of two models' images is preferred: take those that made the preference pairs, and see `drawings_per_prompt`
+    of each prompt (all else is of the first). A distilled model is drawn as it says, the others with `sampling`.
     """
 
     caption_kind: str
     num_prompts: int = Field(gt=1)
+    drawings_per_prompt: int = Field(gt=0)
     num_examples: int = Field(ge=0)
     num_reference_images: int = Field(gt=1)
     num_axes: int = Field(gt=0)
@@ -39,7 +42,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     seed: int
 
 
-SEEN = {"base": "images", "sft": "images", "dpo": "pairs"}
+SEEN = {"base": "images", "sft": "images", "dpo": "pairs", "turbo": "prompts"}
 PREFIXES = {"heldout_cell": "cell", "heldout_concept": "concept", "heldout": "all"}
 
 
@@ -48,7 +51,7 @@ class Metrics:
     """Shares and cosines in [0, 1] and Lite0 Fréchet distances of the last model of the chain, and against the others.
 
     `cell` are unseen style x concept cells, `concept` unseen concepts, `all` both together. A win rate is the share of
-    prompts at which the preference judge takes the later model's image, with its 95 % interval. Ratios are of a model
+    drawings at which the preference judge takes the later model's image, with its 95 % interval. Ratios are of a model
     to the one before. Every score of every model is in the report and in MLflow as `model/score`.
     """
 
@@ -81,6 +84,13 @@ class Metrics:
     lite0_frechet_sft_to_base: float
     lite0_frechet_dpo_to_sft: float
     evaluated_images: int
+    dpo_alignment: float = 0.0
+    dpo_lite0_frechet: float = 0.0
+    win_rate_turbo_over_dpo: float = 0.0
+    win_rate_turbo_over_dpo_low: float = 0.0
+    win_rate_turbo_over_dpo_high: float = 0.0
+    alignment_turbo_to_dpo: float = 0.0
+    lite0_frechet_turbo_to_dpo: float = 0.0
 
 
 def evaluate(
@@ -89,6 +99,7 @@ def evaluate(
     base: Path,
     sft: Path,
     dpo: Path,
+    turbo: Path | None = None,
     autoencoder: Path,
     latents: Path,
     images: Path,
@@ -108,7 +119,7 @@ def evaluate(
     from components.tracking import current_run
     from flows.judges import load_judge
 
-    chain = {"base": base, "sft": sft, "dpo": dpo}
+    chain = {"base": base, "sft": sft, "dpo": dpo, **({"turbo": turbo} if turbo else {})}
     records, decoder = read_training_records(chain), load_autoencoder(autoencoder)
     px = records["base"].px
     store = read_latents(latents, px, autoencoder_sha256(autoencoder))
@@ -118,45 +129,57 @@ def evaluate(
     reference_u8 = read_squares(images, reference, px, p.limits)
     judges = suite.train_judges(store, reference, reference_u8, classifier, p.retrieval, p.num_axes, p.seed)
     asked = [choose_prompts(candidates[split], p.num_prompts, p.seed) for split in HELD_OUT]
+    noises = (p.sampling.batch_size, p.drawings_per_prompt, p.seed)
     questions = [
-        suite.make_question(store, decoder, prompts, read_squares(images, prompts, px, p.limits), p.sampling, p.seed)
+        suite.make_question(store, decoder, prompts, read_squares(images, prompts, px, p.limits), *noises)
         for prompts in asked
     ]
-    models = {name: suite.load_model(path, records[name].shift) for name, path in chain.items()}
-    drawn = suite.draw_all(models, decoder, store, questions, p.sampling, current_run().progress)
-    sections, guards = suite.examine(judges, store, questions, drawn, p.num_examples)
+    models = {name: suite.load_model(path, records[name], p.sampling) for name, path in chain.items()}
+    drawn = suite.draw_all(models, decoder, store, questions, current_run().progress)
+    sections, guards = suite.examine(judges, store, questions, drawn.rounds[0], p.num_examples)
     weights = {str(name): weight for name, weight in p.judges.items() if weight > 0}
     prefer = as_asked(load_judge(classifier, scorer, weights))
     shown = [prompt.sample_id for prompts in asked for prompt in prompts[: p.num_examples]]
     found = Report(
         list(chain),
         sections,
-        suite.preferred(prefer, questions, drawn),
+        suite.preferred(prefer, questions, drawn.rounds),
         guards,
         weights,
-        {
-            **{f"{SEEN[name]} seen by {name}": record.images_seen for name, record in records.items()},
-            "side": f"{px} px",
-            "sampling steps": p.sampling.num_sampling_steps,
-            "guidance": p.sampling.guidance_scale,
-            "reference images": len(reference),
-            "seed": p.seed,
-        },
+        facts_of(models, records) | {"side": f"{px} px", "reference images": len(reference), "seed": p.seed},
         read_credits(catalogue, shown),
+        drift_of(models, records),
     )
     write_report(report, found)
-    log(found, report, records["dpo"].images_seen)
-    return metrics_of(found)
+    log(found, drawn.images_per_s, report, records["dpo"].images_seen)
+    return metrics_of(found, p.drawings_per_prompt)
 
 
-def log(found: "Report", report: Path, images_seen: int) -> None:
-    """Hand the run every score, the sheets and the report."""
+def facts_of(models: "Mapping[str, Model]", records: "Mapping[str, TrainingRecord]") -> dict[str, Any]:
+    """What each model saw, and how often its network runs for one image."""
+    seen = {f"{SEEN[name]} seen by {name}": record.images_seen for name, record in records.items()}
+    return seen | {f"evaluations per image of {name}": model.sampling.num_evaluations for name, model in models.items()}
+
+
+def drift_of(models: "Mapping[str, Model]", records: "Mapping[str, TrainingRecord]") -> "FewStepDrift | None":
+    """What the chain's distilled model kept of its teacher; None where there is none, or nobody looked."""
+    from components.evaluation.drift import drift_chart
+    from components.evaluation.report import FewStepDrift
+
+    for name, record in records.items():
+        if record.few_steps and record.looks:
+            return FewStepDrift(record.drift, drift_chart(record.looks), models[name].sampling.num_evaluations)
+    return None
+
+
+def log(found: "Report", images_per_s: Mapping[str, float], report: Path, images_seen: int) -> None:
+    """Hand the run every score and speed, the sheets and the report; a speed is no metric that DVC may keep."""
     from components.evaluation.report import read_png
     from components.tracking import current_run
 
     run = current_run()
     scores = {f"{row.model}/{PREFIXES[row.split]}_{row.key}": row.value for row in found.rows}
-    run.log_metrics(scores, step=images_seen)
+    run.log_metrics(scores | {f"{name}/images_per_s": speed for name, speed in images_per_s.items()}, step=images_seen)
     for sheet in ("compare", *(f"samples_{model}" for model in found.models)):
         run.log_image(sheet, read_png(report / f"{sheet}.png"), step=images_seen)
     run.log_artifact(report, "evaluation")
@@ -169,7 +192,7 @@ def as_asked(judge: "Judge") -> "Callable[[Images, Sequence[Prompt]], Any]":
     return lambda images_u8, prompts: judge(images_u8, [Asked(p.text, p.category, p.style) for p in prompts])
 
 
-def metrics_of(found: "Report") -> Metrics:
+def metrics_of(found: "Report", num_drawings: int) -> Metrics:
     """The metrics among all that was found: the last model's by its split, the earlier ones' over all prompts."""
     values: dict[str, float] = {}
     for row in found.rows:
@@ -182,4 +205,4 @@ def metrics_of(found: "Report") -> Metrics:
         values |= {name: rate.share, f"{name}_low": rate.low, f"{name}_high": rate.high}
     values |= {f"{guard.key}_{guard.model}_to_{guard.over}": guard.ratio for guard in found.guards}
     scores = {field.name: values[field.name] for field in fields(Metrics) if field.name in values}
-    return Metrics(**scores, evaluated_images=len(found.models) * found.sections[0].num_prompts)
+    return Metrics(**scores, evaluated_images=len(found.models) * found.sections[0].num_prompts * num_drawings)

@@ -28,6 +28,15 @@ from components.samplers.config import SamplingConfig
 from flows.stages.evaluate import Metrics, Params, evaluate
 
 STYLES, CATEGORIES, PX, TEXT_DIM = ("outline", "filled"), ("food", "animals"), 32, 24
+FEW = {
+    "distilled": {"num_steps": 3, "guidance_scale": 1.0, "rollout": "euler"},
+    "training": {"committee": {"experts": ["general"]}},
+}
+LOOKS = [
+    {"images_seen": seen, "student_updates": seen // 64, "reason": ""}
+    | {"student/<b>/alignment": 0.2 * share, "teacher/<b>/alignment": 0.2, "drift/<b>/alignment": share}
+    for seen, share in ((0, 0.5), (320, 0.8), (640, 0.97), (960, 0.9))
+]
 SPLITS = ["train"] * 40 + ["heldout_cell"] * 12 + ["heldout_concept"] * 12
 
 
@@ -86,17 +95,20 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     build_autoencoder(AutoencoderConfig(4, (8, 8, 8, 8), 1, 4)).save_pretrained(root / "autoencoder")
     layout = store.Layout(autoencoder_sha256(root / "autoencoder"), "pad", {PX: [Bucket(PX, PX)]})
     store.write_layout(root / "latents", layout)
-    for name in ("base", "sft", "dpo"):
+    for name in ("base", "sft", "dpo", "turbo"):
         network = build_transformer(DiTConfig(32, 1, 2, 48, (4, 6, 6), 256), 16, TEXT_DIM)
         network.save_pretrained(root / name / "transformer")
         (root / name / "training.json").write_text(json.dumps({"px": PX, "shift": 2.0, "images_seen": 640}))
-    names = ("base", "sft", "dpo", "autoencoder", "latents", "images", "classifier", "scorer")
+    record = json.loads((root / "turbo" / "training.json").read_text()) | FEW | {"looks": LOOKS}
+    (root / "turbo" / "training.json").write_text(json.dumps(record))
+    names = ("base", "sft", "dpo", "turbo", "autoencoder", "latents", "images", "classifier", "scorer")
     return {name: root / name for name in names} | {"catalogue": root / "catalogue.parquet"}
 
 
 PARAMS = Params(
     caption_kind="sentence",
     num_prompts=10,
+    drawings_per_prompt=2,
     num_examples=3,
     num_reference_images=30,
     num_axes=8,
@@ -121,15 +133,18 @@ def stored(report: Path) -> dict[str, Any]:
 def test_metrics_are_those_of_the_last_model_and_of_its_steps_over_the_others(evaluated: tuple[Path, Metrics]) -> None:
     content, metrics = stored(evaluated[0]), evaluated[1]
     rows = {(row["split"], row["model"], row["key"]): row for row in content["rows"]}
-    assert len(rows) == 3 * 3 * 6
-    assert content["models"] == ["base", "sft", "dpo"]
-    assert metrics.evaluated_images == 3 * 20
-    assert metrics.cell_style_accuracy == rows["heldout_cell", "dpo", "style_accuracy"]["value"]
-    assert metrics.concept_lite0_frechet == rows["heldout_concept", "dpo", "lite0_frechet"]["value"]
+    assert len(rows) == 3 * 4 * 6
+    assert content["models"] == ["base", "sft", "dpo", "turbo"]
+    assert metrics.evaluated_images == 4 * 20 * 2
+    assert metrics.cell_style_accuracy == rows["heldout_cell", "turbo", "style_accuracy"]["value"]
+    assert metrics.concept_lite0_frechet == rows["heldout_concept", "turbo", "lite0_frechet"]["value"]
     assert metrics.sft_alignment == rows["heldout", "sft", "alignment"]["value"]
-    assert metrics.all_alignment == rows["heldout", "dpo", "alignment"]["value"]
-    assert metrics.lite0_frechet_dpo_to_sft == pytest.approx(metrics.all_lite0_frechet / metrics.sft_lite0_frechet)
+    assert metrics.dpo_alignment == rows["heldout", "dpo", "alignment"]["value"]
+    assert metrics.all_alignment == rows["heldout", "turbo", "alignment"]["value"]
+    assert metrics.lite0_frechet_dpo_to_sft == pytest.approx(metrics.dpo_lite0_frechet / metrics.sft_lite0_frechet)
+    assert metrics.lite0_frechet_turbo_to_dpo == pytest.approx(metrics.all_lite0_frechet / metrics.dpo_lite0_frechet)
     assert metrics.win_rate_dpo_over_sft_low < metrics.win_rate_dpo_over_sft < metrics.win_rate_dpo_over_sft_high
+    assert metrics.win_rate_turbo_over_dpo_low < metrics.win_rate_turbo_over_dpo < metrics.win_rate_turbo_over_dpo_high
     for (_, model, _), row in rows.items():
         assert row["low"] <= row["value"] <= row["high"]
         assert (row["difference"] is None) == (model == "base")
@@ -144,15 +159,36 @@ def test_real_images_score_above_those_of_an_untrained_network(evaluated: tuple[
 
 
 def test_equal_models_draw_equal_images_and_are_told_apart_by_nothing(inputs: dict[str, Path], tmp_path: Path) -> None:
-    same = inputs | {"sft": inputs["base"], "dpo": inputs["base"]}
+    same = inputs | {name: inputs["base"] for name in ("sft", "dpo", "turbo")}
     metrics = evaluate(PARAMS, **same, report=tmp_path / "report")
     differences = [row["difference"] for row in stored(tmp_path / "report")["rows"] if row["difference"]]
-    assert len(differences) == 2 * 18
+    assert len(differences) == 3 * 18
     assert {difference["verdict"] for difference in differences} == {"no difference beyond noise"}
     assert {difference["value"] for difference in differences} == {0}
     rates = stored(tmp_path / "report")["win_rates"]
-    assert [(rate["share"], rate["num_ties"], rate["num_prompts"]) for rate in rates] == [(0.5, 20, 20)] * 2
-    assert metrics.alignment_dpo_to_sft == metrics.lite0_frechet_sft_to_base == 1
+    assert [(rate["share"], rate["num_ties"], rate["num_prompts"]) for rate in rates] == [(0.5, 40, 20)] * 3
+    assert metrics.alignment_dpo_to_sft == metrics.lite0_frechet_sft_to_base == metrics.alignment_turbo_to_dpo == 1
+
+
+def test_a_distilled_model_is_drawn_as_it_says_and_its_drift_is_shown(evaluated: tuple[Path, Metrics]) -> None:
+    content = stored(evaluated[0])
+    assert [content["facts"][f"evaluations per image of {name}"] for name in content["models"]] == [4, 4, 4, 3]
+    assert content["facts"]["prompts seen by turbo"] == 640
+    drift = {"domain": "<b>", "measure": "alignment", "student": 0.2 * 0.97, "teacher": 0.2, "ratio": 0.97}
+    assert content["drift"] == [drift]
+    page = (evaluated[0] / "index.html").read_text()
+    assert "Drift of the few-step model" in page
+    assert "33.3 times fewer than the 100 of 50 steps with guidance" in page
+    assert "<td>&lt;b&gt;</td>" in page
+
+
+def test_the_first_drawing_does_not_depend_on_how_many_there_are(
+    inputs: dict[str, Path], evaluated: tuple[Path, Metrics], tmp_path: Path
+) -> None:
+    evaluate(PARAMS.model_copy(update={"drawings_per_prompt": 1}), **inputs, report=tmp_path / "report")
+    one, two = stored(tmp_path / "report"), stored(evaluated[0])
+    assert one["rows"] == two["rows"]
+    assert [rate["num_drawings"] for rate in one["win_rates"] + two["win_rates"]] == [1] * 3 + [2] * 3
 
 
 def test_the_same_seed_gives_the_same_report(
@@ -179,5 +215,5 @@ def test_what_was_not_encoded_or_held_out_is_said(inputs: dict[str, Path]) -> No
 
 def test_models_of_different_sizes_are_not_compared(inputs: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "training.json").write_text(json.dumps({"px": 64, "shift": 2.0, "images_seen": 640}))
-    with pytest.raises(ValueError, match="different sizes: base 32 px, sft 32 px, dpo 64 px; train them at one"):
+    with pytest.raises(ValueError, match="different sizes: base 32 px, sft 32 px, dpo 64 px, turbo 32 px; train them"):
         evaluate(PARAMS, **(inputs | {"dpo": tmp_path}), report=Path("unused"))

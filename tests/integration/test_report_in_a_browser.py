@@ -17,10 +17,13 @@ from components.data.config import DecodeLimits, ReportExamples
 from components.data.report.build import build_report
 from components.data.report.tables import Tables
 from components.evaluation.comparison import Difference, Guard, Row, WinRate
-from components.evaluation.report import Example, Report, Section, render_page
+from components.evaluation.report import Example, FewStepDrift, Report, Section, render_page
+from components.models.training_record import Drift
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = '"><script>document.title = "taken"</script><img src=x onerror="document.title = 1"> ' + "unbroken" * 30
+
+MEASURES = ("alignment", "aesthetic_proxy", "lettering", "diversity", "frechet", HOSTILE)
 
 
 def table(schema: pa.Schema, **row: object) -> pa.Table:
@@ -51,7 +54,7 @@ def data_report(tmp_path: Path) -> str:
 
 
 def evaluation(tmp_path: Path) -> str:
-    """The page of three models, where every text that is not ours is an attack."""
+    """The page of three models, the last one distilled, where every text that is not ours is an attack."""
     image = np.zeros((16, 16, 3), np.uint8)
     models = ["base", "sft", HOSTILE]
     change = Difference("base", 0.01, -0.02, 0.03, "no difference beyond noise")
@@ -61,7 +64,9 @@ def evaluation(tmp_path: Path) -> str:
     wins = [WinRate(HOSTILE, "sft", 20, 0, 0.6, 0.4, 0.8)]
     guards = [Guard("accuracy", HOSTILE, HOSTILE, "sft", 1.01, 0.9, 1.1, 0.05, True)]
     sections = [Section("heldout", HOSTILE, HOSTILE, 20, rows, [example] * 3)]
-    return render_page(Report(models, sections, wins, guards, {HOSTILE: 1.0}, {HOSTILE: HOSTILE}, [HOSTILE]))
+    drift = [Drift(domain, measure, 0.19, 0.2, 0.95) for domain in ("all", HOSTILE) for measure in MEASURES]
+    few_steps = FewStepDrift(drift, np.zeros((300, 1200, 3), np.uint8), 8)
+    return render_page(Report(models, sections, wins, guards, {HOSTILE: 1.0}, {HOSTILE: HOSTILE}, [HOSTILE], few_steps))
 
 
 PAGES = {"Easel data report": data_report, "Easel report": evaluation}

@@ -10,6 +10,7 @@ from PIL import Image
 from components.evaluation.comparison import Difference, Guard, Row, WinRate
 from components.evaluation.report import (
     Example,
+    FewStepDrift,
     Report,
     Section,
     comparison_sheet,
@@ -18,6 +19,7 @@ from components.evaluation.report import (
     render_page,
     write_report,
 )
+from components.models.training_record import Drift
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)> {{ facts }} 苹果'
 
@@ -117,6 +119,39 @@ def test_the_directory_holds_the_numbers_the_page_and_the_sheets(tmp_path: Path,
 def test_a_report_is_never_written_with_numbers_that_json_does_not_have(tmp_path: Path, report: Report) -> None:
     with pytest.raises(ValueError, match="Out of range"):
         write_report(tmp_path / "report", replace(report, facts={"loss": float("nan")}))
+
+
+@pytest.fixture
+def drifted(report: Report) -> Report:
+    rows = [
+        Drift("poster", "alignment", 0.18, 0.2, 0.9),
+        Drift("poster", "diversity", 9.1, 10.0, 0.91),
+        Drift(HOSTILE, "alignment", 0.22, 0.2, 1.1),
+        Drift("all", "frechet", 1250.0, 1200.0, 0.96),
+    ]
+    return replace(report, drift=FewStepDrift(rows, images(11), 8))
+
+
+def test_drift_is_a_table_of_domains_and_what_was_lost_is_marked(drifted: Report) -> None:
+    page = parsed(render_page(drifted))
+    text = " ".join(page.text.split())
+    assert "network evaluations of one image 8 12.5 times fewer than the 100 of 50 steps with guidance." in text
+    assert "domain alignment diversity Fréchet distance" in text
+    assert "poster 90.0 % 0.18 / 0.2 below the aim 91.0 % 9.1 / 10 –" in text
+    assert f"{HOSTILE} 110.0 % 0.22 / 0.2 – –" in text
+    assert "all – – 96.0 % 1,250 / 1,200" in text
+    assert text.count("below the aim") == 1
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert sum(attributes.get("src") == png_data_uri(images(11)) for _, attributes in page.tags) == 1
+
+
+def test_drift_is_stored_for_machines_and_absent_where_there_is_none(
+    tmp_path: Path, report: Report, drifted: Report
+) -> None:
+    for name, one, count in (("plain", report, 0), ("few", drifted, 4)):
+        write_report(tmp_path / name, one)
+        assert len(json.loads((tmp_path / name / "report.json").read_text())["drift"]) == count
+        assert ("Drift of the few-step model" in (tmp_path / name / "index.html").read_text()) == bool(count)
 
 
 def test_a_chain_of_one_model_has_a_page_too(tmp_path: Path) -> None:
