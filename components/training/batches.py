@@ -70,6 +70,16 @@ class PositionSource(ABC):
             yield self.names_at(start, count)
             start += count
 
+    def consumed(self, stop: int) -> dict[str, str | int]:
+        """What tells which samples lie at the positions up to `stop` - 1, for a training's record."""
+        return {
+            "manifest_hash": self.manifest_hash,
+            "seed": self.seed,
+            "batch_size": self.batch_size,
+            "start": 0,
+            "stop": stop,
+        }
+
     def slices(
         self, start_step: int, num_steps: int, *, rank: int = 0, world_size: int = 1, accumulate: int = 1
     ) -> Iterator[Batch]:

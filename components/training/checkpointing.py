@@ -28,8 +28,9 @@ from components.training.callbacks import as_diffusion
 from components.training.checkpoint_store import AsyncWriter, Checkpoint, CheckpointStore
 from components.training.config import Execution
 from components.training.module import Adaptive, DiffusionModule
+from components.training.ranks import mean_terms
 from components.training.watchdog import StepClock
-from components.training.weights import full_weights, masters, write_full, write_masters
+from components.training.weights import full_weights, masters, trained, write_full, write_masters
 
 WEIGHTS, AVERAGE, OPTIMISER, RANDOM = (f"{name}.safetensors" for name in ("weights", "average", "optimiser", "random"))
 ZERO_TAG = "deepspeed"
@@ -100,7 +101,7 @@ class Checkpointing(Callback):
         images_seen, rank, facts = module.images_seen, trainer.global_rank, self._facts(module)
         folder = self._store.begin(images_seen)
         average = full_average(module)
-        state = {} if self._is_zero else {WEIGHTS: full_weights(module.denoiser), OPTIMISER: optimiser_state(trainer)}
+        state = {} if self._is_zero else {WEIGHTS: full_trained(module), OPTIMISER: optimiser_state(trainer)}
         if self._is_zero:
             engine: Any = trainer.strategy.model
             engine.save_checkpoint(str(folder), tag=ZERO_TAG, save_latest=False)
@@ -127,6 +128,7 @@ class Checkpointing(Callback):
             "step": module.step,
             "strategy": self._execution.strategy,
             "average_updates": module.average.num_updates,
+            "terms": mean_terms(module.terms) if module.terms else {},
             "objective": dict(module.objective.state) if isinstance(module.objective, Adaptive) else {},
         }
 
@@ -146,9 +148,14 @@ def full_average(module: DiffusionModule) -> dict[str, Tensor]:
     """The average, whole, in the host's memory; called by every process."""
     before = {name: part.clone() for name, part in masters(module.denoiser).items()}
     write_masters(module.denoiser, module.average.weights)
-    whole = full_weights(module.denoiser)
+    whole = full_trained(module)
     write_masters(module.denoiser, before)
     return whole
+
+
+def full_trained(module: DiffusionModule) -> dict[str, Tensor]:
+    """The weights that train, whole, in the host's memory: frozen ones are where they came from."""
+    return full_weights(module.denoiser, trained(module.denoiser))
 
 
 def optimiser_state(trainer: Trainer) -> dict[str, Tensor]:
@@ -173,6 +180,7 @@ def restore(trainer: Trainer, module: DiffusionModule, found: Checkpoint) -> Non
     restore_average(module, load_file(found.directory / AVERAGE), int(found.facts["average_updates"]))
     torch.set_rng_state(load_file(found.directory / RANDOM)["torch"])
     module.step = int(found.facts["step"])
+    module.terms = {name: torch.tensor(value, device=module.device) for name, value in found.facts["terms"].items()}
     if isinstance(module.objective, Adaptive):
         module.objective.state.update(found.facts["objective"])
 
@@ -200,7 +208,10 @@ def restore_optimiser(trainer: Trainer, module: DiffusionModule, tensors: Mappin
     for name, value in tensors.items():
         weight, moment = name.rsplit("/", 1)
         state.setdefault(weight, {})[moment] = value
-    groups = get_optimizer_state_dict(module.denoiser, optimiser)["param_groups"]
+    own: Any = get_optimizer_state_dict(module.denoiser, optimiser)
+    groups = own["param_groups"]
+    for weight, moments in own["state"].items():  # of a network that had no turn yet there are none
+        state.setdefault(weight, {name: torch.zeros_like(moment) for name, moment in moments.items()})
     whole: Any = {"state": state, "param_groups": groups}
     set_optimizer_state_dict(module.denoiser, optimiser, whole, options=StateDictOptions(full_state_dict=True))
 

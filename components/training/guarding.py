@@ -1,6 +1,7 @@
 """The guards as callbacks: before each update all processes agree that it may be done, after it whether to go on."""
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,8 @@ class WatchLoss(Callback):
     """
 
     def __init__(self, guard: Guard, detector: SpikeDetector, report: Report, *, stops: bool) -> None:
-        self._guard, self._detector, self._report, self._stops = guard, detector, report, stops
+        self._guard, self._blank, self._report, self._stops = guard, detector, report, stops
+        self._detectors: dict[str, SpikeDetector] = {}
 
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
@@ -108,25 +110,19 @@ class WatchLoss(Callback):
         if len(module.parts) < module.accumulate or self._guard.votes is None:
             return
         loss = self._guard.votes.loss
-        score = self._detector.observe(loss)
+        # Losses of networks that take turns are not comparable: each has a detector.
+        detector = self._detectors.setdefault(module.turn, deepcopy(self._blank))
+        score = detector.observe(loss)
         if score is None:
             return
         file = self._guard.incident("loss-spike", module, {"loss": loss, "score": score})
         if place()[0] == 0:
             self._report.log_metrics({"guard/loss_spike": score}, module.images_seen)
-        if self._stops and self._detector.successive >= self._detector.patience:
+        if self._stops and detector.successive >= detector.patience:
             raise LossSpikeError(
-                f"the loss was far above its recent values {self._detector.successive} steps in a row, now {loss:.4g} "
+                f"the loss was far above its recent values {detector.successive} steps in a row, now {loss:.4g} "
                 f"after {module.images_seen} images; {file} names the images; lower the learning rate"
             )
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps, so that a training that continues judges as one that was never interrupted."""
-        return {"recent": list(self._detector.recent), "successive": self._detector.successive}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from what a checkpoint kept."""
-        self._detector.restore(state_dict["recent"], state_dict["successive"])
 
 
 class Heartbeat(Callback):

@@ -4,7 +4,7 @@ It counts in images seen. The learning rate and the data are functions of that n
 of its steps without remembering more than weights, their average and the optimiser's moments.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
@@ -150,21 +150,37 @@ class DiffusionModule(LightningModule):
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         """Update the weights and take them into the average, before any callback looks at either."""
-        rate = self._optimiser.learning_rate * learning_rate_factor(self.step, self.num_steps, self._optimiser)
-        for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = rate
+        self.set_rates(self.trainer.optimizers[0].param_groups)
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         if len(self.parts) < self.accumulate:  # DeepSpeed is called for every micro-batch and counts for itself
             return
-        self.terms = {name: torch.stack([part[name] for part in self.parts]).mean() for name in self.parts[0]}
+        # What an earlier step told and this one does not is kept: where networks take turns, so do their terms.
+        self.terms |= {name: torch.stack([part[name] for part in self.parts]).mean() for name in self.parts[0]}
         self.parts.clear()
         if self._is_zero:
             self._check_applied()
         if isinstance(self.objective, Adaptive):
             self.objective.observe(mean_terms(self.terms))
-        self.average.update(masters(self.denoiser))
+        if self.updates_average:
+            self.average.update(masters(self.denoiser))
         self.step += 1
         self.has_stepped = True
+
+    @property
+    def turn(self) -> str:
+        """Which of several networks the running step updates; "" where there is one."""
+        return ""
+
+    @property
+    def updates_average(self) -> bool:
+        """Whether the running step changes the weights that are averaged."""
+        return True
+
+    def set_rates(self, groups: Sequence[dict[str, Any]]) -> None:
+        """Give the optimiser's groups their learning rate for the running step."""
+        rate = self._optimiser.learning_rate * learning_rate_factor(self.step, self.num_steps, self._optimiser)
+        for group in groups:
+            group["lr"] = rate
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW; its learning rate is set at each step."""
@@ -192,5 +208,13 @@ class DiffusionModule(LightningModule):
     def _check_applied(self) -> None:
         engine: Any = self.trainer.strategy.model
         self.gradient_norm = torch.as_tensor(engine.get_global_grad_norm() or 0.0)
+        forget_gradients(engine)
         if not engine.was_step_applied():
             raise NonFiniteError(f"the gradient is not finite after {self.images_seen} images; no weight changed")
+
+
+def forget_gradients(engine: Any) -> None:
+    """Clear what ZeRO-3 keeps of gradients: of weights without a new one it would count the old one into the norm."""
+    buffer = getattr(engine.optimizer, "grad_partitions_flat_buffer", None)
+    if buffer is not None:
+        buffer.zero_()

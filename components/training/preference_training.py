@@ -189,12 +189,6 @@ def train_on_preferences(
         final_loss=watch.looks[-1]["train_loss"],
         held_out=numbers_of(kept),
         held_out_before=numbers_of(watch.looks[0]),
-        consumed={
-            "manifest_hash": source.manifest_hash,
-            "seed": source.seed,
-            "batch_size": source.batch_size,
-            "start": 0,
-            "stop": module.images_seen,
-        },
+        consumed=source.consumed(module.images_seen),
         facts={"looks": watch.looks, "ended_early": module.ended_early},
     )

@@ -155,13 +155,7 @@ def train_flow_matching(
         final_loss=trained.final_loss,
         held_out=held_out.latest,
         held_out_before=held_out.start,
-        consumed={
-            "manifest_hash": source.manifest_hash,
-            "seed": source.seed,
-            "batch_size": source.batch_size,
-            "start": 0,
-            "stop": module.images_seen,
-        },
+        consumed=source.consumed(module.images_seen),
     )
 
 

@@ -82,8 +82,13 @@ class Spread:
     compute_dtype: torch.dtype | None
 
 
-def spread(execution: Execution, precision: Numbers, batch_size: int, gradient_clip: float) -> Spread:
-    """The Trainer's arguments for one training; ValueError if processes and micro-batches do not divide the batch."""
+def spread(
+    execution: Execution, precision: Numbers, batch_size: int, gradient_clip: float, *, takes_turns: bool = False
+) -> Spread:
+    """The Trainer's arguments for one training, in which networks may take turns: then some weights get no gradient.
+
+    ValueError if processes and micro-batches do not divide the batch.
+    """
     accumulate = execution.accumulate(batch_size)
     shared = {
         "accelerator": execution.accelerator,
@@ -97,7 +102,11 @@ def spread(execution: Execution, precision: Numbers, batch_size: int, gradient_c
             return Spread(shared | {"precision": precision}, None)
         case "ddp":
             # The gradients are views of the buckets: one copy less.
-            strategy = DDPStrategy(gradient_as_bucket_view=True, process_group_backend=backend(execution))
+            strategy = DDPStrategy(
+                gradient_as_bucket_view=True,
+                find_unused_parameters=takes_turns,
+                process_group_backend=backend(execution),
+            )
             return Spread(shared | {"precision": precision, "strategy": strategy}, None)
         case "fsdp2":
             strategy = ModelParallelStrategy(

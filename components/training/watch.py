@@ -48,9 +48,7 @@ class Watch(ABC):
     def __init__(self, report: Report, folder: Path | None, prefix: str = "") -> None:
         self._report, self._folder, self._prefix = report, folder, prefix
         self.looks: list[dict[str, Any]] = []
-        self.terms: dict[
-            str, float
-        ] = {}  # the objective's, of the step before the look; none before the first
+        self.terms: dict[str, float] = {}  # the objective's, of the step before the look; none before the first
         self._kept: dict[str, Tensor] = {}
         self._num_forgotten = 0  # looks at the beginning whose weights are not there any more
 

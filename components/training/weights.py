@@ -5,7 +5,7 @@ falls into this process's partition (zero1, zero2; some weights then have none h
 weights, which under DeepSpeed are copies in its own precision.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Container, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,9 +40,10 @@ def write_masters(module: nn.Module, values: Mapping[str, Tensor]) -> None:
 
 
 @torch.no_grad()
-def full_weights(module: nn.Module) -> dict[str, Tensor]:
-    """All weights, whole, in float32 in the host's memory; called by every process, and every process gets them."""
-    return {name: _full(weight).detach().to("cpu", torch.float32, copy=True) for name, weight in _named(module)}
+def full_weights(module: nn.Module, names: Container[str] | None = None) -> dict[str, Tensor]:
+    """All weights or the named ones, whole, in float32 in the host's memory; every process calls it and gets them."""
+    chosen = [(name, weight) for name, weight in _named(module) if names is None or name in names]
+    return {name: _full(weight).detach().to("cpu", torch.float32, copy=True) for name, weight in chosen}
 
 
 @torch.no_grad()
