@@ -88,11 +88,12 @@ def _candidates(store: "LatentStore", rows: "NDArray[np.int64]", turn: int) -> "
     """A prompt for each of `rows`, in a kind of caption that differs from row to row and from turn to turn."""
     from components.data.prompts import Prompt
 
-    kinds = _kinds(store)
     found: list[Prompt] = []
     for number, row in enumerate(store.rows.take(rows).to_pylist()):
-        text = int(store.captions[kinds[(number + turn) % len(kinds)]][rows[number]])
-        if text >= 0:
+        texts = [int(store.captions[kind][rows[number]]) for kind in _kinds(store)]
+        texts = [text for text in texts if text >= 0]
+        if turn < len(texts):
+            text = texts[(number + turn) % len(texts)]
             told = {name: row[name] for name in ("sample_id", "split", "style", "category", "concept")}
             found.append(Prompt(**told, text=str(store.prompts[text]), text_number=text))
     return found

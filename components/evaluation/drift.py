@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from components.data.quality_measures import colourfulness
 from components.evaluation.health import INK, LINE, QUIET
@@ -51,11 +52,11 @@ def by_domain(values: Float[np.ndarray, " n"], domains: Sequence[str]) -> dict[s
 
 COLOURS = ("#2f6f6a", "#b4562b", "#6a5a9c", "#9a7b1c", "#3f74b5", "#a8477d", "#5c8a3a", "#8a6a55")
 TITLES = {
-    "alignment": "alignment",
-    "aesthetic_proxy": "aesthetic proxy",
-    "lettering": "lettering",
-    "diversity": "diversity",
-    "frechet": "Fréchet distance (teacher's over student's)",
+    "alignment": "alignment, of the teacher's",
+    "aesthetic_proxy": "aesthetic proxy, of the teacher's",
+    "lettering": "lettering, of the teacher's",
+    "diversity": "diversity, of the teacher's",
+    "frechet": "Fréchet distance, the teacher's over the student's",
 }
 COLUMNS = 3
 
@@ -71,17 +72,18 @@ def drift_chart(looks: Sequence[Mapping[str, Any]], width_px: int = 1200) -> UIn
     order = [*(name for name in TITLES if name in drifts), *sorted(drifts.keys() - TITLES.keys())]
     domains = sorted({domain for of_measure in drifts.values() for domain in of_measure} - {ALL})
     colours = {ALL: INK, **{domain: COLOURS[number % len(COLOURS)] for number, domain in enumerate(domains)}}
-    singles = {"saturation": "colourfulness over the teacher's", "fake_loss": "loss of the fake score"}
+    singles = {"saturation": "colourfulness, of the teacher's", "fake_loss": "loss of the fake score"}
     shown = {name: title for name, title in singles.items() if any(name in look for look in looks)}
+    last_update = max((look["student_updates"] for look in looks), default=0)
     num_rows = max(1, -(-(len(order) + len(shown)) // COLUMNS))
     figure = Figure(figsize=(width_px / 100, 2.7 * num_rows + 0.4), dpi=100, layout="constrained", facecolor="white")
     canvas = FigureCanvasAgg(figure)  # no window and no global state, unlike pyplot
     panels = (figure.add_subplot(num_rows, COLUMNS, number + 1) for number in range(len(order) + len(shown)))
     for measure, axes in zip(order, panels, strict=False):
         keeps = KEEPS_DIVERSITY if measure == "diversity" else KEEPS
-        _draw(axes, TITLES.get(measure, measure), drifts[measure], colours, (1.0, keeps))
+        _draw(axes, TITLES.get(measure, measure), drifts[measure], colours, (1.0, keeps), last_update)
     for (name, title), axes in zip(shown.items(), panels, strict=True):
-        _draw(axes, title, {ALL: _curve(looks, name)}, colours, (1.0,) if name == "saturation" else ())
+        _draw(axes, title, {ALL: _curve(looks, name)}, colours, (1.0,) if name == "saturation" else (), last_update)
     handles = {text: line for axes in figure.axes for line, text in zip(*axes.get_legend_handles_labels(), strict=True)}
     if handles:
         names = [name for name in (ALL, *domains) if name in handles]
@@ -116,7 +118,12 @@ def _curve(looks: Sequence[Mapping[str, Any]], name: str) -> Curve:
 
 
 def _draw(
-    axes: Axes, title: str, curves: Mapping[str, Curve], colours: Mapping[str, str], lines: Sequence[float]
+    axes: Axes,
+    title: str,
+    curves: Mapping[str, Curve],
+    colours: Mapping[str, str],
+    lines: Sequence[float],
+    last_update: int,
 ) -> None:
     axes.set_title(title, fontsize=10, loc="left", color=INK)
     axes.spines[["top", "right"]].set_visible(False)
@@ -124,8 +131,15 @@ def _draw(
     axes.tick_params(labelsize=8, colors=QUIET, length=0)
     axes.grid(axis="y", color=LINE, linewidth=0.6)
     axes.set_xlabel("updates of the student", fontsize=8, color=QUIET)
+    margin = 0.03 * max(last_update, 1)
+    axes.set_xlim(-margin, max(last_update, 1) + margin)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     for height, style in zip(lines, ("-", "--"), strict=False):
         axes.axhline(height, color=QUIET, linewidth=0.9, linestyle=style)
+    if len(lines) > 1:
+        place = (0.01, lines[1])
+        where = axes.get_yaxis_transform()
+        axes.text(*place, "to keep", transform=where, ha="left", va="bottom", fontsize=7, color=QUIET)
     for domain in sorted(curves, key=lambda one: one == ALL):  # the thick one on top
         points = curves[domain][np.isfinite(curves[domain][:, 1])]
         if len(points):
