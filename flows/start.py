@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flows import settings
 from flows.console import out
+from flows.generate import FAMILIES
 
 
 class Executor(StrEnum):
@@ -91,3 +92,5 @@ def print_ending(root: Path, build: str, chosen: tuple[str, ...], seconds: float
         out.print("Model      artifacts/export (stock diffusers loads it)")
     out.print("Look       easel ui")
     out.print('Try        easel generate "a red apple, blob style" -o apple.png')
+    if (root / FAMILIES["turbo"][1]).exists():
+        out.print('Faster     easel generate "a red apple, blob style" --model turbo -o apple.png')

@@ -83,7 +83,7 @@ def read_training_record(directory: Path) -> TrainingRecord:
     return replace(
         record,
         few_steps=StatedSampling(int(told["num_steps"]), float(told["guidance_scale"])),
-        teachers=tuple(stored["training"]["committee"]["experts"]),
+        teachers=tuple(stored.get("training", {}).get("committee", {}).get("experts", ())),
         looks=tuple(stored.get("looks", ())),
     )
 
