@@ -12,6 +12,7 @@ from flows.stages.check_sft import check_sft
 from flows.stages.check_tables import check_tables
 from flows.stages.curate_sft import curate_sft
 from flows.stages.data_report import data_report
+from flows.stages.distill import distill
 from flows.stages.dpo import dpo
 from flows.stages.encode import encode
 from flows.stages.encode_sft import encode_sft
@@ -247,7 +248,6 @@ ENCODE_SFT = Stage(
 )
 SFT_LATENTS = ENCODE_SFT.out("latents")
 
-# An expert of one domain is this function again, with `domains: [poster]`, `lora` and outputs of its own.
 SFT = Stage(
     sft,
     inputs={
@@ -300,12 +300,58 @@ DPO = Stage(
 )
 ALIGNED = DPO.out("model")
 
+TUNING = {
+    "curated": SFT_LATENTS,
+    "sft_selection": CURATE_SFT.out("sft_selection"),
+    "latents": LATENTS,
+    "autoencoder": AUTOENCODER,
+    "init": ALIGNED,
+}
+EXPERT_LETTERING = Stage(
+    sft,
+    name="expert_lettering",
+    inputs=TUNING,
+    outputs={"model": "artifacts/models/expert_lettering", "grids": "artifacts/grids/expert_lettering"},
+    needs_libraries=True,
+    distributed=True,
+)
+
+EXPERT_STYLE = Stage(
+    sft,
+    name="expert_style",
+    inputs=TUNING,
+    outputs={"model": "artifacts/models/expert_style", "grids": "artifacts/grids/expert_style"},
+    needs_libraries=True,
+    distributed=True,
+)
+
+# More experts, as `layout` and `photo`, are inputs of this stage too, once they are stages.
+DISTILL = Stage(
+    distill,
+    inputs={
+        "init": ALIGNED,
+        "lettering": EXPERT_LETTERING.out("model"),
+        "style": EXPERT_STYLE.out("model"),
+        "curated": SFT_LATENTS,
+        "sft_selection": CURATE_SFT.out("sft_selection"),
+        "latents": LATENTS,
+        "classifier": CATEGORIZE.out("classifier"),
+        "scorer": SCORE.out("scorer"),
+        "autoencoder": AUTOENCODER,
+    },
+    outputs={"model": "artifacts/models/turbo", "grids": "artifacts/grids/turbo"},
+    needs_libraries=True,
+    distributed=True,
+)
+TURBO = DISTILL.out("model")
+
 EVALUATE = Stage(
     evaluate,
     inputs={
         "base": BASE,
         "sft": TUNED,
         "dpo": ALIGNED,
+        "turbo": TURBO,
         "autoencoder": AUTOENCODER,
         "latents": LATENTS,
         "images": IMAGES,
@@ -337,6 +383,28 @@ REGISTER = Stage(
     outputs={"receipt": "artifacts/registry/receipt.json"},
 )
 
+EXPORT_TURBO = Stage(
+    export,
+    name="export_turbo",
+    inputs={
+        "model": TURBO,
+        "autoencoder": AUTOENCODER,
+        "report": EVALUATE.out("report"),
+        "selection": SELECTION,
+        "catalogue": CATALOGUE,
+        "pairs": PREFERENCES.out("pairs"),
+    },
+    outputs={"pipeline": "artifacts/export_turbo"},
+    needs_libraries=True,
+)
+
+REGISTER_TURBO = Stage(
+    register,
+    name="register_turbo",
+    inputs={"pipeline": EXPORT_TURBO.out("pipeline"), "report": EVALUATE.out("report")},
+    outputs={"receipt": "artifacts/registry/turbo_receipt.json"},
+)
+
 PIPELINE = Pipeline(
     INGEST,
     FILTER,
@@ -358,7 +426,12 @@ PIPELINE = Pipeline(
     SFT,
     PREFERENCES,
     DPO,
+    EXPERT_LETTERING,
+    EXPERT_STYLE,
+    DISTILL,
     EVALUATE,
     EXPORT,
     REGISTER,
+    EXPORT_TURBO,
+    REGISTER_TURBO,
 )

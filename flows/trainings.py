@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from components.models.config import DiTConfig, InitialWeights
 from components.training.config import PreferenceConfig, PretrainConfig
+from components.training.distill_config import DistillConfig
 
 if TYPE_CHECKING:
     from components.models.denoiser import Denoiser
@@ -33,7 +34,7 @@ def train_and_save(
     denoiser: "Denoiser",
     px: int,
     shape: DiTConfig,
-    config: PretrainConfig | PreferenceConfig,
+    config: PretrainConfig | PreferenceConfig | DistillConfig,
     facts: Mapping[str, object],
     *,
     model: Path,
