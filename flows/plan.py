@@ -5,16 +5,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from components.models.config import AUTOENCODERS, TEXT_ENCODERS
 from components.models.cost import PX_PER_TOKEN, encode_flops, image_tokens, text_flops
+from components.objectives.committee import CommitteeConfig, Role
 from components.training.config import Execution
+from components.training.distill_config import DistillConfig
 from components.training.plan import Plan, first_change, plan, recommend
-from components.training.plan_adapters import with_adapters
+from components.training.plan_adapters import Distillation, layouts, with_adapters
 from components.training.plan_memory import Workload
 from flows.parameters import PARAMS_FILE, ParameterError, check_file
 from flows.pipeline import PIPELINE
 from flows.settings import Profile
-from flows.stages import encode, encode_sft, pretrain, sft
+from flows.stages import distill, encode, encode_sft, pretrain, sft
 
 TOKENS_OF_KIND = {
     **{"tags": 32, "short": 16, "sentence": 64, "long": 256, "structured": 512},
@@ -62,10 +66,10 @@ def recipe_plans(
     assert isinstance(encoding, encode.Params)
     assert isinstance(curating, encode_sft.Params)
     return [
-        stage_plan(name, block, made_by, profile, utilisation=utilisation, text_tokens=text_tokens)
+        stage_plan(name, blocks, made_by, profile, utilisation=utilisation, text_tokens=text_tokens)
         for name, block in blocks.items()
-        if isinstance(block, Training)
-        for made_by in (curating if isinstance(block, sft.Params) else encoding,)
+        if isinstance(block, Training | distill.Params)
+        for made_by in (encoding if isinstance(block, pretrain.Params) else curating,)
     ]
 
 
@@ -85,13 +89,22 @@ def recipe_file(root: Path, recipe: str) -> Path:
     raise ParameterError(f"{recipe}: neither a file nor a recipe; infra/recipes/ holds: {known}")
 
 
-def workload(block: Training, encoding: Encoding, text_tokens: int | None) -> Workload:
-    """What a stage trains on, by its block and by the encoders that made its data; texts are padded to the longest."""
-    prior = block.prior.caption_weights if isinstance(block, sft.Params) else {}
-    kinds = {**block.training.batch.caption_weights, **prior}
+def workload(block: Training | distill.Params, encoding: Encoding, text_tokens: int | None) -> Workload:
+    """What a stage trains on, by its block and by the encoders that made its data; texts are padded to the longest.
+
+    All weights of one network train.
+    """
+    kinds = set(block.training.batch.caption_weights)
+    match block:
+        case sft.Params():
+            kinds |= set(block.prior.caption_weights)
+        case distill.Params():
+            kinds |= set(block.training.prior.caption_weights)
+        case pretrain.Params():
+            pass
     text = TEXT_ENCODERS[encoding.text_encoder]
     longest = max(TOKENS_OF_KIND.get(kind, text.max_tokens) for kind in kinds)
-    work = Workload(
+    return Workload(
         model=block.model,
         in_channels=AUTOENCODERS[encoding.autoencoder].packed_channels,
         text_in_dim=text.hidden_size,
@@ -100,21 +113,51 @@ def workload(block: Training, encoding: Encoding, text_tokens: int | None) -> Wo
         batch_size=block.training.batch.batch_size,
         precision=block.training.precision,
     )
-    return with_adapters(work, block.training.lora) if block.training.lora else work
+
+
+def distillation(training: DistillConfig, blocks: Mapping[str, BaseModel]) -> Distillation:
+    """Who takes part in a distillation: an expert is what its fine-tuning leaves, and the backbone if it has none."""
+    experts = [blocks.get(f"expert_{name}") for name in training.committee.experts]
+    return Distillation(
+        student=training.student,
+        fake=training.fake,
+        experts=tuple(block.training.lora for block in experts if isinstance(block, sft.Params)),
+        asked=_asked(training.committee, "dm") + 2 * _asked(training.committee, "ca"),
+        cold_updates=training.num_cold_steps,
+        substeps=training.cold_start.substeps if training.cold_start else 0,
+        student_updates=training.num_student_updates,
+        fake_updates=training.fake_updates,
+        num_steps=training.sampler.num_steps,
+    )
+
+
+def _asked(committee: CommitteeConfig, role: Role) -> float:
+    """How many experts count for a prompt: the mean over domains and bands, as if they were equally frequent."""
+    rows = [row for of_bands in committee.weights[role].values() for row in of_bands.values()]
+    return sum(sum(weight > 0 for weight in row) for row in rows) / len(rows)
 
 
 def stage_plan(
     name: str,
-    block: Training,
+    blocks: Mapping[str, BaseModel],
     encoding: Encoding,
     profile: Profile,
     *,
     utilisation: float,
     text_tokens: int | None,
 ) -> StagePlan:
-    """The plan of one stage."""
-    work = workload(block, encoding, text_tokens)
-    return plan_of(name, block.px, block.training.num_images, work, {}, encoding, profile, utilisation)
+    """The plan of one of a recipe's training stages."""
+    block = blocks[name]
+    assert isinstance(block, Training | distill.Params)
+    work, others = workload(block, encoding, text_tokens), {}
+    if isinstance(block, distill.Params):
+        num_images = block.training.num_steps * work.batch_size
+        others = layouts(work, distillation(block.training, blocks))
+        work = next(iter(others.values()))
+    else:
+        num_images = block.training.num_images
+        work = with_adapters(work, block.training.lora) if block.training.lora else work
+    return plan_of(name, block.px, num_images, work, others, encoding, profile, utilisation)
 
 
 def plan_of(

@@ -22,6 +22,9 @@ RECIPES = sorted(file.stem for file in (ROOT / "infra" / "recipes").glob("*.yaml
 PROFILES = sorted(file.stem for file in (ROOT / "infra" / "profiles").glob("*.yaml"))
 
 
+TURBO = ["expert_lettering", "expert_style", "distill"]
+
+
 def plans(recipe: str, profile: str, **options) -> list[plan.StagePlan]:
     options = {"utilisation": 0.35, "text_tokens": None} | options
     return plan.recipe_plans(ROOT, recipe, load_profile(ROOT, profile), **options)
@@ -38,7 +41,7 @@ def test_a_recipe_s_networks_are_built_as_planned(recipe):
 
 def test_the_recipe_of_ernie_image_is_the_released_model_at_its_resolutions():
     found = plans("ernie-image-8b", "h100x64")
-    assert [one.px for one in found] == [256, 512, 1024, 1024]
+    assert [one.px for one in found] == [256, 512, *[1024] * 5]
     assert {one.work.parameters for one in found} == {8_033_490_048}
     assert {(one.work.in_channels, one.work.text_in_dim) for one in found} == {(128, 3072)}
     assert parameter_count(found[0].work.model, 128, 3072) / 1e9 == pytest.approx(8.03, abs=0.005)
@@ -61,7 +64,7 @@ def test_the_profiles_for_many_gpus_hold_the_large_model_as_they_stand(profile):
 def test_one_gpu_trains_its_recipe_in_under_twenty_minutes_at_a_twentieth_of_its_peak():
     speeds = [found.own.speed for found in plans("single-gpu", "h100x1", utilisation=0.05) if found.own]
     assert sum(speed.hours for speed in speeds if speed) * 60 < 20
-    assert len(speeds) == 4
+    assert len(speeds) == 7
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -79,8 +82,30 @@ def test_a_longer_text_costs_more():
 
 
 def test_fine_tuning_is_padded_to_the_longest_of_its_prompts_and_of_earlier_captions():
-    assert [found.work.text_tokens for found in plans("", "cpu")] == [16, 16, 16, 40]
+    assert [found.work.text_tokens for found in plans("", "cpu")] == [16, 16, 16, *[40] * 4]
     assert plans("ernie-image-8b", "h100x8")[-1].work.text_tokens == 256
+
+
+@pytest.mark.parametrize("profile", ["h100x8", "h100x64"])
+def test_turbo_is_one_backbone_with_adapters_beside_three_copies(profile):
+    *_, lettering, style, distill = plans("ernie-image-8b", profile)
+    whole, hidden, wide = 8_033_490_048, 4096, 12288
+    per_rank = 36 * (
+        4 * 2 * hidden + 3 * (hidden + wide)
+    )  # blocks; four matrices of attention, three of the feed-forward
+    assert [one.work.training for one in (lettering, style)] == [64 * per_rank] * 2
+    assert {one.work.frozen for one in (lettering, style)} == {whole}
+    assert (distill.work.training, distill.work.frozen) == (2 * 128 * per_rank, whole + 2 * 64 * per_rank)
+    one, three = distill.layouts["one backbone"], distill.layouts["three copies"]
+    assert one.work == distill.work
+    assert (three.work.training, three.work.frozen) == (2 * whole, whole)
+    assert one.execution == three.execution
+    assert one.execution.strategy.startswith("zero")  # where float32 weights and two moments count as the optimiser's
+    parts = one.execution.world_size
+    assert one.memory.optimiser == pytest.approx(12 * 2 * 128 * per_rank / parts)
+    assert three.memory.optimiser == pytest.approx(12 * 2 * whole / parts)
+    assert one.fits
+    assert not three.fits
 
 
 def test_a_batch_that_does_not_divide_is_a_line_of_the_plan(tmp_path):
@@ -103,15 +128,27 @@ def test_the_command_prints_a_table_that_says_what_it_rests_on(monkeypatch):
         app, ["plan", "--recipe", "ernie-image-8b", "--profile", "h100x64"], env={"COLUMNS": "200"}
     )
     assert shown.exit_code == 0
-    for words in ("8.033 B parameters", "zero3", "usable", "recommend", "All 4 stages", "12 %", "35%"):
+    for words in (
+        "8.033 B parameters",
+        "zero3",
+        "usable",
+        "recommend",
+        "All 7 stages",
+        "one backbone",
+        "three copies",
+        "12 %",
+        "35%",
+    ):
         assert words in shown.stdout
 
 
 def test_the_command_prints_json(monkeypatch):
     monkeypatch.chdir(ROOT)
     told = json.loads(CliRunner().invoke(app, ["plan", "--profile", "cpu", "--json"]).stdout)
-    assert [stage["stage"] for stage in told] == ["pretrain_1", "pretrain_2", "pretrain_3", "sft"]
+    assert [stage["stage"] for stage in told] == [*(f"pretrain_{phase}" for phase in (1, 2, 3)), "sft", *TURBO]
     assert told[0]["own"]["memory"]["total"] > 0
+    assert told[0]["layouts"] == {}
+    assert {"frozen", "optimiser", "total"} < told[-1]["layouts"]["three copies"]["memory"].keys()
 
 
 def test_planning_imports_no_torch():
