@@ -20,6 +20,8 @@ from components.training.watch import Seen, Watch, numbers_of
 ALL = "all"
 DISTANCES = frozenset({"frechet"})
 """Measures of which less is better."""
+ABILITIES = ("alignment", "diversity")
+"""The measures by which weights are chosen, each of every domain."""
 SATURATION = "saturation"
 """The measure of which neither more nor less than the teacher's is better."""
 
@@ -88,10 +90,11 @@ def why_to_end(looks: Sequence[Seen], config: DriftWatchConfig) -> str:
 class DistillationWatch(Watch):
     """Measures the student beside the teacher, and keeps the weights of the look that lost least of any ability.
 
-    Kept are the weights of the look, among those without a fault, whose worst domain has the largest share of the
-    teacher's alignment; of equal ones the last. The mean over domains would hide an ability that is lost while others
-    gain, and distillation oscillates, so that the last look need not be the best (the last one is still taken where no
-    domain has an alignment). It depends on the looks alone, so a training that continues chooses the same.
+    Abilities are the alignment and the diversity of each domain. Kept are the weights of the look, among those without
+    a fault, whose most lost ability has the largest share of the teacher's; of equal ones the last. A mean would hide
+    a domain that is lost while others gain, and alignment alone would be bought with diversity. The last look need not
+    be the best, since distillation oscillates; it is taken where nothing of this was measured. It depends on the looks
+    alone, so a training that continues chooses the same.
 
     Args:
         examine: what the student is measured by.
@@ -141,13 +144,14 @@ class DistillationWatch(Watch):
         return why_to_end(looks, self._config)
 
     def best(self, looks: Sequence[Seen]) -> Seen:
-        """The look with the largest share of the teacher's alignment in its worst domain; of equal ones the last."""
-        return max(reversed(looks), key=worst_alignment)
+        """The look whose most lost ability lost least; of equal ones the last."""
+        return max(reversed(looks), key=least_share)
 
 
-def worst_alignment(look: Seen) -> float:
-    """The smallest share of the teacher's alignment that a domain has kept; 0 where none was measured."""
-    return min(_drift(look, "alignment").values(), default=0.0)
+def least_share(look: Seen) -> float:
+    """The share of the teacher's that is left of the most lost ability; 0 where none was measured."""
+    shares = [share for ability in ABILITIES for share in _drift(look, ability).values()]
+    return min(shares, default=0.0)
 
 
 def _drift(look: Seen, measure: str) -> dict[str, float]:

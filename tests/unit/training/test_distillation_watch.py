@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_training import tiny_denoiser
 
-from components.training.distillation_watch import DistillationWatch, drift_of, why_to_end, worst_alignment
+from components.training.distillation_watch import DistillationWatch, drift_of, least_share, why_to_end
 from components.training.drift_config import DriftWatchConfig
 
 CONFIG = DriftWatchConfig(every_updates=10, min_diversity=0.5, max_saturation=1.5, max_quality_fall=0.2, patience=2)
@@ -140,18 +140,30 @@ def test_a_look_has_the_student_the_teacher_and_the_drift_under_their_names(tmp_
     assert report.metrics == [(8, {name: one for name, one in seen.items() if isinstance(one, float)})]
 
 
-def test_it_keeps_the_look_whose_worst_domain_lost_least(tmp_path):
-    def student(poster, nature):
-        return {"poster/alignment": poster, "nature/alignment": nature, "all/alignment": (poster + nature) / 2}
+def test_it_keeps_the_look_whose_most_lost_ability_lost_least(tmp_path):
+    def student(poster, nature, diversity=3.0):
+        mean = (poster + nature) / 2
+        return {
+            "poster/alignment": poster,
+            "nature/alignment": nature,
+            "all/alignment": mean,
+            "all/diversity": diversity,
+        }
 
-    planned = [student(0.2, 0.2), student(0.4, 0.32), student(0.9, 0.2), student(0.32 / 0.4 * 0.5, 0.4)]
+    planned = [
+        student(0.2, 0.2),  # 0.4 of the poster's
+        student(0.4, 0.32),  # 0.8 of both
+        student(0.9, 0.2),  # 0.5 of nature's, though the mean is the best of all
+        student(0.5, 0.4, diversity=1.8),  # everything but 0.6 of the diversity
+        student(0.4, 0.4),  # 0.8 again
+    ]
     watch, _ = watch_of(planned, tmp_path, DriftWatchConfig(10, 0.5, 1.5, 0.9, 0))
     kept = []
     for number in range(len(planned)):
         watch(numbered(number), 8 * number, "averaged")
         kept.append(float(next(iter(watch.kept().values())).flatten()[0]))
-    assert [worst_alignment(one) for one in watch.looks] == pytest.approx([0.4, 0.8, 0.5, 0.8])
-    assert kept == [0, 1, 1, 3]  # a mean would take the third; of the two that are equal it is the last
+    assert [least_share(one) for one in watch.looks] == pytest.approx([0.4, 0.8, 0.5, 0.6, 0.8])
+    assert kept == [0, 1, 1, 1, 4]  # of two that are equal it is the last
 
 
 def test_a_teacher_without_numbers_is_refused_before_training():
