@@ -69,9 +69,11 @@ class Metrics:
     concept_lite0_frechet: float
     base_alignment: float
     sft_alignment: float
+    dpo_alignment: float
     all_alignment: float
     base_lite0_frechet: float
     sft_lite0_frechet: float
+    dpo_lite0_frechet: float
     all_lite0_frechet: float
     win_rate_sft_over_base: float
     win_rate_sft_over_base_low: float
@@ -79,18 +81,16 @@ class Metrics:
     win_rate_dpo_over_sft: float
     win_rate_dpo_over_sft_low: float
     win_rate_dpo_over_sft_high: float
+    win_rate_turbo_over_dpo: float
+    win_rate_turbo_over_dpo_low: float
+    win_rate_turbo_over_dpo_high: float
     alignment_sft_to_base: float
     alignment_dpo_to_sft: float
+    alignment_turbo_to_dpo: float
     lite0_frechet_sft_to_base: float
     lite0_frechet_dpo_to_sft: float
+    lite0_frechet_turbo_to_dpo: float
     evaluated_images: int
-    dpo_alignment: float = 0.0
-    dpo_lite0_frechet: float = 0.0
-    win_rate_turbo_over_dpo: float = 0.0
-    win_rate_turbo_over_dpo_low: float = 0.0
-    win_rate_turbo_over_dpo_high: float = 0.0
-    alignment_turbo_to_dpo: float = 0.0
-    lite0_frechet_turbo_to_dpo: float = 0.0
 
 
 def evaluate(
@@ -99,7 +99,7 @@ def evaluate(
     base: Path,
     sft: Path,
     dpo: Path,
-    turbo: Path | None = None,
+    turbo: Path,
     autoencoder: Path,
     latents: Path,
     images: Path,
@@ -119,7 +119,7 @@ def evaluate(
     from components.tracking import current_run
     from flows.judges import load_judge
 
-    chain = {"base": base, "sft": sft, "dpo": dpo, **({"turbo": turbo} if turbo else {})}
+    chain = {"base": base, "sft": sft, "dpo": dpo, "turbo": turbo}
     records, decoder = read_training_records(chain), load_autoencoder(autoencoder)
     px = records["base"].px
     store = read_latents(latents, px, autoencoder_sha256(autoencoder))
