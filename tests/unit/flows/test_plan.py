@@ -61,10 +61,12 @@ def test_the_profiles_for_many_gpus_hold_the_large_model_as_they_stand(profile):
     assert all(found.own is not None and found.own.fits for found in plans("ernie-image-8b", profile))
 
 
-def test_one_gpu_trains_its_recipe_in_under_twenty_minutes_at_a_twentieth_of_its_peak():
+def test_one_gpu_at_a_twentieth_of_its_peak_trains_in_under_twenty_minutes_and_distils_in_an_hour():
     speeds = [found.own.speed for found in plans("single-gpu", "h100x1", utilisation=0.05) if found.own]
-    assert sum(speed.hours for speed in speeds if speed) * 60 < 20
-    assert len(speeds) == 7
+    minutes = [60 * speed.hours for speed in speeds if speed]
+    assert len(minutes) == 7
+    assert sum(minutes[:4]) < 20
+    assert sum(minutes[4:]) < 60
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -90,9 +92,7 @@ def test_fine_tuning_is_padded_to_the_longest_of_its_prompts_and_of_earlier_capt
 def test_turbo_is_one_backbone_with_adapters_beside_three_copies(profile):
     *_, lettering, style, distill = plans("ernie-image-8b", profile)
     whole, hidden, wide = 8_033_490_048, 4096, 12288
-    per_rank = 36 * (
-        4 * 2 * hidden + 3 * (hidden + wide)
-    )  # blocks; four matrices of attention, three of the feed-forward
+    per_rank = 36 * (4 * 2 * hidden + 3 * (hidden + wide))  # attention's and feed-forward's matrices
     assert [one.work.training for one in (lettering, style)] == [64 * per_rank] * 2
     assert {one.work.frozen for one in (lettering, style)} == {whole}
     assert (distill.work.training, distill.work.frozen) == (2 * 128 * per_rank, whole + 2 * 64 * per_rank)
@@ -128,17 +128,9 @@ def test_the_command_prints_a_table_that_says_what_it_rests_on(monkeypatch):
         app, ["plan", "--recipe", "ernie-image-8b", "--profile", "h100x64"], env={"COLUMNS": "200"}
     )
     assert shown.exit_code == 0
-    for words in (
-        "8.033 B parameters",
-        "zero3",
-        "usable",
-        "recommend",
-        "All 7 stages",
-        "one backbone",
-        "three copies",
-        "12 %",
-        "35%",
-    ):
+    for words in ("8.033 B parameters", "zero3", "usable", "recommend", "All 7 stages", "12 %", "35%"):
+        assert words in shown.stdout
+    for words in ("754.97 M of its weights train, 8.411 B do not", "one backbone", "three copies"):
         assert words in shown.stdout
 
 
