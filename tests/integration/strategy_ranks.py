@@ -4,6 +4,7 @@ whole       ten steps without a break
 continued   the same, ended in the sixth step by an error in every process, and continued from the checkpoint
 moved       only the rest of such a run, which other processes (another number of them) had begun
 dpo         ten steps on preferred pairs against a frozen copy, watched on held-out pairs
+distill     fifteen steps, in turns of a student and of the fake model, with a committee; also `distill-continued`
 """
 
 import os
@@ -11,15 +12,17 @@ import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import save_file
+from tiny_distillation import DISTILL, DOMAINS, save_committee, tiny_distilled
 from tiny_losses import ANCHORED
 from tiny_pairs import pair_store, pair_table
 from tiny_training import tiny_denoiser, tiny_store
 
 from components.data.buckets import Bucket
+from components.data.latents import EMPTY_TEXT
 from components.objectives.flow_matching import flow_matching_terms
 from components.objectives.outcome import Outcome
 from components.paths.config import TimestepDensity
@@ -27,6 +30,7 @@ from components.training.batches import BatchSource
 from components.training.callbacks import compiled_graphs
 from components.training.checkpoint_store import CheckpointStore
 from components.training.config import BatchConfig, Execution, OptimiserConfig, WatchConfig
+from components.training.distillation import DistillationModule, DistillationObjective
 from components.training.fit import Fitted, Surroundings, fit, prepare
 from components.training.module import DiffusionModule
 from components.training.pair_batches import PairSource, rows_of_pairs
@@ -69,13 +73,11 @@ def trained(
     prepare(denoiser, execution)
 
     def objective(model: Any, batch: Any) -> Outcome:
-        if batch.start // 8 == break_at:
-            raise BrokenError
         return Outcome(flow_matching_terms(model, batch.condition, batch.x_0, DENSITY, batch.generators))
 
     module = DiffusionModule(
         denoiser,
-        objective,
+        Breaking(objective, break_at),
         BatchSource({Bucket(32, 32): tiny_store()}, BATCH, seed=0),
         OPTIMISER,
         execution,
@@ -122,6 +124,34 @@ def preferred(execution: Execution, precision: Numbers, folder: Path) -> tuple[F
     return fitted, curve
 
 
+class Breaking:
+    """An objective that ends with an error in a step of batches of 8."""
+
+    def __init__(self, objective: Any, break_at: int) -> None:
+        self._objective, self._break_at = objective, break_at
+
+    def __call__(self, model: Any, batch: Any) -> Outcome:
+        if batch.start // 8 == self._break_at:
+            raise BrokenError
+        return self._objective(model, batch)
+
+
+def distilled(
+    execution: Execution, precision: Numbers, folder: Path, checkpoints: CheckpointStore | None, break_at: int = -1
+) -> tuple[Fitted, Curve]:
+    """All turns of a distillation with a student of full weights and a fake model of adapters."""
+    committee, store, curve = folder / f"committee-{os.environ.get('RANK', '0')}", tiny_store(), Curve()
+    config = replace(DISTILL, batch=BATCH, precision=precision)
+    student = tiny_distilled(committee, save_committee(committee))
+    prepare(student, execution)
+    objective = DistillationObjective(config, DOMAINS, torch.from_numpy(store.texts.of(EMPTY_TEXT)).float())
+    source = BatchSource({Bucket(32, 32): store}, BATCH, seed=0)
+    module = DistillationModule(student, cast(Any, Breaking(objective, break_at)), source, config, execution)
+    how = spread(execution, precision, 8, config.student_optimiser.gradient_clip, takes_turns=True)
+    surroundings = Surroundings(curve, folder / "incidents", checkpoints)
+    return fit(module, how, execution, surroundings, lambda clock: []), curve
+
+
 def leave(folder: Path, name: str, fitted: Fitted, curve: Curve) -> None:
     """Write the result, from one process."""
     if os.environ.get("RANK", "0") == "0":
@@ -130,6 +160,11 @@ def leave(folder: Path, name: str, fitted: Fitted, curve: Curve) -> None:
         averaged = {f"averaged/{key}": value for key, value in fitted.averaged.items()}
         graphs = torch.tensor([compiled_graphs()])
         save_file({"losses": losses, "graphs": graphs, **raw, **averaged}, folder / f"{name}.safetensors")
+
+
+def checkpoints_of(what: str) -> str:
+    """The folder of a kind of training's checkpoints: what is moved goes on with what was continued."""
+    return "distill-checkpoints" if what.startswith("distill") else "checkpoints"
 
 
 def main(folder: Path, tasks: list[str]) -> None:
@@ -157,14 +192,15 @@ def main(folder: Path, tasks: list[str]) -> None:
         if what == "dpo":
             leave(own, what, *preferred(execution, run, own))
             continue
-        store = CheckpointStore(own / "checkpoints", {"run": "tiny"})
-        if what == "continued":
+        train = distilled if what.startswith("distill") else trained
+        store = None if what == "distill" else CheckpointStore(own / checkpoints_of(what), {"run": "tiny"})
+        if what.endswith("continued"):
             try:
-                trained(execution, run, own, store, break_at=5)
+                train(execution, run, own, store, break_at=5)
                 raise AssertionError("the training was to be ended by an error")
             except BrokenError:
                 pass
-        leave(own, what, *trained(execution, run, own, store))
+        leave(own, what, *train(execution, run, own, store))
 
 
 if __name__ == "__main__":

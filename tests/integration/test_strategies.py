@@ -13,11 +13,14 @@ from components.launch.local import log_file, run_ranks
 
 pytestmark = pytest.mark.timeout(600)  # the first one trains for all
 HERE = Path(__file__).parent
+TURNS = ("ddp", "zero2", "zero3")
 SHARDED = ("ddp", "fsdp2", "zero1", "zero2", "zero3")
+WHOLE = ("whole", "dpo", "distill")
 TASKS = [
     *(f"{strategy}/32-true/4/{what}" for strategy in SHARDED for what in ("whole", "continued")),
     *(f"{strategy}/32-true/2/whole" for strategy in ("ddp", "zero2", "zero3")),
     *(f"{strategy}/32-true/4/dpo" for strategy in ("ddp", "zero2", "zero3")),
+    *(f"{strategy}/32-true/4/{what}" for strategy in TURNS for what in ("distill", "distill-continued")),
     *(f"{strategy}/bf16-mixed/4/whole" for strategy in ("ddp", "fsdp2", "zero2", "zero3")),
 ]
 
@@ -40,7 +43,7 @@ def run(folder: Path, num_ranks: int, tasks: list[str]) -> None:
 def folder(tmp_path_factory) -> Path:
     """What one process trains alone, and what two do together under every strategy."""
     folder = tmp_path_factory.mktemp("strategies")
-    run(folder, 1, ["single/32-true/8/whole", "single/bf16-mixed/8/whole", "single/32-true/8/dpo"])
+    run(folder, 1, [f"single/{what}" for what in ("bf16-mixed/8/whole", *(f"32-true/8/{w}" for w in WHOLE))])
     run(folder, 2, TASKS)
     return folder
 
@@ -86,6 +89,20 @@ def test_preferences_are_trained_as_one_process_trains_them(folder, strategy):
     assert float(alone["losses"][-1]) != 0
     torch.testing.assert_close(together["losses"], alone["losses"], rtol=1e-4, atol=1e-7)
     assert distance(together, alone) < 5e-6
+
+
+@pytest.mark.parametrize("strategy", TURNS)
+def test_a_student_is_distilled_as_in_one_process(folder, strategy):
+    """Two networks that train in turn and share one optimiser; of each step only one of them has gradients."""
+    alone, together = result(folder, "single-32-true-8", "distill"), result(folder, f"{strategy}-32-true-4", "distill")
+    torch.testing.assert_close(together["losses"], alone["losses"], rtol=1e-4, atol=1e-7)
+    assert distance(together, alone) < 5e-6
+
+
+@pytest.mark.parametrize("strategy", TURNS)
+def test_a_distillation_that_goes_on_is_bit_equal_to_one_without_break(folder, strategy):
+    whole, after = (result(folder, f"{strategy}-32-true-4", what) for what in ("distill", "distill-continued"))
+    assert distance(after, whole) == 0
 
 
 @pytest.mark.parametrize("strategy", SHARDED)
