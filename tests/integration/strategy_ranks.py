@@ -9,6 +9,7 @@ distill     fifteen steps, in turns of a student and of the fake model, with a c
 
 import os
 import sys
+import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -167,6 +168,14 @@ def checkpoints_of(what: str) -> str:
     return "distill-checkpoints" if what.startswith("distill") else "checkpoints"
 
 
+def wait_for(store: CheckpointStore) -> None:
+    """Return when the checkpoint of the third step is whole: an error does not wait for what is being written."""
+    deadline = time.monotonic() + 120
+    while store.latest() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def main(folder: Path, tasks: list[str]) -> None:
     """Do the tasks `strategy/precision/micro batch/what` one after another, each strategy in a folder of its own."""
     die_with_parent()
@@ -199,7 +208,7 @@ def main(folder: Path, tasks: list[str]) -> None:
                 train(execution, run, own, store, break_at=5)
                 raise AssertionError("the training was to be ended by an error")
             except BrokenError:
-                pass
+                wait_for(store)
         leave(own, what, *train(execution, run, own, store))
 
 
