@@ -98,7 +98,9 @@ class DistillationWatch(Watch):
 
     Args:
         examine: what the student is measured by.
-        teacher: the same numbers of the teacher, with its own steps and guidance.
+        teacher: the same numbers of the teacher, with its own steps and guidance; or what measures them, which is asked
+            at the first look, where the student still is its teacher, on the devices of training and by all its
+            processes. A training that continues takes them from its looks.
         config: what ends training.
         report: where numbers go, under their own names.
         folder: where looks and weights are kept; None keeps them in memory.
@@ -111,22 +113,21 @@ class DistillationWatch(Watch):
     def __init__(
         self,
         examine: Examine,
-        teacher: Mapping[str, float],
+        teacher: Mapping[str, float] | Examine,
         config: DriftWatchConfig,
         report: Report,
         folder: Path | None,
         student_updates: Callable[[int], int],
     ) -> None:
         super().__init__(report, folder)
-        if broken := [name for name, value in teacher.items() if not math.isfinite(value)]:
-            raise ValueError(
-                f"the teacher's {broken[0]} is {teacher[broken[0]]}; its weights or the judges are damaged"
-            )
-        self._examine, self._teacher, self._config = examine, teacher, config
+        self._examine, self._config = examine, config
+        self._teacher = teacher if callable(teacher) else _finite(teacher)
         self._student_updates = student_updates
 
     def measure(self, denoiser: Denoiser, images_seen: int) -> dict[str, Any]:
         """The student's numbers, the teacher's, their drift, `saturation` as a ratio, and the fake loss if there is."""
+        if callable(self._teacher):
+            self._teacher = _teacher_of(self.looks[0]) if self.looks else _finite(self._teacher(denoiser))
         student = self._examine(denoiser)
         drift = drift_of(student, self._teacher)
         saturation = drift.pop(f"{ALL}/{SATURATION}", None)
@@ -152,6 +153,17 @@ def least_share(look: Seen) -> float:
     """The share of the teacher's that is left of the most lost ability; 0 where none was measured."""
     shares = [share for ability in ABILITIES for share in _drift(look, ability).values()]
     return min(shares, default=0.0)
+
+
+def _finite(teacher: Mapping[str, float]) -> Mapping[str, float]:
+    if broken := [name for name, value in teacher.items() if not math.isfinite(value)]:
+        raise ValueError(f"the teacher's {broken[0]} is {teacher[broken[0]]}; its weights or judges are damaged")
+    return teacher
+
+
+def _teacher_of(look: Seen) -> dict[str, float]:
+    prefix = "teacher/"
+    return {name.removeprefix(prefix): value for name, value in look.items() if name.startswith(prefix)}
 
 
 def _drift(look: Seen, measure: str) -> dict[str, float]:

@@ -167,5 +167,30 @@ def test_it_keeps_the_look_whose_most_lost_ability_lost_least(tmp_path):
 
 
 def test_a_teacher_without_numbers_is_refused_before_training():
-    with pytest.raises(ValueError, match=r"the teacher's nature/alignment is nan; its weights or the judges"):
+    with pytest.raises(ValueError, match=r"the teacher's nature/alignment is nan; its weights or judges"):
         watch_of([], teacher={**TEACHER, "nature/alignment": float("nan")})
+
+
+def test_the_teacher_is_measured_once_at_the_first_look_and_remembered_by_one_that_continues(tmp_path):
+    asked = []
+
+    def of_teacher(denoiser):
+        asked.append(float(next(denoiser.parameters()).detach().flatten()[0]))
+        return {**TEACHER, "poster/alignment": 0.3 + 0.1 * len(asked)}
+
+    student = {**TEACHER, "poster/alignment": 0.2}
+    first, _ = watch_of([student, student], tmp_path, teacher=of_teacher)
+    first.begin(0)
+    first(numbered(7), 0, "averaged")
+    first(numbered(8), 8, "averaged")
+    continued, _ = watch_of([student], tmp_path, teacher=of_teacher)
+    continued.begin(8)
+    continued(numbered(9), 16, "averaged")
+    assert asked == [7.0]
+    assert [look["drift/poster/alignment"] for look in continued.looks] == pytest.approx([0.5] * 3)
+
+
+def test_a_teacher_that_proves_to_be_without_numbers_is_refused_at_the_first_look():
+    watch, _ = watch_of([TEACHER], teacher=lambda denoiser: {**TEACHER, "all/frechet": float("inf")})
+    with pytest.raises(ValueError, match="the teacher's all/frechet is inf"):
+        watch(numbered(0), 0, "averaged")
