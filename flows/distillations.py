@@ -54,8 +54,7 @@ def read_prompts(curated: Path, sft_selection: Path, latents: Path, autoencoder:
 
 def check(config: DistillConfig, execution: Execution, prompts: Prompts, given: Mapping[str, Path | None]) -> None:
     """ValueError, in one line, for what would make the training useless, before anything is loaded."""
-    from components.models.diffusers_layout import exported_time_grid
-    from components.samplers.time_grid import shifted_time_grid
+    from components.samplers.exported_grid import check_grid
     from components.training.distillation import check_execution
 
     check_execution(execution)
@@ -73,12 +72,10 @@ def check(config: DistillConfig, execution: Execution, prompts: Prompts, given: 
             f"committee.weights names the domain {empty[0]!r}, which has no prompts (there: "
             f"{', '.join(sorted({*prompts.domain_of.values()}))}); see curate_sft.domains and its report of gaps"
         )
-    own, exported = (
-        grid(sampler.num_steps, sampler.shift).tolist() for grid in (shifted_time_grid, exported_time_grid)
-    )
-    if max(abs(a - b) for a, b in zip(own, exported, strict=True)) > 1e-6:
+    check_grid(sampler.num_steps, sampler.shift)
+    if sampler.rollout != "euler":
         raise ValueError(
-            f"the student's grid {own} differs from the exported sampler's {exported}; change sampler.shift"
+            f"sampler.rollout is {sampler.rollout!r}, but the exported sampler takes plain Euler steps; choose 'euler'"
         )
 
 
