@@ -42,6 +42,28 @@ def dpo(
     tell(NAME, found, as_json=as_json)
 
 
+@ablate_app.command("distill")
+def distill(
+    updates: Annotated[int | None, typer.Option(min=1, help="Of the student; default: as `distill`.")] = None,
+    profile: PROFILE = "",
+    as_json: JSON = False,
+) -> None:
+    """Show what a committee is worth: as declared, one teacher, one table for both roles, noised real data.
+
+    Same prompts, start, steps, seeds and rates, from the artifacts of a finished run; the table of what each student
+    keeps of its teacher, the chart of it by domain, and grids are written to artifacts/ablations/distill/.
+
+    Examples: `easel ablate distill` · `easel ablate distill --updates 20 --json`
+    """
+    settings.go_quiet()
+    from flows.ablate_distill import NAME, Request, ablate_distill
+
+    root = here()
+    with progress_bars() as advance:
+        found = ablate_distill(root, Request(updates), settings.load_profile(root, profile or None), advance)
+    tell(NAME, found, as_json=as_json)
+
+
 def tell(what: str, found: dict[str, Any], *, as_json: bool) -> None:
     """Print an ablation's figures for machines, or its table for people."""
     if as_json:
