@@ -151,6 +151,12 @@ def test_an_expert_that_the_stage_is_not_given_is_refused(inputs, tmp_path):
         train(inputs, tmp_path, changed(committee=committee))
 
 
+@pytest.mark.parametrize("rollout", ["renoise", "noised_data"])
+def test_a_roll_out_that_the_exported_sampler_does_not_take_is_refused(inputs, tmp_path, rollout):
+    with pytest.raises(ValueError, match=rf"sampler\.rollout is '{rollout}'.*choose 'euler'"):
+        train(inputs, tmp_path, changed(sampler=replace(TRAINING.sampler, rollout=rollout)))
+
+
 def test_a_grid_that_differs_from_the_one_it_is_made_for_is_refused():
     given = json.loads(PARAMS.model_dump_json())
     given["training"]["grid"]["shift"] = 3.0
