@@ -20,6 +20,7 @@ from components.data.latents import EMPTY_TEXT, LatentStore
 from components.data.order import order_key
 from components.models.committee import Distilled, student_state
 from components.models.denoiser import Denoiser, TextCondition, pad_states, repeated
+from components.models.step_token import with_step
 from components.objectives.committee import Role
 from components.objectives.distribution_matching import (
     Predictions,
@@ -132,13 +133,15 @@ class DistillationObjective:
         return x - t.reshape(-1, 1, 1, 1) * model(x, t, condition).to(x.dtype)
 
     def _fake(self, model: Distilled, batch: Batch, x: Float[Tensor, "b c h w"], place: int) -> Outcome:
-        """Flow matching of the fake model on what the student draws."""
+        """Flow matching of the fake model on what the student draws at this step, which the fake one is told."""
         t_step = self._grid[place].to(x).expand(len(x))
         with torch.no_grad():
             x_hat = self._x_hat(model, x, t_step, batch.condition)
         low, high = self._config.levels
         t = (low + (high - low) * draw_uniform(batch.generators)).to(x)
-        errors = velocity_error(model.committee.fake, batch.condition, x_hat, normal_noise(x_hat, batch.generators), t)
+        errors = velocity_error(
+            model.committee.fake, with_step(batch.condition, place), x_hat, normal_noise(x_hat, batch.generators), t
+        )
         return Outcome({"fake": errors.mean()})
 
     def _student(
@@ -157,7 +160,7 @@ class DistillationObjective:
             x_dm, x_ca = interpolate(x_hat, eps_dm, t_dm), interpolate(x_hat, eps_ca, t_ca)
             of_dm, of_ca = velocity.weights("dm", t_dm), velocity.weights("ca", t_ca)
             said = Predictions(
-                fake=predicted_data(x_dm, model.committee.fake(x_dm, t_dm, condition).to(x), t_dm),
+                fake=predicted_data(x_dm, model.committee.fake(x_dm, t_dm, with_step(condition, place)).to(x), t_dm),
                 real=predicted_data(x_dm, velocity(of_dm, x_dm, t_dm, condition), t_dm),
                 guided_cond=predicted_data(x_ca, velocity(of_ca, x_ca, t_ca, condition), t_ca),
                 guided_uncond=predicted_data(x_ca, velocity(of_ca, x_ca, t_ca, self._uncondition(x_ca)), t_ca),
@@ -266,14 +269,15 @@ def distill(
     execution: Execution,
     surroundings: Surroundings,
     examine: Examine,
-    teacher: Mapping[str, float],
+    teacher: Mapping[str, float] | Examine,
     save_grid: SaveGrid,
 ) -> Pretrained:
     """Train `denoiser` in place on prompts of `curated`, and for a share of the updates on those of `earlier`.
 
-    `examine` measures the student's pictures and `teacher` is what it says of the teacher's; `domain_of` a sample's
-    prompt, for the committee's tables. The average is that of the look that lost least of any ability, and so are
-    `images_seen` and `held_out`; the facts are how to draw, all looks, and why training ended early ("" if it did not).
+    `examine` measures the student's pictures, and `teacher` is what it says of the teacher's, or who measures those;
+    `domain_of` a sample's prompt, for the committee's tables. The average is that of the look that lost least of any
+    ability, and so are `images_seen` and `held_out`; the facts are how to draw, all looks, and why training ended early
+    ("" if it did not).
 
     Raises as `fit` does.
     """

@@ -81,8 +81,7 @@ def distill(
     distillations.check(p.training, execution, data, given)
     decoder = load_autoencoder(autoencoder)
     student = distillations.build(init, given, p.model, p.training, data)
-    examine, of_teacher = distillations.comparison(p.pictures, p.training, data, classifier, scorer, decoder)
-    teacher = of_teacher(student)  # it begins as its teacher
+    examine, teacher = distillations.comparison(p.pictures, p.training, data, classifier, scorer, decoder)
     trained = trainings.train_and_save(
         lambda surroundings, save_grid: train(
             *(data.curated, data.earlier, data.domain_of, student, decoder, p.training, execution, surroundings),
