@@ -4,6 +4,9 @@ A stage is a function in `flows/stages/`; its signature says which parameters, i
 only adds the paths. `easel sync` writes dvc.yaml from it.
 """
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from flows.declaration import Artifact, Pipeline, Stage
 from flows.stages.caption import caption
 from flows.stages.categorize import categorize
@@ -31,6 +34,13 @@ from flows.stages.sft import sft
 RAW = Artifact("data")
 AUTOENCODER = Artifact("data/autoencoder")
 REFERENCE = Artifact("infra/data-reference.json")
+
+
+def _training(function: Callable[..., Any], made: str, inputs: Mapping[str, Artifact], *, name: str = "") -> Stage:
+    """A stage that trains the model `made`, whose name it has too if no other is given."""
+    outputs = {"model": f"artifacts/models/{made}", "grids": f"artifacts/grids/{made}"}
+    return Stage(function, inputs, outputs, name=name or made, needs_libraries=True, distributed=True)
+
 
 INGEST = Stage(
     ingest,
@@ -202,31 +212,22 @@ ENCODE = Stage(
 LATENTS = ENCODE.out("latents")
 
 # One phase a resolution. Where a recipe has fewer resolutions than phases, the last one settles at a small rate.
-PRETRAIN_1 = Stage(
+PRETRAIN_1 = _training(
     pretrain,
-    name="pretrain_1",
-    inputs={"latents": LATENTS, "autoencoder": AUTOENCODER},
-    outputs={"model": "artifacts/models/pretrain_1", "grids": "artifacts/grids/pretrain_1"},
-    needs_libraries=True,
-    distributed=True,
+    "pretrain_1",
+    {"latents": LATENTS, "autoencoder": AUTOENCODER},
 )
 
-PRETRAIN_2 = Stage(
+PRETRAIN_2 = _training(
     pretrain,
-    name="pretrain_2",
-    inputs={"latents": LATENTS, "autoencoder": AUTOENCODER, "init": PRETRAIN_1.out("model")},
-    outputs={"model": "artifacts/models/pretrain_2", "grids": "artifacts/grids/pretrain_2"},
-    needs_libraries=True,
-    distributed=True,
+    "pretrain_2",
+    {"latents": LATENTS, "autoencoder": AUTOENCODER, "init": PRETRAIN_1.out("model")},
 )
 
-PRETRAIN_3 = Stage(
+PRETRAIN_3 = _training(
     pretrain,
-    name="pretrain_3",
-    inputs={"latents": LATENTS, "autoencoder": AUTOENCODER, "init": PRETRAIN_2.out("model")},
-    outputs={"model": "artifacts/models/pretrain_3", "grids": "artifacts/grids/pretrain_3"},
-    needs_libraries=True,
-    distributed=True,
+    "pretrain_3",
+    {"latents": LATENTS, "autoencoder": AUTOENCODER, "init": PRETRAIN_2.out("model")},
 )
 BASE = PRETRAIN_3.out("model")
 
@@ -248,18 +249,16 @@ ENCODE_SFT = Stage(
 )
 SFT_LATENTS = ENCODE_SFT.out("latents")
 
-SFT = Stage(
+SFT = _training(
     sft,
-    inputs={
+    "sft",
+    {
         "curated": SFT_LATENTS,
         "sft_selection": CURATE_SFT.out("sft_selection"),
         "latents": LATENTS,
         "autoencoder": AUTOENCODER,
         "init": BASE,
     },
-    outputs={"model": "artifacts/models/sft", "grids": "artifacts/grids/sft"},
-    needs_libraries=True,
-    distributed=True,
 )
 TUNED = SFT.out("model")
 
@@ -283,9 +282,10 @@ PREFERENCES = Stage(
     needs_libraries=True,
 )
 
-DPO = Stage(
+DPO = _training(
     dpo,
-    inputs={
+    "dpo",
+    {
         "init": TUNED,
         "pairs": PREFERENCES.out("pairs"),
         "pair_latents": PREFERENCES.out("pair_latents"),
@@ -294,9 +294,6 @@ DPO = Stage(
         "classifier": CATEGORIZE.out("classifier"),
         "autoencoder": AUTOENCODER,
     },
-    outputs={"model": "artifacts/models/dpo", "grids": "artifacts/grids/dpo"},
-    needs_libraries=True,
-    distributed=True,
 )
 ALIGNED = DPO.out("model")
 
@@ -307,28 +304,23 @@ TUNING = {
     "autoencoder": AUTOENCODER,
     "init": ALIGNED,
 }
-EXPERT_LETTERING = Stage(
+EXPERT_LETTERING = _training(
     sft,
-    name="expert_lettering",
-    inputs=TUNING,
-    outputs={"model": "artifacts/models/expert_lettering", "grids": "artifacts/grids/expert_lettering"},
-    needs_libraries=True,
-    distributed=True,
+    "expert_lettering",
+    TUNING,
 )
 
-EXPERT_STYLE = Stage(
+EXPERT_STYLE = _training(
     sft,
-    name="expert_style",
-    inputs=TUNING,
-    outputs={"model": "artifacts/models/expert_style", "grids": "artifacts/grids/expert_style"},
-    needs_libraries=True,
-    distributed=True,
+    "expert_style",
+    TUNING,
 )
 
 # More experts, as `layout` and `photo`, are inputs of this stage too, once they are stages.
-DISTILL = Stage(
+DISTILL = _training(
     distill,
-    inputs={
+    "turbo",
+    {
         "init": ALIGNED,
         "lettering": EXPERT_LETTERING.out("model"),
         "style": EXPERT_STYLE.out("model"),
@@ -339,9 +331,7 @@ DISTILL = Stage(
         "scorer": SCORE.out("scorer"),
         "autoencoder": AUTOENCODER,
     },
-    outputs={"model": "artifacts/models/turbo", "grids": "artifacts/grids/turbo"},
-    needs_libraries=True,
-    distributed=True,
+    name="distill",
 )
 TURBO = DISTILL.out("model")
 

@@ -4,16 +4,31 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from components.models.config import DiTConfig, InitialWeights
-from components.training.config import PreferenceConfig, PretrainConfig
-from components.training.distill_config import DistillConfig
+from components.models.config import DiTConfig, InitialWeights, LoraShape
+from components.training.config import GridConfig
 
 if TYPE_CHECKING:
     from components.models.denoiser import Denoiser
     from components.training.fit import Surroundings
     from components.training.pretrain import Pretrained, SaveGrid
+
+
+class TrainingSettings(Protocol):
+    """What every objective's settings, a dataclass, have; a stage reaches its own only."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def grid(self) -> GridConfig:
+        """How sample grids are drawn."""
+        ...
+
+    @property
+    def lora(self) -> LoraShape | None:
+        """The adapters that are merged when the weights are saved."""
+        ...
 
 
 def first_weights(init: Path | None, given: InitialWeights | None) -> Path | None:
@@ -34,7 +49,7 @@ def train_and_save(
     denoiser: "Denoiser",
     px: int,
     shape: DiTConfig,
-    config: PretrainConfig | PreferenceConfig | DistillConfig,
+    config: TrainingSettings,
     facts: Mapping[str, object],
     *,
     model: Path,

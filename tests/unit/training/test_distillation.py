@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_distillation import DISTILL, DOMAINS, LORA, save_committee, tiny_distilled
+from tiny_distillation import ADVERSARIAL, DISTILL, DOMAINS, LORA, save_committee, tiny_distilled
 from tiny_training import tiny_store
 
 from components.data.buckets import Bucket
@@ -48,7 +48,12 @@ TEACHER = {"all/alignment": 0.5, "poster/alignment": 0.4, "all/diversity": 1.0}
 
 def run(autoencoder, folder, config=DISTILL, *, model=None, examine=lambda _: dict(TEACHER), store=None, every=2):
     notes = Notes()
-    model = model or tiny_distilled(folder, save_committee(folder), student=config.student, fake=config.fake)
+    model = model or tiny_distilled(
+        *(folder, save_committee(folder)),
+        student=config.student,
+        fake=config.fake,
+        has_head=config.adversarial is not None,
+    )
     buckets = {Bucket(32, 32): tiny_store()}
     trained = distill(
         *(buckets, buckets, DOMAINS, model, autoencoder, config, Execution("cpu", checkpoint_every_steps=every)),
@@ -63,7 +68,8 @@ def test_turns_follow_the_step():
     assert [DISTILL.student_updates_before(step) for step in (0, 3, 5, 6, 8, 9, 15)] == [0, 0, 0, 1, 1, 2, 4]
 
 
-def test_each_turn_changes_its_own_network_only(autoencoder, tmp_path, monkeypatch):
+@pytest.mark.parametrize("config", [DISTILL, ADVERSARIAL, replace(ADVERSARIAL, student=LORA)])
+def test_each_turn_changes_its_own_network_only(autoencoder, tmp_path, monkeypatch, config):
     seen: list[tuple[str, set[str]]] = []
     step = distillation.DistillationModule.optimizer_step
 
@@ -74,19 +80,20 @@ def test_each_turn_changes_its_own_network_only(autoencoder, tmp_path, monkeypat
         seen.append((turn, {name for name, w in self.denoiser.named_parameters() if not torch.equal(w, before[name])}))
 
     monkeypatch.setattr(distillation.DistillationModule, "optimizer_step", watched)
-    _, _, model = run(autoencoder, tmp_path)
+    _, _, model = run(autoencoder, tmp_path, config)
     student, fake = set(model.student_weights()), set(model.fake_weights())
     assert [turn for turn, _ in seen] == [DISTILL.turn(step) for step in range(DISTILL.num_steps)]
     for turn, changed in seen:
         assert changed, turn
         assert changed <= (fake if turn == "fake" else student)
+        has_head = any(name.startswith("head.") for name in changed)
+        assert has_head == (turn == "fake" and config.adversarial is not None)
     assert all(not weight.requires_grad for name, weight in model.named_parameters() if name not in student | fake)
 
 
 @pytest.mark.parametrize("kills", [(2,), (4, 6, 11)])
-@pytest.mark.parametrize("student", [None, LORA])
-def test_killed_and_continued_it_is_bit_equal_to_one_that_was_not(autoencoder, tmp_path, monkeypatch, kills, student):
-    config = replace(DISTILL, student=student)
+@pytest.mark.parametrize("config", [DISTILL, replace(DISTILL, student=LORA), ADVERSARIAL])
+def test_killed_and_continued_it_is_bit_equal_to_one_that_was_not(autoencoder, tmp_path, monkeypatch, kills, config):
     whole, _, _ = run(autoencoder, tmp_path, config, store=CheckpointStore(tmp_path / "whole", {"run": 1}))
     call = DistillationObjective.__call__
 
@@ -130,10 +137,14 @@ def test_a_collapse_ends_it_and_an_earlier_look_is_kept(autoencoder, tmp_path):
     assert trained.images_seen < DISTILL.num_steps * DISTILL.batch.batch_size
 
 
-def test_what_cannot_be_trained_is_refused_before_it_begins():
+def test_what_cannot_be_trained_is_refused_before_it_begins(autoencoder, tmp_path):
     with pytest.raises(ValueError, match="choose a profile with strategy ddp, zero2 or zero3"):
         check_execution(Execution("cpu", devices=2, strategy="fsdp2"))
-    with pytest.raises(ValueError, match="made for 4, 1.5 and 1.0"):
+    with pytest.raises(ValueError, match=r"made for 4, 1\.5 and 1\.0"):
         replace(DISTILL, grid=replace(DISTILL.grid, num_sampling_steps=8))
     with pytest.raises(ValueError, match="without adapters it must be 0"):
         replace(DISTILL, fake=None)
+    with pytest.raises(ValueError, match=r"^block 2 of the teacher; allowed: 0 to 1$"):
+        run(autoencoder, tmp_path, replace(ADVERSARIAL, adversarial=replace(ADVERSARIAL.adversarial, block=2)))
+    with pytest.raises(ValueError, match="give both or neither"):
+        run(autoencoder, tmp_path, model=tiny_distilled(tmp_path, save_committee(tmp_path), has_head=True))
