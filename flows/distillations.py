@@ -95,6 +95,7 @@ def build(
         student=config.student,
         fake=config.fake,
         seed=config.seed,
+        has_head=config.adversarial is not None,
     )
 
 

@@ -1,6 +1,7 @@
 """A small committee and a small distillation, made in code; for tests in one process and in several."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -9,6 +10,7 @@ from tiny_training import CHANNELS, TEXT_DIM, TINY, tiny_denoiser
 from components.models.committee import Distilled, build_distilled
 from components.models.config import LoraShape
 from components.models.lora import add_lora, merge_lora
+from components.objectives.adversarial_config import AdversarialConfig
 from components.objectives.committee import CommitteeConfig
 from components.training.config import BatchConfig, GridConfig, OptimiserConfig, PriorConfig
 from components.training.distill_config import ColdStart, DistillConfig, FewSteps
@@ -39,6 +41,7 @@ DISTILL = DistillConfig(
         "general",
         {"dm": {"general": ALONE, "poster": EVEN}, "ca": {"general": ALONE, "poster": OTHER}},
     ),
+    adversarial=None,
     student=None,
     fake=LORA,
     student_optimiser=OptimiserConfig(1e-3, (0.0, 0.99), 0.0, 1.0, 0, 0.0, "linear"),
@@ -48,6 +51,11 @@ DISTILL = DistillConfig(
     watch=DriftWatchConfig(every_updates=2, min_diversity=0.1, max_saturation=5.0, max_quality_fall=0.9, patience=0),
     grid=GridConfig(10_000, ("text",), 4, 1.0, 1.5, 0),
     seed=0,
+)
+
+ADVERSARIAL = replace(
+    DISTILL,
+    adversarial=AdversarialConfig(generator_weight=0.5, head_weight=1.0, r1_weight=10.0, r1_sigma=0.1, block=1),
 )
 
 
@@ -71,8 +79,14 @@ def save_committee(folder: Path) -> Mapping[str, Path | None]:
 
 
 def tiny_distilled(
-    folder: Path, experts: Mapping[str, Path | None], *, student: LoraShape | None = None, fake: LoraShape | None = LORA
+    folder: Path,
+    experts: Mapping[str, Path | None],
+    *,
+    student: LoraShape | None = None,
+    fake: LoraShape | None = LORA,
+    has_head: bool = False,
 ) -> Distilled:
     """A new student with its committee, the same in every process."""
     backbone = folder / "backbone" / "transformer"
-    return build_distilled(backbone, experts, TINY, CHANNELS, TEXT_DIM, student=student, fake=fake, seed=0)
+    shape = (TINY, CHANNELS, TEXT_DIM)
+    return build_distilled(backbone, experts, *shape, student=student, fake=fake, seed=0, has_head=has_head)

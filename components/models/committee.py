@@ -26,6 +26,7 @@ from torch.utils.checkpoint import checkpoint
 
 from components.models.config import DiTConfig, LoraShape
 from components.models.denoiser import Denoiser, TextCondition
+from components.models.discriminator import FeatureHead, teacher_features
 from components.models.experts import ExpertError, add_expert, is_adapter
 from components.models.initial import InitialWeightsError, load_initial, transformer_directory
 from components.models.lora import ADAPTER, add_lora
@@ -83,14 +84,16 @@ class Member:
 class Committee(nn.Module):
     """Frozen experts, and the one model of the student's own pictures ("fake"), which trains.
 
-    `networks` are those besides the student's; members may also lie on the student's.
+    `networks` are those besides the student's; members may also lie on the student's, and so may `backbone`.
     """
 
-    def __init__(self, experts: Mapping[str, Member], fake: Member, networks: Mapping[str, Denoiser]) -> None:
+    def __init__(
+        self, experts: Mapping[str, Member], fake: Member, networks: Mapping[str, Denoiser], backbone: Switched
+    ) -> None:
         super().__init__()
         self.experts = tuple(experts)
         self.networks = nn.ModuleDict(networks)
-        self._experts, self._fake = dict(experts), fake
+        self._experts, self._fake, self._backbone = dict(experts), fake, backbone
 
     @torch.no_grad()
     def expert(
@@ -117,20 +120,33 @@ class Committee(nn.Module):
         with self._fake.network.using(dict.fromkeys(self._fake.adapters, 1.0)) as denoiser:
             return denoiser(x_t, t, condition)
 
+    def features(
+        self, block: int, x_t: Float[Tensor, "b c h w"], t: Float[Tensor, " b"], condition: TextCondition
+    ) -> Float[Tensor, "b n d"]:
+        """What a block of the bare backbone puts out for the image tokens; a gradient reaches `x_t` only."""
+        with self._backbone.using({}) as denoiser, teacher_features(denoiser.transformer, block) as seen:
+            denoiser(x_t, t, condition)
+        return seen[0]
+
     def checkpoint_activations(self) -> None:
-        """As a denoiser does, on every network of a member."""
-        for member in (*self._experts.values(), self._fake):
-            network = member.network
+        """As a denoiser does, on every network of a member and on the backbone."""
+        for network in (*(member.network for member in (*self._experts.values(), self._fake)), self._backbone):
             network.denoiser.transformer.enable_gradient_checkpointing(network.checkpointed)
 
 
 class Distilled(Denoiser):
-    """The student, with the committee that teaches it."""
+    """The student, with the committee that teaches it and perhaps a head that tells real from drawn."""
 
-    def __init__(self, transformer: ErnieImageTransformer2DModel, form: Callable[[Denoiser], Committee]) -> None:
+    def __init__(
+        self,
+        transformer: ErnieImageTransformer2DModel,
+        form: Callable[[Denoiser], Committee],
+        head: FeatureHead | None = None,
+    ) -> None:
         """`form` is given the student: members may lie on it."""
         super().__init__(transformer)
         self.committee = form(self)
+        self.head = head
 
     def checkpoint_activations(self) -> None:
         """The committee's networks too."""
@@ -142,7 +158,7 @@ class Distilled(Denoiser):
         return {name: weight for name, weight in self._training().items() if not _is_fake(name)}
 
     def fake_weights(self) -> dict[str, nn.Parameter]:
-        """What the fake network trains, named as by `named_parameters`."""
+        """What trains in the fake network's turn: itself and the head; named as by `named_parameters`."""
         return {name: weight for name, weight in self._training().items() if _is_fake(name)}
 
     def _training(self) -> dict[str, nn.Parameter]:
@@ -150,7 +166,7 @@ class Distilled(Denoiser):
 
 
 def _is_fake(name: str) -> bool:
-    return name.startswith(f"committee.networks.{FAKE}.") or _adapter_of(name) == FAKE
+    return name.startswith((f"committee.networks.{FAKE}.", "head.")) or _adapter_of(name) == FAKE
 
 
 def _adapter_of(name: str) -> str | None:
@@ -180,10 +196,11 @@ def build_distilled(
     student: LoraShape | None,
     fake: LoraShape | None,
     seed: int,
+    has_head: bool = False,
 ) -> Distilled:
     """Student and fake network, which both begin as the backbone, and the experts; None is the backbone itself.
 
-    `seed` is that of new adapters. None for `student` or `fake`: all weights of a copy of its own.
+    `seed` is that of new adapters and of the head. None for `student` or `fake`: all weights of a copy of its own.
 
     Raises:
         ExpertError: an expert of another architecture or base, or with adapters where the backbone has no layers.
@@ -200,7 +217,7 @@ def build_distilled(
 
     def form(learner: Denoiser) -> Committee:
         networks = {_key(name): denoiser for name, denoiser in full.items()}
-        if student is None and (fake or len(full) < len(experts)):
+        if student is None and (fake or has_head or len(full) < len(experts)):
             networks["backbone"] = Denoiser(shared)
         if fake is None:
             networks[FAKE] = Denoiser(load(backbone))
@@ -209,9 +226,17 @@ def build_distilled(
         for name, directory in experts.items():
             own = Switched(full[name]) if name in full else None
             members[name] = Member(own or base, (_key(name),) if directory and not own else ())
-        return Committee(members, Member(base, (FAKE,)) if fake else Member(Switched(networks[FAKE])), networks)
+        fake_member = Member(base, (FAKE,)) if fake else Member(Switched(networks[FAKE]))
+        return Committee(members, fake_member, networks, base)
 
-    return Distilled(load(backbone) if student is None else shared, form)
+    head = _new_head(config.hidden_size, seed) if has_head else None
+    return Distilled(load(backbone) if student is None else shared, form, head)
+
+
+def _new_head(width: int, seed: int) -> FeatureHead:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return FeatureHead(width, width)
 
 
 def _add_experts(

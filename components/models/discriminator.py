@@ -35,6 +35,12 @@ class FeatureHead(nn.Module):
         return rearrange(self.last(functional.silu(self.first(normed))), "b m 1 -> b m")
 
 
+def check_block(transformer: ErnieImageTransformer2DModel, block: int) -> None:
+    """ValueError if there is no such block."""
+    if not 0 <= block < len(transformer.layers):
+        raise ValueError(f"block {block} of the teacher; allowed: 0 to {len(transformer.layers) - 1}")
+
+
 @contextmanager
 def teacher_features(transformer: ErnieImageTransformer2DModel, block: int) -> Generator[list[Float[Tensor, "b n d"]]]:
     """What the block has put out for the image tokens, one entry for each call of the transformer inside.
@@ -42,8 +48,7 @@ def teacher_features(transformer: ErnieImageTransformer2DModel, block: int) -> G
     Gradients flow through them to the transformer's input; its weights get none if they are frozen. ValueError if
     there is no such block.
     """
-    if not 0 <= block < len(transformer.layers):
-        raise ValueError(f"block {block} of the teacher; allowed: 0 to {len(transformer.layers) - 1}")
+    check_block(transformer, block)
     seen: list[Tensor] = []
     num_tokens = 0
 

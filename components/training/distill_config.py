@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from components.models.config import LoraShape
+from components.objectives.adversarial_config import AdversarialConfig
 from components.objectives.committee import CommitteeConfig
 from components.training.config import BatchConfig, GridConfig, OptimiserConfig, PriorConfig
 from components.training.drift_config import DriftWatchConfig
@@ -64,6 +65,7 @@ class DistillConfig:
         fake_scale: scale at which the fake model's adapters are added to the teachers at first.
         fake_scale_updates: updates of the student over which that scale falls to 0.
         committee: who teaches what.
+        adversarial: a head that tells real pictures from the student's, and the student's term from it; None is none.
         student: adapters that train; None: all weights.
         fake: adapters that train; None: all weights of a copy.
         student_optimiser, fake_optimiser: learning rates follow their own updates.
@@ -82,6 +84,7 @@ class DistillConfig:
     fake_scale: float
     fake_scale_updates: int
     committee: CommitteeConfig
+    adversarial: AdversarialConfig | None
     student: LoraShape | None
     fake: LoraShape | None
     student_optimiser: OptimiserConfig

@@ -39,6 +39,7 @@ from components.paths.noise import normal_noise
 from components.paths.timesteps import draw_uniform
 from components.samplers.rollout import ROLL_OUTS
 from components.samplers.time_grid import shifted_time_grid
+from components.training.adversary import check_adversary, head_outcome, misled_term
 from components.training.batches import Batch
 from components.training.callbacks import Every, report_grid
 from components.training.config import Execution
@@ -133,21 +134,27 @@ class DistillationObjective:
         return x - t.reshape(-1, 1, 1, 1) * model(x, t, condition).to(x.dtype)
 
     def _fake(self, model: Distilled, batch: Batch, x: Float[Tensor, "b c h w"], place: int) -> Outcome:
-        """Flow matching of the fake model on what the student draws at this step, which the fake one is told."""
+        """Flow matching of the fake model on what the student draws at this step, which the fake one is told.
+
+        A head, if there is one, learns beside it.
+        """
         t_step = self._grid[place].to(x).expand(len(x))
         with torch.no_grad():
             x_hat = self._x_hat(model, x, t_step, batch.condition)
         low, high = self._config.levels
         t = (low + (high - low) * draw_uniform(batch.generators)).to(x)
-        errors = velocity_error(
-            model.committee.fake, with_step(batch.condition, place), x_hat, normal_noise(x_hat, batch.generators), t
-        )
-        return Outcome({"fake": errors.mean()})
+        eps = normal_noise(x_hat, batch.generators)
+        errors = velocity_error(model.committee.fake, with_step(batch.condition, place), x_hat, eps, t)
+        terms = {"fake": errors.mean()}
+        if self._config.adversarial is None:
+            return Outcome(terms)
+        head = head_outcome(self._config.adversarial, model, batch, x_hat, t, eps)
+        return Outcome(terms | head.terms, head.measures)
 
     def _student(
         self, model: Distilled, batch: Batch, x: Float[Tensor, "b c h w"], place: int, updates: int
     ) -> Outcome:
-        """Distribution matching and guidance, each at its own noise level."""
+        """Distribution matching and guidance, each at its own noise level; a head is misled at the former's."""
         config, condition = self._config, batch.condition
         t_step = self._grid[place]
         x_hat = self._x_hat(model, x, t_step.to(x).expand(len(x)), condition)
@@ -172,7 +179,10 @@ class DistillationObjective:
             "fake_scale": torch.tensor(scale, device=x.device),
             **self._routing({"dm": of_dm, "ca": of_ca}),
         }
-        return Outcome({"student": moved_loss(x_hat, gradient)}, measures)
+        terms = {"student": moved_loss(x_hat, gradient)}
+        if config.adversarial is not None:
+            terms["misled"] = misled_term(config.adversarial, model, condition, x_hat, t_dm, eps_dm)
+        return Outcome(terms, measures)
 
     def _cold(self, model: Distilled, batch: Batch, x: Float[Tensor, "b c h w"], place: int) -> Outcome:
         """Regression on the guided committee's mean velocity from this time of the grid to the next."""
@@ -279,9 +289,10 @@ def distill(
     ability, and so are `images_seen` and `held_out`; the facts are how to draw, all looks, and why training ended early
     ("" if it did not).
 
-    Raises as `fit` does.
+    Raises as `fit` does; ValueError for a head's block that is not there.
     """
     check_execution(execution)
+    check_adversary(config.adversarial, denoiser)
     source = sft_source(curated, earlier, config.batch, config.prior, seed=config.seed)
     how = spread(
         execution, config.precision, config.batch.batch_size, config.student_optimiser.gradient_clip, takes_turns=True

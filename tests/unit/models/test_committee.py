@@ -14,6 +14,7 @@ from torch import Tensor
 from components.models.committee import Committee, Distilled, build_distilled, student_state
 from components.models.config import DiTConfig, LoraShape
 from components.models.denoiser import Denoiser, TextCondition, pad_states
+from components.models.discriminator import teacher_features
 from components.models.experts import ExpertError
 from components.models.initial import WEIGHTS_FILE, InitialWeightsError
 from components.models.lora import add_lora, merge_lora
@@ -140,6 +141,49 @@ def test_gradients_reach_their_own_weights_only(distilled, asked, is_checkpointi
     distilled.committee.fake(*asked).square().mean().backward()
     assert grads(distilled) == set(distilled.fake_weights())
     assert not distilled.committee.expert("lettering", *asked, fake_scale=0.5).requires_grad
+
+
+@pytest.mark.parametrize("is_checkpointing", [False, True])
+def test_features_are_those_of_the_bare_backbone_and_a_gradient_reaches_their_input_only(
+    folders, distilled, asked, is_checkpointing
+):
+    bare = load_transformer(folders["general"] / "transformer")
+    with teacher_features(bare, 1) as seen:
+        Denoiser(bare)(*asked)
+    if is_checkpointing:
+        distilled.checkpoint_activations()
+    x_t, *others = asked
+    x_t = x_t.clone().requires_grad_()
+    features = distilled.committee.features(1, x_t, *others)
+    torch.testing.assert_close(features, seen[0])
+    features.square().mean().backward()
+    assert x_t.grad is not None
+    assert bool(x_t.grad.any())
+    assert grads(distilled) == set()
+
+
+@pytest.mark.parametrize("student", [STUDENT, None])
+@pytest.mark.parametrize("fake", [FAKE, None])
+def test_a_head_is_of_the_fakes_turn_and_changes_no_other_weight(folders, student, fake):
+    def build_with(seed, *, has_head):
+        experts = {"photo": folders["photo"]}
+        return build_distilled(
+            folders["general"], experts, *SHAPE, student=student, fake=fake, seed=seed, has_head=has_head
+        )
+
+    without, one, same, other = (
+        build_with(seed, has_head=bool(head)) for seed, head in ((0, 0), (0, 1), (0, 1), (1, 1))
+    )
+    assert without.head is None
+    heads = {name for name in one.fake_weights() if name.startswith("head.")}
+    assert len(heads) == 4
+    assert set(one.fake_weights()) - heads == set(without.fake_weights())
+    weights = dict(one.named_parameters())
+    for name, weight in without.named_parameters():
+        assert torch.equal(weights[name], weight)
+    assert student_state(weights).keys() == student_state(dict(without.named_parameters())).keys()
+    assert torch.equal(one.head.first.weight, same.head.first.weight)
+    assert not torch.equal(one.head.first.weight, other.head.first.weight)
 
 
 def test_student_and_fake_weights_are_all_that_trains(distilled):
