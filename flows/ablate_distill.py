@@ -4,7 +4,7 @@ Four distillations of the same prompts, start, steps, seeds and rates: as declar
 with one table of weights for both roles, and on noised real data in place of the student's own roll-out.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from flows.pipeline import PIPELINE
 if TYPE_CHECKING:
     from components.evaluation.drift_table import DriftResult, Looks
     from components.models.committee import Distilled
+    from components.objectives.committee import CommitteeConfig
     from components.tracking import Run
     from components.training.distill_config import DistillConfig
 
@@ -78,11 +79,20 @@ class Trial:
         self._examine, of_teacher = distillations.comparison(
             self._params.pictures, self.config, self._prompts, paths["classifier"], paths["scorer"], self._decoder
         )
-        self._teacher = of_teacher(self.start(self.config))
+        start = self.start(self.config)
+        self._teacher = of_teacher(start)
+        self.config = replace(self.config, committee=self._fitted(start), router=None)
 
     def start(self, config: "DistillConfig") -> "Distilled":
         """A student that has not been trained yet, with its committee."""
         return distillations.build(self._init, self._experts, self._params.model, config, self._prompts)
+
+    def _fitted(self, start: "Distilled") -> "CommitteeConfig":
+        """The committee as the stage would fit it, which the arms then take parts from."""
+        from components.training.routing_fit import fit_router
+
+        data = self._prompts
+        return fit_router(start, data.curated, data.earlier, data.domain_of, self.config)
 
     def train(self, arm: str, config: "DistillConfig", run: "Run", ablation: Ablation) -> "tuple[Looks, str]":
         """The looks at an arm's student, and why it ended early ("" if it did not)."""

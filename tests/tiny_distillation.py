@@ -41,6 +41,7 @@ DISTILL = DistillConfig(
         "general",
         {"dm": {"general": ALONE, "poster": EVEN}, "ca": {"general": ALONE, "poster": OTHER}},
     ),
+    router=None,
     adversarial=None,
     student=None,
     fake=LORA,

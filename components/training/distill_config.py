@@ -9,6 +9,7 @@ from typing import Literal
 from components.models.config import LoraShape
 from components.objectives.adversarial_config import AdversarialConfig
 from components.objectives.committee import CommitteeConfig
+from components.objectives.routing_config import RouterFit
 from components.training.config import BatchConfig, GridConfig, OptimiserConfig, PriorConfig
 from components.training.drift_config import DriftWatchConfig
 
@@ -65,6 +66,7 @@ class DistillConfig:
         fake_scale: scale at which the fake model's adapters are added to the teachers at first.
         fake_scale_updates: updates of the student over which that scale falls to 0.
         committee: who teaches what.
+        router: how its weights are fitted to training images first; None: they are used as declared.
         adversarial: a head that tells real pictures from the student's, and the student's term from it; None is none.
         student: adapters that train; None: all weights.
         fake: adapters that train; None: all weights of a copy.
@@ -84,6 +86,7 @@ class DistillConfig:
     fake_scale: float
     fake_scale_updates: int
     committee: CommitteeConfig
+    router: RouterFit | None
     adversarial: AdversarialConfig | None
     student: LoraShape | None
     fake: LoraShape | None

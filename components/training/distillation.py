@@ -6,6 +6,7 @@ Source: arXiv:2605.25347, section 2.2.3; Yin et al. 2024, arXiv:2405.14867; Liu 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -48,6 +49,7 @@ from components.training.distillation_watch import DistillationWatch, Examine
 from components.training.fit import Surroundings, fit, prepare
 from components.training.module import DiffusionModule
 from components.training.pretrain import Pretrained, SaveGrid, flops_per_image, grid_drawer, latent_side
+from components.training.routing_fit import fit_router, router_metrics
 from components.training.sft import sft_source
 from components.training.strategies import spread
 from components.training.turns import TurnAdamW, build_turn_optimiser, turn_rate
@@ -285,9 +287,9 @@ def distill(
     """Train `denoiser` in place on prompts of `curated`, and for a share of the updates on those of `earlier`.
 
     `examine` measures the student's pictures, and `teacher` is what it says of the teacher's, or who measures those;
-    `domain_of` a sample's prompt, for the committee's tables. The average is that of the look that lost least of any
-    ability, and so are `images_seen` and `held_out`; the facts are how to draw, all looks, and why training ended early
-    ("" if it did not).
+    `domain_of` a sample's prompt, for the committee's tables, which `config.router` fits first. The average is that
+    of the look that lost least of any ability, and so are `images_seen` and `held_out`; the facts are how to draw, all
+    looks, why training ended early ("" if it did not), and the fitted tables.
 
     Raises as `fit` does; ValueError for a head's block that is not there.
     """
@@ -297,6 +299,11 @@ def distill(
     how = spread(
         execution, config.precision, config.batch.batch_size, config.student_optimiser.gradient_clip, takes_turns=True
     )
+    if (
+        config.router is not None
+    ):  # before a strategy spreads the weights: every process has them all, and fits the same
+        config = replace(config, committee=fit_router(denoiser, curated, earlier, domain_of, config))
+        surroundings.report.log_metrics(router_metrics(config.committee), 0)
     prepare(denoiser, execution)
     store = next(iter(curated.values()))
     empty = torch.from_numpy(store.texts.of(EMPTY_TEXT).astype(np.float32))
@@ -341,6 +348,7 @@ def distill(
             },
             "looks": watch.looks,
             "ended_early": module.ended_early,
+            **({"router": config.committee.weights} if config.router else {}),
         },
     )
 

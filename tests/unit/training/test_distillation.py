@@ -10,6 +10,7 @@ from tiny_training import tiny_store
 from components.data.buckets import Bucket
 from components.models.autoencoder import build_autoencoder
 from components.models.config import AutoencoderConfig
+from components.objectives.routing_config import RouterFit
 from components.training import distillation
 from components.training.checkpoint_store import CheckpointStore
 from components.training.config import Execution
@@ -135,6 +136,26 @@ def test_a_collapse_ends_it_and_an_earlier_look_is_kept(autoencoder, tmp_path):
     trained, _, _ = run(autoencoder, tmp_path, examine=lambda _: {**TEACHER, "all/diversity": next(looks)})
     assert "diversity of all is 1 % of the teacher's" in str(trained.facts["ended_early"])
     assert trained.images_seen < DISTILL.num_steps * DISTILL.batch.batch_size
+
+
+def test_a_fitted_router_is_told_once_before_the_first_step_and_kept(autoencoder, tmp_path):
+    trained, notes, _ = run(autoencoder, tmp_path, replace(DISTILL, router=RouterFit(64, 0.01, 2, 0)))
+    router = trained.facts["router"]
+    assert router != DISTILL.committee.weights
+    ((step, told),) = [(step, told) for step, told in notes.metrics if any(name.startswith("router/") for name in told)]
+    assert step == 0
+    assert told["router/dm/poster/high/lettering"] == router["dm"]["poster"]["high"][1]
+
+
+def test_a_router_that_finds_nothing_trains_as_none_does_bit_for_bit(autoencoder, tmp_path):
+    """Too few images in any cell: the tables stay, and the fit leaves no other trace in the training."""
+    declared, notes, _ = run(autoencoder, tmp_path)
+    kept, _, _ = run(autoencoder, tmp_path, replace(DISTILL, router=RouterFit(8, 0.01, 1000, 0)))
+    assert "router" not in declared.facts
+    assert not any(name.startswith("router/") for _, told in notes.metrics for name in told)
+    assert kept.facts == {**declared.facts, "router": DISTILL.committee.weights}
+    for name, weight in declared.raw.items():
+        assert torch.equal(kept.raw[name], weight), name
 
 
 def test_what_cannot_be_trained_is_refused_before_it_begins(autoencoder, tmp_path):
