@@ -61,13 +61,13 @@ def misled_term(
 ) -> Float[Tensor, ""]:
     """The student's term, weighted; its gradient reaches `x_hat` only.
 
-    It is taken here and handed on: the head's weights, whose turn it is not, would count in the gradient's norm.
+    What the head's weights get is taken off again, since it would count in the gradient's norm, and it is not their
+    turn. (ZeRO-3 does not allow a gradient that is taken in between.)
     """
-    drawn = x_hat.detach().requires_grad_()
-    features = model.committee.features(config.block, interpolate(drawn, eps, t), t, condition)
-    term = config.generator_weight * generator_term(_head_of(model)(features))
-    (gradient,) = torch.autograd.grad(term, drawn)
-    return term.detach() + (gradient * (x_hat - x_hat.detach())).sum()
+    head = _head_of(model)
+    features = model.committee.features(config.block, interpolate(x_hat, eps, t), t, condition)
+    term, of_weights = (generator_term(head(seen)) for seen in (features, features.detach()))
+    return config.generator_weight * (term - of_weights + of_weights.detach())
 
 
 def _head_of(model: Distilled) -> FeatureHead:

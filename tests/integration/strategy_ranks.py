@@ -5,6 +5,7 @@ continued   the same, ended in the sixth step by an error in every process, and 
 moved       only the rest of such a run, which other processes (another number of them) had begun
 dpo         ten steps on preferred pairs against a frozen copy, watched on held-out pairs
 distill     fifteen steps, in turns of a student and of the fake model, with a committee; also `distill-continued`
+adversarial the same with a head that tells real pictures from the student's
 """
 
 import os
@@ -17,7 +18,7 @@ from typing import Any, cast
 
 import torch
 from safetensors.torch import save_file
-from tiny_distillation import DISTILL, DOMAINS, save_committee, tiny_distilled
+from tiny_distillation import ADVERSARIAL, DISTILL, DOMAINS, save_committee, tiny_distilled
 from tiny_losses import ANCHORED
 from tiny_pairs import pair_store, pair_table
 from tiny_training import tiny_denoiser, tiny_store
@@ -31,6 +32,7 @@ from components.training.batches import BatchSource
 from components.training.callbacks import compiled_graphs
 from components.training.checkpoint_store import CheckpointStore
 from components.training.config import BatchConfig, Execution, OptimiserConfig, WatchConfig
+from components.training.distill_config import DistillConfig
 from components.training.distillation import DistillationModule, DistillationObjective
 from components.training.fit import Fitted, Surroundings, fit, prepare
 from components.training.module import DiffusionModule
@@ -138,12 +140,18 @@ class Breaking:
 
 
 def distilled(
-    execution: Execution, precision: Numbers, folder: Path, checkpoints: CheckpointStore | None, break_at: int = -1
+    execution: Execution,
+    precision: Numbers,
+    folder: Path,
+    checkpoints: CheckpointStore | None,
+    break_at: int = -1,
+    settings: DistillConfig = DISTILL,
 ) -> tuple[Fitted, Curve]:
     """All turns of a distillation with a student of full weights and a fake model of adapters."""
     committee, store, curve = folder / f"committee-{os.environ.get('RANK', '0')}", tiny_store(), Curve()
-    config = replace(DISTILL, batch=BATCH, precision=precision)
-    student = tiny_distilled(committee, save_committee(committee))
+    config = replace(settings, batch=BATCH, precision=precision)
+    has_head = settings.adversarial is not None
+    student = tiny_distilled(committee, save_committee(committee), has_head=has_head)
     prepare(student, execution)
     objective = DistillationObjective(config, DOMAINS, torch.from_numpy(store.texts.of(EMPTY_TEXT)).float())
     source = BatchSource({Bucket(32, 32): store}, BATCH, seed=0)
@@ -200,6 +208,9 @@ def main(folder: Path, tasks: list[str]) -> None:
             continue
         if what == "dpo":
             leave(own, what, *preferred(execution, run, own))
+            continue
+        if what == "adversarial":
+            leave(own, what, *distilled(execution, run, own, None, settings=ADVERSARIAL))
             continue
         train = distilled if what.startswith("distill") else trained
         store = None if what == "distill" else CheckpointStore(own / checkpoints_of(what), {"run": "tiny"})

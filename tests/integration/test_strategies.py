@@ -15,12 +15,12 @@ pytestmark = pytest.mark.timeout(600)  # the first one trains for all
 HERE = Path(__file__).parent
 TURNS = ("ddp", "zero2", "zero3")
 SHARDED = ("ddp", "fsdp2", "zero1", "zero2", "zero3")
-WHOLE = ("whole", "dpo", "distill")
+WHOLE = ("whole", "dpo", "distill", "adversarial")
 TASKS = [
     *(f"{strategy}/32-true/4/{what}" for strategy in SHARDED for what in ("whole", "continued")),
     *(f"{strategy}/32-true/2/whole" for strategy in ("ddp", "zero2", "zero3")),
     *(f"{strategy}/32-true/4/dpo" for strategy in ("ddp", "zero2", "zero3")),
-    *(f"{strategy}/32-true/4/{what}" for strategy in TURNS for what in ("distill", "distill-continued")),
+    *(f"{strategy}/32-true/4/{what}" for strategy in TURNS for what in ("distill", "distill-continued", "adversarial")),
     *(f"{strategy}/bf16-mixed/4/whole" for strategy in ("ddp", "fsdp2", "zero2", "zero3")),
 ]
 
@@ -91,10 +91,11 @@ def test_preferences_are_trained_as_one_process_trains_them(folder, strategy):
     assert distance(together, alone) < 5e-6
 
 
+@pytest.mark.parametrize("what", ["distill", "adversarial"])
 @pytest.mark.parametrize("strategy", TURNS)
-def test_a_student_is_distilled_as_in_one_process(folder, strategy):
+def test_a_student_is_distilled_as_in_one_process(folder, strategy, what):
     """Two networks that train in turn and share one optimiser; of each step only one of them has gradients."""
-    alone, together = result(folder, "single-32-true-8", "distill"), result(folder, f"{strategy}-32-true-4", "distill")
+    alone, together = result(folder, "single-32-true-8", what), result(folder, f"{strategy}-32-true-4", what)
     torch.testing.assert_close(together["losses"], alone["losses"], rtol=1e-4, atol=1e-7)
     assert distance(together, alone) < 5e-6
 
