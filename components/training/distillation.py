@@ -47,6 +47,7 @@ from components.training.config import Execution
 from components.training.distill_config import DistillConfig
 from components.training.distillation_watch import DistillationWatch, Examine
 from components.training.fit import Surroundings, fit, prepare
+from components.training.mixed_batches import MixedSource
 from components.training.module import DiffusionModule
 from components.training.pretrain import Pretrained, SaveGrid, flops_per_image, grid_drawer, latent_side
 from components.training.routing_fit import fit_router, router_metrics
@@ -227,8 +228,14 @@ class DistillationObjective:
 class DistillationModule(DiffusionModule):
     """The module whose steps are turns: each updates the student or the fake model; the average is the student's."""
 
-    def __init__(self, denoiser: Distilled, objective: DistillationObjective, source: Any, config: DistillConfig,
-                 execution: Execution) -> None:  # fmt: skip
+    def __init__(
+        self,
+        denoiser: Distilled,
+        objective: DistillationObjective,
+        source: MixedSource,
+        config: DistillConfig,
+        execution: Execution,
+    ) -> None:
         super().__init__(
             denoiser,
             objective,
@@ -254,13 +261,9 @@ class DistillationModule(DiffusionModule):
 
     def configure_optimizers(self) -> TurnAdamW:
         """One AdamW for both, whose groups take turns."""
-        parts = {
-            "student": self._distilled.student_weights().values(),
-            "fake": self._distilled.fake_weights().values(),
-        }
-        return build_turn_optimiser(
-            dict(parts), {"student": self._config.student_optimiser, "fake": self._config.fake_optimiser}
-        )
+        weights = {"student": self._distilled.student_weights(), "fake": self._distilled.fake_weights()}
+        configs = {"student": self._config.student_optimiser, "fake": self._config.fake_optimiser}
+        return build_turn_optimiser({name: own.values() for name, own in weights.items()}, configs)
 
     def set_rates(self, groups: Sequence[dict[str, Any]]) -> None:
         """The rate of the network whose turn it is; the other one's groups idle."""
@@ -299,9 +302,8 @@ def distill(
     how = spread(
         execution, config.precision, config.batch.batch_size, config.student_optimiser.gradient_clip, takes_turns=True
     )
-    if (
-        config.router is not None
-    ):  # before a strategy spreads the weights: every process has them all, and fits the same
+    # Before a strategy spreads the weights: every process has them all, and fits the same.
+    if config.router is not None:
         config = replace(config, committee=fit_router(denoiser, curated, earlier, domain_of, config))
         surroundings.report.log_metrics(router_metrics(config.committee), 0)
     prepare(denoiser, execution)
