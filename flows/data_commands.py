@@ -138,8 +138,8 @@ def data_accept() -> None:
     """
     from components.quality.measures import summaries
     from components.quality.receipt import write_reference
+    from flows.data_pipeline import REFERENCE
     from flows.declaration import MADE_DIR
-    from flows.pipeline import REFERENCE
 
     root = here()
     write_reference(root / REFERENCE.path, summaries(root / MADE_DIR / "tables"))
@@ -167,8 +167,8 @@ def data_export(
 
     from components.data.exports.export import Request, write_export
     from components.data.exports.samples import MainCaption
+    from flows.data_pipeline import IMAGES
     from flows.declaration import MADE_DIR
-    from flows.pipeline import IMAGES
 
     root = here()
     request = Request(

@@ -31,8 +31,8 @@ def write_fingerprints(target: Path, images: Sequence[Path], root: Path) -> tupl
     from components.data.arrow import pc
     from components.data.decontamination import fingerprints
     from components.data.records import write_table
+    from flows.data_pipeline import INGEST
     from flows.parameters import PARAMS_FILE, parse_block, read_blocks
-    from flows.pipeline import INGEST
     from flows.stages.ingest import Params
 
     given = parse_block(INGEST, read_blocks(root / PARAMS_FILE), root / PARAMS_FILE)

@@ -20,7 +20,7 @@ ROOT_PACKAGES = ("components", "flows")
 LOCK_FILE = "requirements.lock"
 WATCHERS = frozenset({"components.tracking", "flows.reports", "flows.settings"})
 """They record a stage or say where it runs, and hand nothing back that could change a number: no dependencies."""
-HEADER = "# Generated from flows/pipeline.py by `easel sync`; edit that file, not this one.\n"
+HEADER = "# Generated from flows/pipeline.py and flows/data_pipeline.py by `easel sync`; edit those, not this one.\n"
 
 
 def module_file(module: str, root: Path) -> str:
