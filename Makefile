@@ -10,7 +10,7 @@ TORCH := torch==2.13.0
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # Where shapes stand in signatures: checked at run time in the unit tests.
-SHAPED := $(subst $() ,$(COMMA),$(addprefix components.,paths samplers objectives models data training preference evaluation))
+SHAPED := $(subst $() ,$(COMMA),$(addprefix components.,paths samplers objectives models data training preference enhancer evaluation))
 
 # Two workers; the tests of a file stay together, since they share what is slow to make.
 TWO := $(BIN)/pytest --numprocesses 2 --dist loadfile
