@@ -1,0 +1,139 @@
+"""Wishes with something planted, and descriptions that say it too: compared with sentences written by hand."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from components.data.top_down.facts import Known
+from components.data.top_down.prompt_grammar import GrammarWriter
+from components.enhancer.description_grammar import composition, describe, frame_of
+from components.enhancer.wish_config import WishMix
+from components.enhancer.wish_grammar import Choices, Idea, is_countable, plan_of, plural, wish_of
+
+NOTHING = WishMix(1.0, 1, 3, 0.0, 0.0, 0.0, 0.0)
+ALL = WishMix(1.0, 1, 3, 1.0, 1.0, 1.0, 1.0)
+EN = Choices(["Fresh Bread"], ["dogs"])
+ZH = Choices(["早上好"], ["狗"])
+
+
+def idea(subject: str, language: str = "en", **changes: object) -> Idea:
+    tags = ("fruit", "red", "sweet", "tree") if language == "en" else ("水果", "红色", "甜")
+    known = Known(subject, "Noto", tags[:1], (), "", "", "zh" if language == "zh" else "en")
+    given = {"keywords": tags, "description": "", "category": "food", "caption": "", "split": "train"}
+    return Idea("a1", known, **(given | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("subject", "language", "expected"),
+    [
+        ("apple", "en", True),
+        ("teddy bear", "en", True),
+        ("red apple", "en", False),
+        ("glasses", "en", False),
+        ("person running", "en", False),
+        ("face with tears of joy", "en", False),
+        ("BMW Z4", "en", False),
+        ("苹果", "zh", True),
+        ("红苹果", "zh", False),
+        ("两个人", "zh", False),
+        ("合上的锁", "zh", False),
+        ("AB型血", "zh", False),
+    ],
+)
+def test_only_one_plain_thing_is_countable(subject: str, language: str, expected: bool) -> None:
+    assert is_countable(idea(subject, language)) is expected
+
+
+def test_symbols_and_images_that_somebody_described_are_left_as_they_are() -> None:
+    assert not is_countable(idea("arrow", category="symbols"))
+    seen = idea("apple", caption="A shiny apple lies on a wooden table.")
+    plan = plan_of(seen, "k", ALL, EN, 0)
+    assert (plan.count, plan.colour, plan.negation, plan.known.quoted) == ("", "", "", ())
+    assert describe(plan, "k", 64, 64, 3).startswith("A shiny apple lies on a wooden table. Square composition:")
+
+
+def test_plurals() -> None:
+    assert [plural(word) for word in ("apple", "cherry", "key", "fox", "peach", "dish")] == (
+        ["apples", "cherries", "keys", "foxes", "peaches", "dishes"]
+    )
+
+
+def test_count_and_colour_stand_in_wish_and_description_and_nothing_speaks_against_them() -> None:
+    plan = plan_of(idea("apple"), "k", WishMix(1.0, 1, 3, 1.0, 1.0, 0.0, 0.0), EN, 0)
+    wish, told = wish_of(plan, "k", "instruction", GrammarWriter(0)), describe(plan, "k", 64, 64, 3)
+    assert f"{plan.count} {plan.colour} apples" in wish
+    assert f"A picture of {plan.count} {plan.colour} apples drawn in Noto style." in told
+    assert f"There are exactly {plan.count} apples. The apples are {plan.colour}." in told
+    assert "Keywords: fruit, sweet, tree." in told  # "red" is gone
+
+
+def test_count_and_colour_in_chinese() -> None:
+    plan = plan_of(idea("苹果", "zh"), "k", WishMix(1.0, 1, 3, 1.0, 1.0, 0.0, 0.0), ZH, 0)
+    assert re.fullmatch(r"[两三四五六七八九十]个.色的苹果", plan.known.subject)
+    told = describe(plan, "k", 64, 64, 3)
+    assert plan.known.subject in told
+    assert f"画面中正好有{plan.count}苹果。苹果的颜色是{plan.colour}。" in told
+    assert "红色、" not in told
+    assert "水果、甜" in told
+
+
+def test_quotes_and_negations_are_told_verbatim() -> None:
+    mix = WishMix(0.0, 0, 3, 0.0, 0.0, 1.0, 1.0)
+    plan = plan_of(idea("mug", category="objects"), "k3", mix, EN, 0)
+    wish, told = wish_of(plan, "k3", "keywords", GrammarWriter(0)), describe(plan, "k3", 64, 64, 3)
+    assert plan.negation
+    assert wish == f"mug, “Fresh Bread”, {plan.negation}"
+    assert "It says “Fresh Bread”, spelled exactly so." in told
+    assert f"is {plan.negation}." in told or f"are {plan.negation}." in told
+    assert "Noto" not in told
+
+
+def test_letters_are_never_ruled_out_where_words_are_wished_for() -> None:
+    mix = WishMix(0.0, 0, 3, 0.0, 0.0, 1.0, 1.0)
+    ruled = {plan_of(idea("mug"), str(n), mix, EN, 0).negation.split(" ")[-1] for n in range(200)}
+    assert ruled.isdisjoint({"text", "letters"})
+    assert {"people", "shadow", "dogs"} <= ruled
+
+
+def test_what_is_wished_for_is_never_ruled_out() -> None:
+    mix = WishMix(1.0, 1, 3, 0.0, 0.0, 0.0, 1.0)
+    only_dogs = Choices([], ["dogs"])
+    ruled = [plan_of(idea("dog", category="animals"), str(n), mix, only_dogs, 0).negation for n in range(60)]
+    assert not any("dog" in negation for negation in ruled)
+    assert "" in ruled
+
+
+def test_nothing_planted_leaves_the_words_of_the_metadata() -> None:
+    plan = plan_of(idea("red apple"), "k", NOTHING, EN, 0)
+    assert wish_of(plan, "k", "keywords", GrammarWriter(0)) in (
+        "red apple, Noto style, fruit",
+        "Noto style, red apple, fruit",
+    )
+    assert describe(plan, "k", 64, 64, 2).startswith(
+        "A picture of a red apple drawn in Noto style. Category: food. Keywords: fruit, red. Square composition:"
+    )
+
+
+def test_letters_on_a_ground_are_told_with_their_colours() -> None:
+    known = Known("poster", "", (), ("EXIT", "出口"), "pink", "black", "en")
+    plan = plan_of(Idea("a", known, (), "", "", "", "train"), "k", NOTHING, EN, 0)
+    assert "It says “EXIT” and “出口” in pink letters on a black ground, spelled exactly so." in describe(
+        plan, "k", 64, 64, 3
+    )
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "frame"),
+    [(64, 64, "square"), (1024, 1024, "square"), (848, 1264, "tall"), (1200, 896, "wide"), (1000, 1090, "square")],
+)
+def test_the_frame_follows_from_the_size(width: int, height: int, frame: str) -> None:
+    assert frame_of(width, height) == frame
+    assert composition(width, height, "en", 0.0).lower().startswith(frame)
+
+
+def test_a_mix_that_cannot_be_is_refused() -> None:
+    with pytest.raises(ValueError, match="allowed: 0 to 1"):
+        replace(NOTHING, count_frac=1.5)
+    with pytest.raises(ValueError, match="max_themes is 4"):
+        replace(NOTHING, max_themes=4)
