@@ -28,6 +28,7 @@ _NEGATED: dict[Language, tuple[str, ...]] = {
 _LETTERING = frozenset(("text", "letters", "文字", "字母"))
 _OWN_NEGATIONS = 0.6  # the rest rules out things of the pool
 _CJK_NOUN = re.compile(r"(?!.*的)[\u4e00-\u9fff]{1,4}")
+_PLANTS_ZH = frozenset("植花树草叶")  # the tree has them among animals; they are counted otherwise
 _EN_NOUN = re.compile(r"[a-z]+( [a-z]+)?")
 _UNCOUNTED = re.compile(
     r"(s|ing|rice|bread|meat|fish|sheep|cheese|popcorn|mouse|goose|knife|leaf|wolf|tooth|foot|man)$"
@@ -146,7 +147,8 @@ def _counted(plan: Plan, count: str, colour: str) -> Plan:
         return plan
     noun = plan.known.subject
     if plan.known.language == "zh":
-        measure = f"{count}{'只' if '动物' in plan.idea.keywords else '个'}" if count else ""
+        is_animal = plan.idea.category == "animals" and _PLANTS_ZH.isdisjoint("".join((noun, *plan.idea.keywords)))
+        measure = f"{count}{'只' if is_animal else '个'}" if count else ""
         subject = f"{measure}{f'{colour}的' if colour else ''}{noun}"
     else:
         noun = plural(noun) if count else noun

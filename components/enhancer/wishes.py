@@ -4,6 +4,7 @@ Pairs are chosen by a hash of image, language, prompt style and size: a smaller 
 """
 
 import hashlib
+import unicodedata
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -163,7 +164,8 @@ def fault(wished: Wished, description: str, min_length_ratio: float, max_chars: 
     if not description:
         return "not written"
     try:
-        clean_words(description)
+        if clean_words(description) != unicodedata.normalize("NFKC", description):
+            return "words: markup"
     except WordsRefusedError as error:
         return f"words: {error.reason}"
     if len(description) > max_chars:
