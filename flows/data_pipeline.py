@@ -15,6 +15,7 @@ from flows.stages.ingest import ingest
 from flows.stages.render_text import render_text
 from flows.stages.sample import sample
 from flows.stages.score import score
+from flows.stages.wishes import wishes
 
 RAW = Artifact("data")
 AUTOENCODER = Artifact("data/autoencoder")
@@ -174,6 +175,23 @@ CHECK_SFT = Stage(
     needs_libraries=True,
 )
 
+WISHES = Stage(
+    wishes,
+    inputs={
+        "checked": CHECK_SFT.out("receipt"),
+        "catalogue": CATALOGUE,
+        "verdicts": VERDICTS,
+        "categories": CATEGORIES,
+        "captions": CAPTION.out("captions"),
+        "selection": SELECTION,
+        "rendered": RENDER_TEXT.out("rendered"),
+    },
+    outputs={
+        "pairs": "artifacts/tables/wishes.parquet",
+        "refused": "artifacts/tables/wish_refusals.parquet",
+    },
+)
+
 ENCODE = Stage(
     encode,
     inputs={
@@ -220,6 +238,7 @@ DATA_STAGES = (
     RENDER_TEXT,
     CURATE_SFT,
     CHECK_SFT,
+    WISHES,
     ENCODE,
     ENCODE_SFT,
 )

@@ -78,6 +78,13 @@ def test_count_and_colour_in_chinese() -> None:
     assert "水果、甜" in told
 
 
+def test_animals_and_plants_are_counted_in_their_ways_in_chinese() -> None:
+    mix = WishMix(1.0, 0, 3, 1.0, 0.0, 0.0, 0.0)
+    for subject, tags, measure in (("鹰", ("鸟",), "只"), ("向日葵", ("太阳花",), "个")):
+        found = plan_of(idea(subject, "zh", category="animals", keywords=tags), "k", mix, ZH, 0)
+        assert found.count[1:] == measure
+
+
 def test_quotes_and_negations_are_told_verbatim() -> None:
     mix = WishMix(0.0, 0, 3, 0.0, 0.0, 1.0, 1.0)
     plan = plan_of(idea("mug", category="objects"), "k3", mix, EN, 0)
