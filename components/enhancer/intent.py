@@ -20,7 +20,7 @@ def lost(wish: str, description: str, language: Language) -> list[str]:
     it, and are kept letter by letter or lost.
     """
     said = quoted_in(description)
-    texts = [f"text: “{words}”" for words in dict.fromkeys(quoted_in(wish)) if not any(words in one for one in said)]
+    texts = [f"text: “{words}”" for words in dict.fromkeys(quoted_in(wish)) if words not in said]
     # Words that were wished for without quotation marks may come to stand in them.
     told = "\n".join([without_quoted(description), *said])
     return [*texts, *LOST[language](without_quoted(wish), told)]

@@ -95,7 +95,7 @@ def _lost_colours(asked: list[tuple[str, str]], told: str) -> Iterable[str]:
         is_told = (
             colour in told
             if not head
-            else re.search(f"{colour}[^，。；！？\\n]{{0,4}}?[{ends}]|{re.escape(head)}[是为呈显]+{colour}", told)
+            else re.search(f"{colour}[^，。；！？、\\n]{{0,4}}?[{ends}]|{re.escape(head)}[是为呈显]+{colour}", told)
         )
         meant = {other for other, of in asked if of == head}
         others = {other for other in re.findall(f"([{_COLOURS}])(?={re.escape(head)})", told)} if head else set[str]()

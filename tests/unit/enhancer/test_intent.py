@@ -86,6 +86,7 @@ LOST_EN = [
     ("sign “OPEN”", "a sign with the letters “CLOSED”", ["text: “OPEN”"]),
     ("sign “OPEN”", "a sign that is open", ["text: “OPEN”"]),
     ("sign “Open”", "a sign “OPEN”", ["text: “Open”"]),
+    ("sign “OPEN”", "a sign “OPEN 24 hours”", ["text: “OPEN”"]),
     ("a picture of 龙", "a picture of a dragon", ["thing: 龙"]),
 ]
 
@@ -124,6 +125,7 @@ LOST_ZH = [
     ("一只猫", "三只猫", ["count: 1 猫 (told 3)"]),
     ("两个苹果和三个梨", "三个苹果和两个梨", ["count: 2 苹果 (told 3)", "count: 3 梨 (told 2)"]),
     ("红色的苹果", "绿色的苹果", ["colour: 红色苹果 (told 绿色)"]),
+    ("蓝色的心", "浅的心，天蓝、心", ["colour: 蓝色心"]),
     ("红色的苹果", "苹果", ["colour: 红色苹果"]),
     ("黑猫", "白猫", ["thing: 黑猫"]),
     ("海边，没有人", "海边", ["negation: 没有人"]),
