@@ -35,7 +35,7 @@ _COPULAS = _words("is are was were in of be being painted coloured colored all b
 _UNWANTED_VERBS = _words("add include show showing have has draw put use contain write be visible")
 _SAYS_NOTHING = _FUNCTION | _words(
     "please could would can will want wanted need like love give get see something anything everything thing stuff "
-    "beautiful nice lovely great awesome amazing best really just kindly hey dear"
+    "beautiful nice lovely great awesome amazing best really just kindly hey dear called named titled labelled"
 )
 _IRREGULAR = {
     **{"men": "man", "women": "woman", "children": "child", "people": "person", "mice": "mouse", "feet": "foot"},
@@ -161,9 +161,15 @@ def _lost_bound(bound: Bound, asked: Sequence[Bound], told: Sequence[Bound], sta
         return "" if any(name == other for other, _ in told) else phrase
     about = [other for other, of in told if set(owners) & set(of)]
     is_told = name == "1" or name in about or _is_said_after(name, owners, stated)
-    meant = {other for other, of in asked if owners[-1] in of} | {"1"}
-    against = next((other for other, of in told if owners[-1] in of and other not in meant), "")
+    meant = {other for other, of in asked if owners[-1] in of}
+    others = (other for other, of in told if owners[-1] in of and other not in meant)
+    against = next((other for other in others if not _is_part(other, name)), "")
     return phrase * (not is_told or bool(against)) + f" (told {against})" * bool(against)
+
+
+def _is_part(other: str, name: str) -> bool:
+    """Whether a smaller number may be of some of them: "five balloons, two balloons red"."""
+    return name.isdecimal() and int(other) < int(name)
 
 
 def _is_said_after(colour: str, owners: Sequence[str], told: Stated) -> bool:

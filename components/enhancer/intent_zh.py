@@ -14,7 +14,7 @@ _RUN = re.compile(r"[\u3400-\u9fff]+")
 _NAME = re.compile(r"[^\W_\u3400-\u9fff]+(?:['’.-][^\W_\u3400-\u9fff]+)*")
 _REQUEST = re.compile("能不能|可不可以|我想要|我需要|帮我|给我|我要|想要|需要|可以|谢谢|请")
 _OBJECTS = re.compile("|".join(word for word in FRAME_ZH if len(word) > 1))
-_PARTICLES = re.compile("[的了着过吗呢吧啊呀地得和与及或跟在是有被把为并很]")
+_PARTICLES = re.compile("[放坐站躺趴挂停]在|[的了着过吗呢吧啊呀地得和与及或跟在是有被把为并很]")
 _PLACES = "上下里中内外旁边前后间"
 _AHEAD = r"(?=([^，。；：！？\n]{0,16}))"
 
@@ -74,12 +74,15 @@ def _denied(found: re.Match[str]) -> str:
 
 
 def _lost_counts(asked: list[tuple[int, str]], told: list[tuple[int, str]]) -> Iterable[str]:
-    """Counts that are not told of their thing, or told otherwise. 一 is an article and only must not be another."""
+    """Counts that are not told of their thing, or told otherwise. 一 is an article and only must not be more.
+
+    A smaller number may be of some of them.
+    """
     for value, head in asked:
         about = {other for other, of in told if not head or _is_same(head, of)}
         is_told = value in about or value == 1
-        meant = {other for other, of in asked if of == head} | {1}
-        against = sorted(about - meant) if head else []
+        meant = {other for other, of in asked if of == head}
+        against = sorted(other for other in about - meant if other > value) if head else []
         if not is_told or against:
             yield f"count: {value} {head}".strip() + (f" (told {against[0]})" if against else "")
 

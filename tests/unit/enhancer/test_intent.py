@@ -67,6 +67,9 @@ KEPT_EN = [
     ("Could you please draw me a beautiful heron? Thanks!", "A heron stands in shallow water."),
     ("a green apple and a red pear", "A red pear lies beside a green apple."),
     ("an orange", "An orange on a plate"),
+    ("five balloons: two red, three blue", "Five balloons: two red balloons and three blue balloons."),
+    ("a shop called 'Bean There'", "A shop with the name “Bean There” above its door"),
+    ("an astronaut riding a horse", "An astronaut in a white suit rides a brown horse across red sand."),
 ]
 LOST_EN = [
     ("two red apples", "three red apples", ["count: 2 apples (told 3)"]),
@@ -79,6 +82,7 @@ LOST_EN = [
         "a red apple and a green pear",
         ["colour: green apple (told red)", "colour: red pear (told green)"],
     ),
+    ("five balloons", "two balloons", ["count: 5 balloons"]),
     ("a dog without a collar", "a dog with a collar", ["negation: no collar"]),
     ("a beach, no people", "a beach", ["negation: no people"]),
     ("a cat", "no cat", ["thing: cat"]),
@@ -117,13 +121,16 @@ KEPT_ZH = [
     ("牌子写着「营业中」", "一块牌子，上面写着“营业中”。"),
     ("桌子上的苹果树盆栽", "桌子，苹果树，盆栽"),
     ("Noto 风格的猫", "一幅noto 风格的猫图画"),
+    ("一杯拿铁咖啡和一本书放在木桌上", "木桌上放着一杯拿铁咖啡和一本打开的书"),
+    ("五个气球，两个红色的", "五个气球，两个气球是红色的"),
     ("八点半", "显示八点半的时钟"),
 ]
 LOST_ZH = [
     ("两只猫", "三只猫", ["count: 2 猫 (told 3)"]),
+    ("五只猫", "两只猫", ["count: 5 猫"]),
     ("两只猫", "猫在睡觉", ["count: 2 猫"]),
     ("一只猫", "三只猫", ["count: 1 猫 (told 3)"]),
-    ("两个苹果和三个梨", "三个苹果和两个梨", ["count: 2 苹果 (told 3)", "count: 3 梨 (told 2)"]),
+    ("两个苹果和三个梨", "三个苹果和两个梨", ["count: 2 苹果 (told 3)", "count: 3 梨"]),
     ("红色的苹果", "绿色的苹果", ["colour: 红色苹果 (told 绿色)"]),
     ("蓝色的心", "浅的心，天蓝、心", ["colour: 蓝色心"]),
     ("红色的苹果", "苹果", ["colour: 红色苹果"]),
