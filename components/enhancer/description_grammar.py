@@ -81,19 +81,18 @@ def _caption(plan: Plan, max_keywords: int) -> str:
     if plan.idea.caption:
         return plan.idea.caption
     known, write = plan.known, captions_zh if plan.known.language == "zh" else captions_en
-    keywords = dict.fromkeys((*known.themes, *plan.idea.keywords))
-    tags = [word for word in keywords if word != plan.noun][:max_keywords]
+    tags = list(dict.fromkeys((*known.themes, *plan.idea.keywords)))[:max_keywords]
     words = Words(known.subject, tags, plan.idea.description, known.style, plan.idea.category)
     return next(caption.text for caption in write(cleaned(words)[0]) if caption.kind == "long")
 
 
 def _told_en(plan: Plan) -> list[str]:
-    known, is_many = plan.known, bool(plan.count)
+    known = plan.known
     quoted = " and ".join(f"“{words}”" for words in known.quoted)
     inked = f" in {known.ink} letters on a {known.paper} ground" if known.ink else ""
     return [
-        f"There are exactly {plan.count} {plan.noun}." if is_many else "",
-        f"The {plan.noun} {'are' if is_many else 'is'} {plan.colour}." if plan.colour else "",
+        *(f"There are exactly {thing.count} {thing.noun}." for thing in plan.things if thing.count),
+        *(f"The {t.noun} {'are' if t.count else 'is'} {t.colour}." for t in plan.things if t.colour),
         f"It says {quoted}{inked}, spelled exactly so." if quoted else "",
         _ruled_out_en(plan.negation),
     ]
@@ -110,8 +109,8 @@ def _told_zh(plan: Plan) -> list[str]:
     quoted = "".join(f"“{words}”" for words in known.quoted)
     inked = f"，{COLOURS_ZH[known.ink]}文字，{COLOURS_ZH[known.paper]}底色" if known.ink else ""
     return [
-        f"画面中正好有{plan.count}{plan.noun}。" if plan.count else "",
-        f"{plan.noun}的颜色是{plan.colour}。" if plan.colour else "",
+        *(f"画面中正好有{thing.count}{thing.noun}。" for thing in plan.things if thing.count),
+        *(f"{thing.noun}的颜色是{thing.colour}。" for thing in plan.things if thing.colour),
         f"上面写着{quoted}{inked}，一字不差。" if quoted else "",
         f"画面中{plan.negation}。" if plan.negation else "",
     ]

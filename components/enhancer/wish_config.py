@@ -13,7 +13,8 @@ class WishMix:
         max_keywords: tags that the description tells, at most; those of the wish among them.
         count_frac: of wishes for one countable thing, the share that asks for a number of them.
         colour_frac: the same, for a colour.
-        quoted_frac: the same, for words to be legible on it.
+        second_frac: the same, for another thing beside it, in a number or colour of its own.
+        quoted_frac: of those for just one, the share that asks for words to be legible on it.
         negation_frac: of wishes, the share that rules something out.
     """
 
@@ -22,12 +23,14 @@ class WishMix:
     max_keywords: int
     count_frac: float
     colour_frac: float
+    second_frac: float
     quoted_frac: float
     negation_frac: float
 
     def __post_init__(self) -> None:
         """ValueError for a share that is none, or for themes that the description could not tell."""
-        shares = (self.styled_frac, self.count_frac, self.colour_frac, self.quoted_frac, self.negation_frac)
+        counted = (self.count_frac, self.colour_frac, self.second_frac)
+        shares = (self.styled_frac, *counted, self.quoted_frac, self.negation_frac)
         if not all(0 <= share <= 1 for share in shares):
             raise ValueError(f"shares of wishes are {shares}; allowed: 0 to 1")
         if not 0 <= self.max_themes <= self.max_keywords:

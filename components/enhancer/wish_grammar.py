@@ -8,8 +8,9 @@ hash of the wish's key: a larger pool changes no wish.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from components.data.captions import Language
+from components.data.captions import Language, with_article
 from components.data.records import unit_hash
 from components.data.top_down.config import PromptStyle
 from components.data.top_down.facts import Known
@@ -17,6 +18,8 @@ from components.data.top_down.prompt_grammar import GrammarWriter, Subject
 from components.data.top_down.vocabulary import COLOURS_EN, COLOURS_ZH, FRAME_EN, NEGATIONS_ZH, NUMBERS_EN, NUMBERS_ZH
 from components.enhancer.wish import clean_wish
 from components.enhancer.wish_config import WishMix
+
+_T = TypeVar("_T")
 
 _COUNTABLE = ("animals", "food", "objects")
 _COUNTS_EN = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -59,26 +62,42 @@ class Idea:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What one wish asks for: `known` as wished, and what was planted in it, each "" if nothing was.
+class Thing:
+    """One of the things wished for: `noun` in the number that it stands in; `count` and `colour` "" where free."""
 
-    `noun` is the thing that `count` and `colour` belong to, as `known.subject` writes it; `negation` is a phrase.
-    """
+    noun: str
+    count: str
+    colour: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one wish asks for: `known` as wished, the `things` whose number or colour was planted, what is ruled out."""
 
     idea: Idea
     known: Known
-    noun: str = ""
-    count: str = ""
-    colour: str = ""
+    things: tuple[Thing, ...] = ()
     negation: str = ""
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What may be planted in one language: words to be legible, and things to be ruled out."""
+    """What may be planted in one language: words to be legible; countable things, to be added or ruled out."""
 
     writings: Sequence[str]
-    nouns: Sequence[str]
+    ideas: Sequence[Idea]
+
+
+@dataclass(frozen=True)
+class _Dice:
+    """Choices that follow from a wish's key."""
+
+    key: str
+    seed: int
+
+    def chance(self, salt: str) -> float:
+        """A number in [0, 1)."""
+        return unit_hash(self.key, f"wish-{salt}-{self.seed}")
 
 
 def is_countable(idea: Idea) -> bool:
@@ -102,31 +121,20 @@ def plural(noun: str) -> str:
 
 def plan_of(idea: Idea, key: str, mix: WishMix, choices: Choices, seed: int) -> Plan:
     """What the wish of this key asks for, as `mix` has it; nothing is planted in an image that somebody looked at."""
-
-    def chance(salt: str) -> float:
-        return unit_hash(key, f"wish-{salt}-{seed}")
-
-    def one_of(among: Sequence[str], salt: str) -> str:
-        return among[int(chance(f"which-{salt}") * len(among))]
-
-    known = replace(idea.known, themes=idea.known.themes[: mix.max_themes])
-    if chance("styled") >= mix.styled_frac:
-        known = replace(known, style="")
-    plan = Plan(idea, known)
+    dice = _Dice(key, seed)
+    style = idea.known.style if dice.chance("styled") < mix.styled_frac else ""
+    plan = Plan(idea, replace(idea.known, themes=idea.known.themes[: mix.max_themes], style=style))
     if idea.caption:
         return plan
     if is_countable(idea):
-        numbers = _COUNTS_ZH if known.language == "zh" else _COUNTS_EN
-        colours = [COLOURS_ZH[name] for name in COLOURS_ZH] if known.language == "zh" else list(COLOURS_ZH)
-        count = one_of(numbers, "count") if chance("count") < mix.count_frac else ""
-        colour = one_of(colours, "colour") if chance("colour") < mix.colour_frac else ""
-        plan = _counted(plan, count, colour)
-        if not count and choices.writings and chance("quoted") < mix.quoted_frac:
-            plan = replace(plan, known=replace(plan.known, quoted=(one_of(choices.writings, "quoted"),)))
-    if chance("negation") < mix.negation_frac:
-        own = chance("own-negation") < _OWN_NEGATIONS or not choices.nouns
-        thing = one_of(_NEGATED[known.language] if own else choices.nouns, "negation")
-        plan = _ruled_out(plan, thing, chance("negation-form") < 0.5)
+        things = _things(idea, dice, mix, choices)
+        plan = _with_things(plan, things)
+        is_one = len(things) == 1 and not things[0].count
+        if is_one and choices.writings and dice.chance("quoted") < mix.quoted_frac:
+            words = _at(choices.writings, dice.chance("which-quoted"))
+            plan = replace(plan, known=replace(plan.known, quoted=(words,)))
+    if dice.chance("negation") < mix.negation_frac:
+        plan = _ruled_out(plan, dice, choices)
     return plan
 
 
@@ -141,36 +149,75 @@ def wish_of(plan: Plan, key: str, style: PromptStyle, writer: GrammarWriter) -> 
     return f"{wish}, {plan.negation}" if is_list else f"{wish} {plan.negation.capitalize()}, please."
 
 
-def _counted(plan: Plan, count: str, colour: str) -> Plan:
-    """The plan for `count` things, in `colour`; keywords must not speak against either."""
-    if not count and not colour:
+def _things(idea: Idea, dice: _Dice, mix: WishMix, choices: Choices) -> list[Thing]:
+    """The idea's own thing, and sometimes another of a different colour; both are counted, or neither."""
+    is_counted = dice.chance("count") < mix.count_frac
+    ideas = [idea]
+    if choices.ideas and dice.chance("second") < mix.second_frac:
+        other = _at(choices.ideas, dice.chance("which-second"))
+        is_same = other.known.subject in idea.known.subject or idea.known.subject in other.known.subject
+        ideas += [] if is_same else [other]
+    colours = list(COLOURS_ZH)
+    things: list[Thing] = []
+    for number, one in enumerate(ideas):
+        colour = _at(colours, dice.chance(f"which-colour-{number}"))
+        is_coloured = dice.chance(f"colour-{number}") < mix.colour_frac
+        colours.remove(colour)
+        count = dice.chance(f"which-count-{number}") if is_counted else None
+        things.append(_thing(one, colour if is_coloured else "", count))
+    return things
+
+
+def _thing(idea: Idea, colour: str, place: float | None) -> Thing:
+    """One idea's thing; `place` in [0, 1) chooses its number, None leaves it single."""
+    noun = idea.known.subject
+    if idea.known.language == "en":
+        return Thing(noun, "", colour) if place is None else Thing(plural(noun), _at(_COUNTS_EN, place), colour)
+    is_animal = idea.category == "animals" and _PLANTS_ZH.isdisjoint("".join((noun, *idea.keywords)))
+    count = "" if place is None else f"{_at(_COUNTS_ZH, place)}{'只' if is_animal else '个'}"
+    return Thing(noun, count, COLOURS_ZH[colour] if colour else "")
+
+
+def _at(among: Sequence[_T], place: float) -> _T:
+    return among[int(place * len(among))]
+
+
+def _said(thing: Thing, language: Language) -> str:
+    if language == "zh":
+        return f"{thing.count}{f'{thing.colour}的' if thing.colour else ''}{thing.noun}"
+    return " ".join(part for part in (thing.count, thing.colour, thing.noun) if part)
+
+
+def _with_things(plan: Plan, things: Sequence[Thing]) -> Plan:
+    """The plan for these things; what the metadata say must not speak against their numbers and colours."""
+    if len(things) == 1 and not things[0].count and not things[0].colour:
         return plan
-    noun = plan.known.subject
-    if plan.known.language == "zh":
-        is_animal = plan.idea.category == "animals" and _PLANTS_ZH.isdisjoint("".join((noun, *plan.idea.keywords)))
-        measure = f"{count}{'只' if is_animal else '个'}" if count else ""
-        subject = f"{measure}{f'{colour}的' if colour else ''}{noun}"
-    else:
-        noun = plural(noun) if count else noun
-        measure, subject = count, " ".join(part for part in (count, colour, noun) if part)
-    stated = {*COLOURS_EN, *NUMBERS_EN} if plan.known.language == "en" else {name[0] for name in COLOURS_ZH.values()}
+    language = plan.known.language
+    first, *rest = [_said(thing, language) for thing in things]
+    subject = "和".join((first, *rest)) if language == "zh" else " and ".join((first, *map(with_article, rest)))
+    stated = {*COLOURS_EN, *NUMBERS_EN} if language == "en" else {name[0] for name in COLOURS_ZH.values()}
     return Plan(
         replace(plan.idea, keywords=_without(plan.idea.keywords, stated), description=""),
         replace(plan.known, subject=subject, themes=_without(plan.known.themes, stated)),
-        noun,
-        measure,
-        colour,
+        tuple(things),
     )
 
 
-def _ruled_out(plan: Plan, thing: str, is_without: bool) -> Plan:
-    """The plan without `thing`, unless the wish asks for it."""
-    is_wished = any(thing.rstrip("s") in words for words in (plan.known.subject, *plan.known.themes))
-    if is_wished or (plan.known.quoted and thing in _LETTERING):
+def _ruled_out(plan: Plan, dice: _Dice, choices: Choices) -> Plan:
+    """The plan without something, unless the wish asks for just that."""
+    language = plan.known.language
+    is_own = dice.chance("own-negation") < _OWN_NEGATIONS or not choices.ideas
+    place = dice.chance("which-negation")
+    noun = _at(_NEGATED[language], place) if is_own else _at(choices.ideas, place).known.subject
+    if any(noun in words for words in (plan.known.subject, *plan.known.themes)):
         return plan
-    words = ("没有" if is_without else "不要") if plan.known.language == "zh" else ("without " if is_without else "no ")
-    keywords = tuple(word for word in plan.idea.keywords if thing.rstrip("s") not in word)
-    return replace(plan, idea=replace(plan.idea, keywords=keywords, description=""), negation=f"{words}{thing}")
+    if plan.known.quoted and noun in _LETTERING:
+        return plan
+    no, without = ("不要", "没有") if language == "zh" else ("no ", "without ")
+    thing = noun if is_own or language == "zh" else plural(noun)
+    keywords = tuple(word for word in plan.idea.keywords if noun not in word)
+    idea = replace(plan.idea, keywords=keywords, description="")
+    return replace(plan, idea=idea, negation=f"{no if dice.chance('negation-form') < 0.5 else without}{thing}")
 
 
 def _without(phrases: Sequence[str], words: set[str]) -> tuple[str, ...]:

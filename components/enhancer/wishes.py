@@ -22,7 +22,7 @@ from components.enhancer.description_grammar import GRAMMAR, describe
 from components.enhancer.intent import lost
 from components.enhancer.language import language_of
 from components.enhancer.wish_config import WishMix
-from components.enhancer.wish_grammar import Choices, Idea, is_countable, plan_of, plural, wish_of
+from components.enhancer.wish_grammar import Choices, Idea, is_countable, plan_of, wish_of
 from components.enhancer.wish_ideas import is_held_out
 
 WISHES = pa.schema(
@@ -131,11 +131,11 @@ class WishWriter:
         """What may be planted, by language: words to be legible that are held out, or are not; countable things."""
         found: dict[Language, Choices] = {}
         for language in ("en", "zh"):
-            of_language = (idea for idea in trained if idea.known.language == language)
-            nouns = sorted({idea.known.subject for idea in of_language if is_countable(idea)})
-            written = [*(pair[language == "zh"] for pair in WRITINGS), *map(str.title, nouns)]
+            of_language = (idea for idea in trained if idea.known.language == language and is_countable(idea))
+            by_noun = {idea.known.subject: idea for idea in of_language}
+            written = [*(pair[language == "zh"] for pair in WRITINGS), *(noun.title() for noun in sorted(by_noun))]
             legible = [words for words in written if is_held_out(words, self.heldout_frac) == is_heldout]
-            found[language] = Choices(legible, [plural(noun) if language == "en" else noun for noun in nouns])
+            found[language] = Choices(legible, [by_noun[noun] for noun in sorted(by_noun)])
         return found
 
 

@@ -8,13 +8,12 @@ import pytest
 from components.data.top_down.facts import Known
 from components.data.top_down.prompt_grammar import GrammarWriter
 from components.enhancer.description_grammar import composition, describe, frame_of
+from components.enhancer.intent import lost
 from components.enhancer.wish_config import WishMix
 from components.enhancer.wish_grammar import Choices, Idea, is_countable, plan_of, plural, wish_of
 
-NOTHING = WishMix(1.0, 1, 3, 0.0, 0.0, 0.0, 0.0)
-ALL = WishMix(1.0, 1, 3, 1.0, 1.0, 1.0, 1.0)
-EN = Choices(["Fresh Bread"], ["dogs"])
-ZH = Choices(["早上好"], ["狗"])
+NOTHING = WishMix(1.0, 1, 3, 0.0, 0.0, 0.0, 0.0, 0.0)
+ALL = WishMix(1.0, 1, 3, 1.0, 1.0, 1.0, 1.0, 1.0)
 
 
 def idea(subject: str, language: str = "en", **changes: object) -> Idea:
@@ -22,6 +21,10 @@ def idea(subject: str, language: str = "en", **changes: object) -> Idea:
     known = Known(subject, "Noto", tags[:1], (), "", "", "zh" if language == "zh" else "en")
     given = {"keywords": tags, "description": "", "category": "food", "caption": "", "split": "train"}
     return Idea("a1", known, **(given | changes))  # type: ignore[arg-type]
+
+
+EN = Choices(["Fresh Bread"], [idea("dog", category="animals")])
+ZH = Choices(["早上好"], [idea("狗", "zh", category="animals", keywords=("动物",))])
 
 
 @pytest.mark.parametrize(
@@ -49,7 +52,7 @@ def test_symbols_and_images_that_somebody_described_are_left_as_they_are() -> No
     assert not is_countable(idea("arrow", category="symbols"))
     seen = idea("apple", caption="A shiny apple lies on a wooden table.")
     plan = plan_of(seen, "k", ALL, EN, 0)
-    assert (plan.count, plan.colour, plan.negation, plan.known.quoted) == ("", "", "", ())
+    assert (plan.things, plan.negation, plan.known.quoted) == ((), "", ())
     assert describe(plan, "k", 64, 64, 3).startswith("A shiny apple lies on a wooden table. Square composition:")
 
 
@@ -60,33 +63,61 @@ def test_plurals() -> None:
 
 
 def test_count_and_colour_stand_in_wish_and_description_and_nothing_speaks_against_them() -> None:
-    plan = plan_of(idea("apple"), "k", WishMix(1.0, 1, 3, 1.0, 1.0, 0.0, 0.0), EN, 0)
+    plan = plan_of(idea("apple"), "k", replace(NOTHING, count_frac=1.0, colour_frac=1.0), EN, 0)
     wish, told = wish_of(plan, "k", "instruction", GrammarWriter(0)), describe(plan, "k", 64, 64, 3)
-    assert f"{plan.count} {plan.colour} apples" in wish
-    assert f"A picture of {plan.count} {plan.colour} apples drawn in Noto style." in told
-    assert f"There are exactly {plan.count} apples. The apples are {plan.colour}." in told
+    count, colour = plan.things[0].count, plan.things[0].colour
+    assert f"{count} {colour} apples" in wish
+    assert f"A picture of {count} {colour} apples drawn in Noto style." in told
+    assert f"There are exactly {count} apples. The apples are {colour}." in told
     assert "Keywords: fruit, sweet, tree." in told  # "red" is gone
 
 
 def test_count_and_colour_in_chinese() -> None:
-    plan = plan_of(idea("苹果", "zh"), "k", WishMix(1.0, 1, 3, 1.0, 1.0, 0.0, 0.0), ZH, 0)
+    plan = plan_of(idea("苹果", "zh"), "k", replace(NOTHING, count_frac=1.0, colour_frac=1.0), ZH, 0)
     assert re.fullmatch(r"[两三四五六七八九十]个.色的苹果", plan.known.subject)
     told = describe(plan, "k", 64, 64, 3)
     assert plan.known.subject in told
-    assert f"画面中正好有{plan.count}苹果。苹果的颜色是{plan.colour}。" in told
+    assert f"画面中正好有{plan.things[0].count}苹果。苹果的颜色是{plan.things[0].colour}。" in told
     assert "红色、" not in told
     assert "水果、甜" in told
 
 
+TWO = replace(NOTHING, second_frac=1.0, colour_frac=1.0)
+
+
+def test_two_things_each_keep_their_own_colour() -> None:
+    for key in map(str, range(20)):
+        plan = plan_of(idea("apple"), key, TWO, EN, 0)
+        (apple, dog), told = plan.things, describe(plan, key, 64, 64, 3)
+        assert apple.colour != dog.colour
+        assert f" and a{'n' if dog.colour == 'orange' else ''} {dog.colour} dog" in plan.known.subject
+        assert f"The apple is {apple.colour}. The dog is {dog.colour}." in told
+        swapped = told.replace(dog.colour, "?").replace(apple.colour, dog.colour).replace("?", apple.colour)
+        wish = wish_of(plan, key, "request", GrammarWriter(0))
+        assert lost(wish, told, "en") == []
+        assert lost(wish, swapped, "en") != []
+
+
+def test_two_things_each_keep_their_own_number_and_measure_in_chinese() -> None:
+    plan = plan_of(idea("苹果", "zh"), "k", replace(TWO, count_frac=1.0, colour_frac=0.0), ZH, 0)
+    assert re.fullmatch(r"[两三四五六七八九十]个苹果和[两三四五六七八九十]只狗", plan.known.subject)
+    told = describe(plan, "k", 64, 64, 3)
+    assert f"画面中正好有{plan.things[0].count}苹果。画面中正好有{plan.things[1].count}狗。" in told
+
+
+def test_a_thing_never_stands_beside_its_own_kind() -> None:
+    assert len(plan_of(idea("hot dog"), "k", TWO, EN, 0).things) == 1
+
+
 def test_animals_and_plants_are_counted_in_their_ways_in_chinese() -> None:
-    mix = WishMix(1.0, 0, 3, 1.0, 0.0, 0.0, 0.0)
+    mix = replace(NOTHING, count_frac=1.0)
     for subject, tags, measure in (("鹰", ("鸟",), "只"), ("向日葵", ("太阳花",), "个")):
         found = plan_of(idea(subject, "zh", category="animals", keywords=tags), "k", mix, ZH, 0)
-        assert found.count[1:] == measure
+        assert found.things[0].count[1:] == measure
 
 
 def test_quotes_and_negations_are_told_verbatim() -> None:
-    mix = WishMix(0.0, 0, 3, 0.0, 0.0, 1.0, 1.0)
+    mix = replace(NOTHING, styled_frac=0.0, max_themes=0, quoted_frac=1.0, negation_frac=1.0)
     plan = plan_of(idea("mug", category="objects"), "k3", mix, EN, 0)
     wish, told = wish_of(plan, "k3", "keywords", GrammarWriter(0)), describe(plan, "k3", 64, 64, 3)
     assert plan.negation
@@ -97,15 +128,15 @@ def test_quotes_and_negations_are_told_verbatim() -> None:
 
 
 def test_letters_are_never_ruled_out_where_words_are_wished_for() -> None:
-    mix = WishMix(0.0, 0, 3, 0.0, 0.0, 1.0, 1.0)
+    mix = replace(NOTHING, styled_frac=0.0, max_themes=0, quoted_frac=1.0, negation_frac=1.0)
     ruled = {plan_of(idea("mug"), str(n), mix, EN, 0).negation.split(" ")[-1] for n in range(200)}
     assert ruled.isdisjoint({"text", "letters"})
     assert {"people", "shadow", "dogs"} <= ruled
 
 
 def test_what_is_wished_for_is_never_ruled_out() -> None:
-    mix = WishMix(1.0, 1, 3, 0.0, 0.0, 0.0, 1.0)
-    only_dogs = Choices([], ["dogs"])
+    mix = replace(NOTHING, negation_frac=1.0)
+    only_dogs = Choices([], EN.ideas)
     ruled = [plan_of(idea("dog", category="animals"), str(n), mix, only_dogs, 0).negation for n in range(60)]
     assert not any("dog" in negation for negation in ruled)
     assert "" in ruled

@@ -13,7 +13,7 @@ from components.enhancer.wish_config import WishMix
 from components.enhancer.wish_grammar import Idea
 from components.enhancer.wishes import GrammarDescriber, Wished, WishWriter, checked, fault, length
 
-MIX = WishMix(0.8, 1, 4, 0.3, 0.3, 0.2, 0.2)
+MIX = WishMix(0.8, 1, 4, 0.3, 0.3, 0.2, 0.2, 0.2)
 STYLES = ("keywords", "request", "instruction", "specification")
 SIZES = ((64, 64), (848, 1264))
 NAMES = [f"{first} {second}" for first in ("wooden", "stone", "paper", "glass") for second in ("apple", "dog", "key")]
