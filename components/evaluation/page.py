@@ -4,6 +4,7 @@ It is a string and not a file of its own, so that what the evaluate stage depend
 """
 
 from components.data.report.look import whole_page
+from components.evaluation.page_enhancer import ENHANCER
 
 _STYLE = """
 main { max-width: 76rem; overflow-wrap: anywhere; } table { overflow-wrap: break-word; }
@@ -29,13 +30,14 @@ td.plot .track + .track { margin-top: .45rem; }
 .finds li { background: var(--sheet); border: 1px solid var(--line); border-radius: .5rem; padding: .8rem 1rem .9rem; }
 .finds b { display: block; font-size: 1.5rem; font-weight: 650; line-height: 1.3; font-variant-numeric: tabular-nums; }
 .finds span { display: block; color: var(--quiet); font-size: .82rem; line-height: 1.4; }
-table.drift { min-width: 40rem; } .drift th.n { max-width: 9rem; white-space: normal; }
+table.drift { min-width: 40rem; } table.grid { min-width: 48rem; } .drift th.n { max-width: 9rem; white-space: normal; }
 .finds.one { max-width: 24rem; } .drift td.score b { font-size: 1rem; }
 .chart img { display: block; width: 100%; max-width: 75rem; border-radius: .5rem; background: #ffffff; }
 p.chart { max-width: none; margin: 1.5rem 0 0; }
 .examples { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); gap: 1rem;
   margin: 1.5rem 0 0; padding: 0; list-style: none; }
 .examples li { background: var(--sheet); border: 1px solid var(--line); border-radius: .5rem; overflow: hidden; }
+.examples.wide { grid-template-columns: repeat(auto-fill, minmax(min(100%, 28rem), 1fr)); }
 .row { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr); }
 figure { margin: 0; } figure + figure { border-left: 1px solid var(--line); }
 figure img { width: 100%; aspect-ratio: 1; display: block; background: #ffffff; }
@@ -43,12 +45,31 @@ figcaption { color: var(--quiet); font-size: .72rem; padding: .3rem .2rem 0; tex
 .examples p { margin: 0; padding: .3rem .7rem .65rem; font-size: .82rem; line-height: 1.35; }
 """
 
-_MAIN = """
+_PARTS = """
 {% macro fact_of(title, value, text) %}
 <li><span>{{ title }}</span>
 <b>{{ value }}</b>
 <span>{{ text }}</span></li>
 {% endmacro %}
+{% macro won_of(rate) %}
+{{ fact_of(rate.model|label ~ " preferred to " ~ rate.over|label, rate.share|percent ~ " %",
+  "95 % interval " ~ rate.low|percent ~ " – " ~ rate.high|percent ~ ": "
+  ~ ("no difference beyond noise" if rate.low <= 0.5 <= rate.high else "beyond noise") ~ ". " ~ rate.num_prompts
+  ~ " prompts, " ~ (rate.num_drawings ~ " drawings of each, " if rate.num_drawings > 1 else "") ~ rate.num_ties
+  ~ " ties, which count half.") }}
+{% endmacro %}
+{% macro score_of(row) %}
+<td class="score"><b>{{ row.value|amount(row.unit) }}{{ " %" if row.unit == "share" }}</b>
+<span>{{ row.low|amount(row.unit) }} – {{ row.high|amount(row.unit) }}</span>
+{% if row.difference %}
+{% set moved = row.difference %}
+<span>{{ moved.value|signed(row.unit) }} ({{ moved.low|signed(row.unit) }} to {{ moved.high|signed(row.unit) }})</span>
+<span class="{{ moved.verdict if moved.verdict in ("better", "worse") }}">{{ moved.verdict }}</span>
+{% endif %}</td>
+{% endmacro %}
+"""
+
+_MAIN = """
 {% macro drift_of(drift) %}
 <section>
 <h2>Drift of the few-step model</h2>
@@ -103,11 +124,7 @@ judge. The judges are small and were trained on this project's own training imag
 {% if loop.first and report.win_rates %}
 <ul class="finds">
 {% for rate in report.win_rates %}
-{{ fact_of(rate.model|label ~ " preferred to " ~ rate.over|label, rate.share|percent ~ " %",
-  "95 % interval " ~ rate.low|percent ~ " – " ~ rate.high|percent ~ ": "
-  ~ ("no difference beyond noise" if rate.low <= 0.5 <= rate.high else "beyond noise") ~ ". " ~ rate.num_prompts
-  ~ " prompts, " ~ (rate.num_drawings ~ " drawings of each, " if rate.num_drawings > 1 else "") ~ rate.num_ties
-  ~ " ties, which count half.") }}
+{{ won_of(rate) }}
 {% for guard in report.guards if guard.model == rate.model %}
 {{ fact_of(guard.name ~ ", " ~ guard.model|label ~ " ÷ " ~ guard.over|label, "%.3f"|format(guard.ratio),
   "95 % interval " ~ "%.3f"|format(guard.low) ~ " – " ~ "%.3f"|format(guard.high) ~ ". "
@@ -130,13 +147,7 @@ part of them; the image-text alignment and the distance are not.</p>
 <tr>
 <td class="name">{{ first.name }}<span>{{ first.explanation }}</span></td>
 {% for row in rows %}
-<td class="score"><b>{{ row.value|amount(row.unit) }}{{ " %" if row.unit == "share" }}</b>
-<span>{{ row.low|amount(row.unit) }} – {{ row.high|amount(row.unit) }}</span>
-{% if row.difference %}
-{% set moved = row.difference %}
-<span>{{ moved.value|signed(row.unit) }} ({{ moved.low|signed(row.unit) }} to {{ moved.high|signed(row.unit) }})</span>
-<span class="{{ moved.verdict if moved.verdict in ("better", "worse") }}">{{ moved.verdict }}</span>
-{% endif %}</td>
+{{ score_of(row) }}
 {% endfor %}
 <td class="n">{{ first.chance|amount(first.unit) }}</td>
 <td class="n">{{ first.real|amount(first.unit) }}</td>
@@ -181,6 +192,9 @@ style="left:{{ (row.low / scale)|place }}%;width:{{ (row.high / scale)|place - (
 {% if loop.first and report.drift %}
 {{ drift_of(report.drift) }}
 {% endif %}
+{% if loop.first and report.enhancer %}
+{{ enhancer_of(report.enhancer) }}
+{% endif %}
 {% endfor %}
 <footer class="quiet">
 <p>Below each later model's score stands its difference to the model left of it, with a 95 % interval of a paired
@@ -195,4 +209,4 @@ project; its score on real images says how far it can be trusted, and its chance
 </footer>
 """
 
-TEMPLATE = whole_page("Easel report", _STYLE, _MAIN)
+TEMPLATE = whole_page("Easel report", _STYLE, _PARTS + ENHANCER + _MAIN)

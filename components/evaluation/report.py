@@ -23,6 +23,8 @@ from components.evaluation.page import TEMPLATE
 from components.models.training_record import Drift
 
 LABELS = {"base": "pre-trained", "sft": "SFT", "dpo": "DPO", "turbo": "Turbo"}
+ENHANCED = "_enhanced"
+"""What the name of a model ends with where the prompt enhancer told it what to draw."""
 SHOWN_ON_SHEETS = 24
 RELEASED_STEPS = 50
 
@@ -81,6 +83,46 @@ class FewStepDrift:
 
 
 @dataclass(frozen=True)
+class Rewritten:
+    """A prompt as the enhancer put it, or the prompt itself where its answer was refused for that `reason`."""
+
+    prompt: str
+    text: str
+    was_enhanced: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class EnhancerGrid:
+    """Each model of the grid beside itself with the enhancer; `models` are in pairs, without and with.
+
+    The rows with it hold the difference to those without. `rewritten` are all prompts, in the order of the examples.
+    """
+
+    models: Sequence[str]
+    rows: Sequence[Row]
+    win_rates: Sequence[WinRate]
+    rewritten: Sequence[Rewritten]
+    examples: Sequence[Example]
+
+    @property
+    def fallback_frac(self) -> float:
+        """The share of prompts that were drawn as they were, because the enhancer's answer was refused."""
+        return sum(not one.was_enhanced for one in self.rewritten) / len(self.rewritten)
+
+    @property
+    def length_ratio(self) -> float:
+        """How many times as long as the prompts, in characters, the texts are that were drawn."""
+        return sum(len(one.text) for one in self.rewritten) / sum(len(one.prompt) for one in self.rewritten)
+
+    @property
+    def shown(self) -> list[tuple[Example, Rewritten]]:
+        """The examples, each with what was made of its prompt."""
+        by_prompt = {one.prompt: one for one in self.rewritten}
+        return [(example, by_prompt[example.prompt]) for example in self.examples]
+
+
+@dataclass(frozen=True)
 class Report:
     """`models` are in the order of the chain, the last one is the result; the first section is of all prompts.
 
@@ -96,6 +138,7 @@ class Report:
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
     credits: Sequence[str] = ()
     drift: FewStepDrift | None = None
+    enhancer: EnhancerGrid | None = None
 
     @property
     def rows(self) -> list[Row]:
@@ -122,6 +165,7 @@ def write_report(out: Path, report: Report) -> None:
         "guards": [asdict(guard) for guard in report.guards],
         "drift": [asdict(row) for row in report.drift.rows] if report.drift else [],
         "prompts": [example.prompt for section in report.sections for example in section.examples],
+        "enhancer": _stored(report.enhancer) if report.enhancer else None,
     }
     (out / "report.json").write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     (out / "index.html").write_text(render_page(report), encoding="utf-8")
@@ -130,6 +174,20 @@ def write_report(out: Path, report: Report) -> None:
         samples = contact_sheet([(example.prompt, example.generated_u8[model]) for example in shown])
         Image.fromarray(samples).save(out / f"samples_{model}.png", optimize=True)
     Image.fromarray(comparison_sheet(report.models, shown)).save(out / "compare.png", optimize=True)
+    if grid := report.enhancer:
+        sheet = comparison_sheet(grid.models, grid.examples[:SHOWN_ON_SHEETS], columns=2)
+        Image.fromarray(sheet).save(out / "compare_enhancer.png", optimize=True)
+
+
+def _stored(grid: EnhancerGrid) -> dict[str, Any]:
+    return {
+        "models": list(grid.models),
+        "fallback_frac": grid.fallback_frac,
+        "length_ratio": grid.length_ratio,
+        "rows": [asdict(row) for row in grid.rows],
+        "win_rates": [asdict(rate) for rate in grid.win_rates],
+        "rewritten": [asdict(one) for one in grid.rewritten],
+    }
 
 
 def render_page(report: Report) -> str:
@@ -154,7 +212,8 @@ def render_page(report: Report) -> str:
 
 def label_of(model: str) -> str:
     """What people call a model."""
-    return LABELS.get(model, model)
+    name = model.removesuffix(ENHANCED)
+    return LABELS.get(name, name) + (" + enhancer" if name != model else "")
 
 
 def by_metric(rows: Sequence[Row]) -> list[list[Row]]:

@@ -50,11 +50,12 @@ QUESTIONS = {
 
 @dataclass(frozen=True)
 class Model:
-    """A network that draws, the shift of its time grid, and how it is drawn."""
+    """A network that draws, the shift of its time grid, how it is drawn, and whether the enhancer tells it what."""
 
     denoiser: Denoiser
     shift: float
     sampling: SamplingConfig
+    is_enhanced: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Question:
     """What all models are asked: a split's prompts, each with its token states, its noises and its real image.
 
     There is a noise for each drawing of a prompt. `noise_u8` is the first of them decoded as if it were an image, the
-    worst that a model could do.
+    worst that a model could do. `enhanced` are the token states of the prompts as the enhancer put them.
     """
 
     split: str
@@ -71,6 +72,7 @@ class Question:
     noise: Float[Tensor, "drawings n c h w"]
     noise_u8: Images
     real_u8: Images
+    enhanced: Sequence[Float[Tensor, "_ d"]] = ()
 
 
 Drawn = Mapping[str, Mapping[str, Images]]
@@ -149,7 +151,7 @@ def draw_all(
             rounds[number].setdefault(name, {})[question.split] = draw_images(
                 model.denoiser,
                 autoencoder,
-                question.texts,
+                question.enhanced if model.is_enhanced else question.texts,
                 empty,
                 question.noise[number],
                 config=model.sampling,

@@ -9,9 +9,11 @@ from PIL import Image
 
 from components.evaluation.comparison import Difference, Guard, Row, WinRate
 from components.evaluation.report import (
+    EnhancerGrid,
     Example,
     FewStepDrift,
     Report,
+    Rewritten,
     Section,
     comparison_sheet,
     contact_sheet,
@@ -188,3 +190,55 @@ def test_data_addresses_hold_the_exact_pixels() -> None:
     image = images(9)
     data = base64.b64decode(png_data_uri(image).split(",", 1)[1])
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data))), image)
+
+
+@pytest.fixture
+def grid() -> EnhancerGrid:
+    score = ("style_accuracy", "style accuracy", "share")
+    moved = Difference("sft", -0.031, -0.07, -0.01, "worse")
+    rows = [
+        Row("heldout", "sft", *score, 0.62, 0.55, 0.69, 1 / 6, 0.97, "is seen"),
+        Row("heldout", "sft_enhanced", *score, 0.589, 0.52, 0.66, 1 / 6, 0.97, "is seen", moved),
+        Row("heldout_cell", "sft", *score, 0.123, 0.1, 0.2, 1 / 6, 0.97, "is seen"),
+    ]
+    rewritten = [
+        Rewritten(HOSTILE, HOSTILE + " at length", True),
+        Rewritten("two apples", "two apples", False, "the answer lost count: two <b>"),
+        Rewritten("a dog", "a dog, drawn well", True),
+        Rewritten("a cat", "a cat, drawn well", True),
+    ]
+    examples = [Example(one.prompt, {"sft": images(1), "sft_enhanced": images(2)}, images(3)) for one in rewritten[:2]]
+    wins = [WinRate("sft_enhanced", "sft", 40, 1, 0.42, 0.3, 0.55, 2)]
+    return EnhancerGrid(["sft", "sft_enhanced"], rows, wins, rewritten, examples)
+
+
+def test_the_enhancer_stands_beside_the_same_model_without_it(report: Report, grid: EnhancerGrid) -> None:
+    page = parsed(render_page(replace(report, enhancer=grid)))
+    text = " ".join(page.text.split())
+    assert "25 % of 4 answers were refused" in text
+    assert "SFT + enhancer preferred to SFT 42.0 % 95 % interval 30.0 – 55.0: no difference beyond noise." in text
+    assert "62.0 % 55.0 – 69.0 58.9 % 52.0 – 66.0 −3.1 (−7.0 to −1.0) worse" in text
+    assert "12.3" not in text
+    assert f"{HOSTILE} at length" in text
+    assert "drawn as it is: the answer lost count: two <b>" in text
+    assert not {"script", "b>"} & {tag for tag, _ in page.tags}
+    assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
+    assert "With the prompt enhancer" not in render_page(report)
+
+
+def test_the_grid_is_stored_beside_the_rows_of_the_chain(tmp_path: Path, report: Report, grid: EnhancerGrid) -> None:
+    write_report(tmp_path / "with", replace(report, enhancer=grid))
+    write_report(tmp_path / "without", report)
+    found, plain = (json.loads((tmp_path / name / "report.json").read_text()) for name in ("with", "without"))
+    stored = found.pop("enhancer")
+    assert plain.pop("enhancer") is None
+    assert found == plain
+    assert stored["models"] == ["sft", "sft_enhanced"]
+    assert stored["fallback_frac"] == 0.25
+    told, asked = (sum(len(one[name]) for one in stored["rewritten"]) for name in ("text", "prompt"))
+    assert stored["length_ratio"] == pytest.approx(told / asked)
+    assert stored["rows"][1]["difference"]["over"] == "sft"
+    assert [one["was_enhanced"] for one in stored["rewritten"]] == [True, False, True, True]
+    with Image.open(tmp_path / "with" / "compare_enhancer.png") as sheet:
+        assert sheet.mode == "RGB"
+    assert not (tmp_path / "without" / "compare_enhancer.png").exists()

@@ -1,0 +1,50 @@
+"""The part of the report's page about the prompt enhancer: a Jinja macro on those of `components.evaluation.page`."""
+
+ENHANCER = """
+{% macro enhancer_of(grid) %}
+<section>
+<h2>With the prompt enhancer</h2>
+<p class="quiet">The same models, prompts and noises once more, where a small language model first turned each prompt
+into a description. Its answer is checked for the language, length and every quoted text, thing, number and colour of
+the prompt; {{ (100 * grid.fallback_frac)|number }} % of {{ grid.rewritten|length }} answers were refused and these
+prompts drawn as they are. On the whole the texts are {{ grid.length_ratio|number }} times as long as the prompts. Every
+judge is told the prompt, not what was made of it.</p>
+{% if grid.win_rates %}
+<ul class="finds">
+{% for rate in grid.win_rates %}
+{{ won_of(rate) }}
+{% endfor %}
+</ul>
+{% endif %}
+<div class="scroll"><table class="scores grid">
+<thead><tr><th>metric</th>{% for model in grid.models %}<th class="n">{{ model|label }}</th>{% endfor %}</tr></thead>
+<tbody>
+{% for rows in grid.rows|selectattr("split", "equalto", "heldout")|list|by_metric %}
+<tr>
+<td class="name">{{ rows[0].name }}<span>{{ rows[0].explanation }}</span></td>
+{% for row in rows %}
+{{ score_of(row) }}
+{% endfor %}
+</tr>
+{% endfor %}
+</tbody>
+</table></div>
+<p class="quiet">All held-out prompts. Below each score with the enhancer stands its difference to the one left of it.
+</p>
+{% if grid.examples %}
+<ul class="examples wide">
+{% for example, rewritten in grid.shown %}
+<li><div class="row">
+{% for model in grid.models %}
+<figure><img src="{{ example.generated_u8[model]|png }}" alt="{{ model|label }}: {{ example.prompt }}">
+<figcaption>{{ model|label }}</figcaption></figure>
+{% endfor %}
+</div>
+<p><b>{{ example.prompt }}</b></p>
+<p>{{ rewritten.text if rewritten.was_enhanced else "drawn as it is: " ~ rewritten.reason }}</p></li>
+{% endfor %}
+</ul>
+{% endif %}
+</section>
+{% endmacro %}
+"""
