@@ -4,7 +4,7 @@ Captions and creators' names are other people's text, so everything that is not 
 """
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import yaml
@@ -70,6 +70,33 @@ class Pairs:
 
 
 @dataclass(frozen=True)
+class Effect:
+    """A score of the model's images for prompts as they are and as the enhancer puts them, with paired interval."""
+
+    name: str
+    without: float
+    enhanced: float
+    difference: float
+    low: float
+    high: float
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Enhancer:
+    """The prompt enhancer that comes with a model: what was measured of it, what it does to scores, and an example.
+
+    `figures` are of held-out wishes, by name; `wish` is what stock diffusers was asked, `revised` what it drew.
+    """
+
+    num_parameters: int
+    figures: Mapping[str, float]
+    effects: Sequence[Effect]
+    wish: str
+    revised: str
+
+
+@dataclass(frozen=True)
 class TrainingSource:
     """One source of the training data: how many images of it were used, and under which terms."""
 
@@ -99,6 +126,7 @@ class Card:
     few_steps: StatedSampling | None = None
     teachers: Sequence[str] = ()
     drift: Sequence[Drift] = ()
+    enhancer: Enhancer | None = None
 
 
 def escaped(text: str) -> str:
@@ -149,6 +177,7 @@ def _usage(card: Card) -> str:
     side = card.resolution_px
     prompt = repr(card.prompts[0] if card.prompts else "a red apple, flat Twemoji style")
     how = card.few_steps or StatedSampling(20, 4.0)
+    as_written = "\n    use_pe=False,  # True, which diffusers takes if left out, has the enhancer rewrite the prompt"
     return f"""```python
 from diffusers import ErnieImagePipeline
 
@@ -158,7 +187,7 @@ image = pipeline(
     height={side},
     width={side},
     num_inference_steps={how.num_steps},
-    guidance_scale={how.guidance_scale},
+    guidance_scale={how.guidance_scale},{as_written if card.enhancer else ""}
 ).images[0]
 ```"""
 
@@ -209,6 +238,42 @@ def _few_steps(card: Card) -> str:
     return "".join(f"{part}\n\n" for part in parts)
 
 
+def _enhancer(card: Card) -> str:
+    """What the language model in `pe/` does, how well, and to which effect; empty where there is none."""
+    found = card.enhancer
+    if found is None:
+        return ""
+    parts = [
+        "## Prompt enhancer",
+        f"`pe/` holds a language model of {found.num_parameters / 1e6:.2f} M parameters that turns a short wish into a "
+        "description, `pe_tokenizer/` its tokenizer. Stock diffusers has it rewrite every prompt unless it is called "
+        "with `use_pe=False`; the words are drawn from torch's global generator, so set `torch.manual_seed` to get "
+        "the same again. **Diffusers checks nothing of what it writes.** `easel generate --enhance` does: language, "
+        "length, quoted text, things, counts and colours of the wish must all be there, or the wish is drawn as it is.",
+        f"Asked for *{escaped(found.wish)}*, stock diffusers drew: *{escaped(found.revised)}*",
+    ]
+    if found.figures:
+        rows = [(escaped(name.replace("_", " ")), number(value)) for name, value in found.figures.items()]
+        parts.append(_table(("on held-out wishes", "value"), rows))
+    if found.effects:
+        rows = [
+            (
+                escaped(effect.name),
+                number(effect.without),
+                number(effect.enhanced),
+                f"{number(effect.difference)} ({_between(effect.low, effect.high)})",
+                escaped(effect.verdict),
+            )
+            for effect in found.effects
+        ]
+        parts.append(
+            "What it does to this model's pictures of all held-out prompts, drawn from the same noise and judged by "
+            "the prompt as it was before; checked rewritings only, as `easel generate --enhance` draws them:"
+        )
+        parts.append(_table(("metric", "without", "with", "difference, 95 % interval", "verdict"), rows))
+    return "".join(f"{part}\n\n" for part in parts)
+
+
 def render(card: Card) -> str:
     """The whole README.md."""
     scores = [(escaped(s.name), number(s.value), _interval(s), number(s.chance), number(s.real)) for s in card.scores]
@@ -234,7 +299,7 @@ quality.
 Width and height are multiples of 16; the model was trained at {card.resolution_px} px. The scheduler's shift is
 {number(card.shift)}.
 
-{_few_steps(card)}## Scores
+{_few_steps(card)}{_enhancer(card)}## Scores
 
 Held-out prompts only. *Chance* is what guessing would score, *real images* what the judge gives the real held-out ones.
 

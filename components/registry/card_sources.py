@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from components.registry.card import Pairs, Score, TrainingSource, Win
+from components.registry.card import Effect, Pairs, Score, TrainingSource, Win
 
 SPLIT_NAMES = {
     "heldout": "all held-out prompts",
@@ -54,6 +54,29 @@ def read_wins(report: Path, model: str) -> list[Win]:
         for rate in content["win_rates"]
         if rate["model"] in chain
     ]
+
+
+def read_effects(report: Path, model: str) -> list[Effect]:
+    """What the enhancer does to this model's scores, over all held-out prompts; empty if the report does not tell."""
+    rows = (read_report(report, model).get("enhancer") or {}).get("rows", ())
+    of = {(row["split"], row["model"], row["key"]): row for row in rows}
+    return [
+        Effect(
+            row["name"],
+            of["heldout", model, row["key"]]["value"],
+            row["value"],
+            *(row["difference"][name] for name in ("value", "low", "high", "verdict")),
+        )
+        for row in of.values()
+        if row["split"] == "heldout" and row["difference"] and row["difference"]["over"] == model
+    ]
+
+
+def read_figures(enhancer: Path) -> dict[str, float]:
+    """What was measured of a prompt enhancer on held-out wishes, by name; empty if nothing was."""
+    file = enhancer / "training.json"
+    stored = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return {name: float(value) for name, value in stored.get("held_out", {}).items()}
 
 
 def read_metrics(report: Path, model: str) -> dict[str, float]:

@@ -1,9 +1,16 @@
 """Stage `export`: the trained model as a directory that stock diffusers loads, with card, samples and hashes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
+
+if TYPE_CHECKING:
+    from diffusers import ErnieImagePipeline
+
+    from components.registry.card import Enhancer
 
 
 class Params(BaseModel, frozen=True, extra="forbid"):
@@ -19,9 +26,13 @@ class Params(BaseModel, frozen=True, extra="forbid"):
 
 @dataclass(frozen=True)
 class Metrics:
-    """Size of what was exported; `check_pixel_std` is that of the image stock diffusers drew (0 would be blank)."""
+    """Size of what was exported; `check_pixel_std` is that of the image stock diffusers drew (0 would be blank).
+
+    `enhancer_parameters` is 0 where no prompt enhancer comes with it.
+    """
 
     transformer_parameters: int
+    enhancer_parameters: int
     exported_bytes: int
     check_pixel_std: float
 
@@ -35,6 +46,7 @@ def export(
     selection: Path,
     catalogue: Path,
     pairs: Path | None = None,
+    enhancer: Path | None = None,
     pipeline: Path,
 ) -> Metrics:
     """Write the pipeline in diffusers' layout, load it as a stranger would, add model card, samples and hashes."""
@@ -52,12 +64,13 @@ def export(
     written = write_pipeline(pipeline, model_dir=model, autoencoder_dir=autoencoder, record=record)
     num_parameters = sum(weight.numel() for weight in written.transformer.parameters())
     prompts = json.loads((report / "report.json").read_text(encoding="utf-8"))["prompts"]
-    std = check_as_stranger(
-        pipeline,
-        prompt=prompts[0] if prompts else "",
-        side_px=record.px,
-        num_sampling_steps=p.check_sampling_steps,
-    )
+    asked: dict[str, Any] = {
+        "prompt": next(iter(prompts), ""),
+        "side_px": record.px,
+        "num_sampling_steps": p.check_sampling_steps,
+    }
+    std = check_as_stranger(pipeline, **asked)
+    told = add_and_tell(written, pipeline, enhancer, report, p.evaluated_as, asked) if enhancer else None
     card = Card(
         title=p.title,
         resolution_px=record.px,
@@ -72,6 +85,7 @@ def export(
         few_steps=record.few_steps,
         teachers=record.teachers,
         drift=record.drift,
+        enhancer=told,
     )
     (pipeline / "README.md").write_text(render(card), encoding="utf-8")
     shutil.copyfile(report / f"samples_{p.evaluated_as}.png", pipeline / "samples.png")
@@ -81,6 +95,26 @@ def export(
     run.log_artifact(pipeline / "README.md", "card")
     return Metrics(
         transformer_parameters=num_parameters,
+        enhancer_parameters=told.num_parameters if told else 0,
         exported_bytes=sum(file.stat().st_size for file in pipeline.rglob("*") if file.is_file()),
         check_pixel_std=std,
     )
+
+
+def add_and_tell(
+    written: "ErnieImagePipeline",
+    pipeline: Path,
+    enhancer: Path,
+    report: Path,
+    evaluated_as: str,
+    asked: Mapping[str, Any],
+) -> "Enhancer":
+    """Add the prompt enhancer, have stock diffusers use it for what is `asked`, and return what the card says of it."""
+    from components.models.enhancer_layout import add_enhancer, check_rewriting
+    from components.registry.card import Enhancer
+    from components.registry.card_sources import read_effects, read_figures
+
+    num_parameters = add_enhancer(written, pipeline, enhancer)
+    rewriting = check_rewriting(pipeline, **asked)
+    effects = read_effects(report, evaluated_as)
+    return Enhancer(num_parameters, read_figures(enhancer), effects, rewriting.prompt, rewriting.revised)
