@@ -83,7 +83,9 @@ def _caption(plan: Plan, max_keywords: int) -> str:
     known, write = plan.known, captions_zh if plan.known.language == "zh" else captions_en
     tags = list(dict.fromkeys((*known.themes, *plan.idea.keywords)))[:max_keywords]
     words = Words(known.subject, tags, plan.idea.description, known.style, plan.idea.category)
-    return next(caption.text for caption in write(cleaned(words)[0]) if caption.kind == "long")
+    text = next(caption.text for caption in write(cleaned(words)[0]) if caption.kind == "long")
+    # A Chinese subject that is long enough for a sentence is captioned as one, without its style.
+    return text if known.style in text else f"{text}画面采用{known.style} 风格。"
 
 
 def _told_en(plan: Plan) -> list[str]:

@@ -28,6 +28,7 @@ _NEGATED: dict[Language, tuple[str, ...]] = {
     "en": ("text", "people", "shadow", "border", "watermark", "frame", "logo", "letters", "hands", "clouds"),
     "zh": ("文字", "人物", "阴影", "边框", "水印", "相框", "标志", "字母", "手", "云"),
 }
+_COLOUR_CHARS = frozenset(name[0] for name in COLOURS_ZH.values())
 _LETTERING = frozenset(("text", "letters", "文字", "字母"))
 _OWN_NEGATIONS = 0.6  # the rest rules out things of the pool
 _CJK_NOUN = re.compile(r"(?!.*的)[\u4e00-\u9fff]{1,4}")
@@ -106,7 +107,7 @@ def is_countable(idea: Idea) -> bool:
     if idea.caption or idea.known.quoted or idea.category not in _COUNTABLE:
         return False
     if idea.known.language == "zh":
-        stated = {*NUMBERS_ZH, *NEGATIONS_ZH, *(name[0] for name in COLOURS_ZH.values())}
+        stated = (*NUMBERS_ZH, *NEGATIONS_ZH, *_COLOUR_CHARS)
         return bool(_CJK_NOUN.fullmatch(subject)) and not any(char in subject for char in stated)
     states = COLOURS_EN | NUMBERS_EN | FRAME_EN
     return bool(_EN_NOUN.fullmatch(subject)) and not _UNCOUNTED.search(subject) and states.isdisjoint(subject.split())
@@ -195,7 +196,7 @@ def _with_things(plan: Plan, things: Sequence[Thing]) -> Plan:
     language = plan.known.language
     first, *rest = [_said(thing, language) for thing in things]
     subject = "和".join((first, *rest)) if language == "zh" else " and ".join((first, *map(with_article, rest)))
-    stated = {*COLOURS_EN, *NUMBERS_EN} if language == "en" else {name[0] for name in COLOURS_ZH.values()}
+    stated = {*COLOURS_EN, *NUMBERS_EN} if language == "en" else {*_COLOUR_CHARS, *NUMBERS_ZH, "一"}
     return Plan(
         replace(plan.idea, keywords=_without(plan.idea.keywords, stated), description=""),
         replace(plan.known, subject=subject, themes=_without(plan.known.themes, stated)),

@@ -17,7 +17,7 @@ ALL = WishMix(1.0, 1, 3, 1.0, 1.0, 1.0, 1.0, 1.0)
 
 
 def idea(subject: str, language: str = "en", **changes: object) -> Idea:
-    tags = ("fruit", "red", "sweet", "tree") if language == "en" else ("水果", "红色", "甜")
+    tags = ("fruit", "red", "sweet", "tree") if language == "en" else ("水果", "红色", "一片水果", "甜")
     known = Known(subject, "Noto", tags[:1], (), "", "", "zh" if language == "zh" else "en")
     given = {"keywords": tags, "description": "", "category": "food", "caption": "", "split": "train"}
     return Idea("a1", known, **(given | changes))  # type: ignore[arg-type]
@@ -79,6 +79,7 @@ def test_count_and_colour_in_chinese() -> None:
     assert plan.known.subject in told
     assert f"画面中正好有{plan.things[0].count}苹果。苹果的颜色是{plan.things[0].colour}。" in told
     assert "红色、" not in told
+    assert "一片" not in told
     assert "水果、甜" in told
 
 
@@ -103,6 +104,11 @@ def test_two_things_each_keep_their_own_number_and_measure_in_chinese() -> None:
     assert re.fullmatch(r"[两三四五六七八九十]个苹果和[两三四五六七八九十]只狗", plan.known.subject)
     told = describe(plan, "k", 64, 64, 3)
     assert f"画面中正好有{plan.things[0].count}苹果。画面中正好有{plan.things[1].count}狗。" in told
+
+
+def test_a_subject_as_long_as_a_sentence_keeps_its_style_in_chinese() -> None:
+    plan = plan_of(idea("戴着红色帽子的两只可爱的小猫在窗边", "zh"), "k", NOTHING, ZH, 0)
+    assert "画面采用Noto 风格。" in describe(plan, "k", 64, 64, 3)
 
 
 def test_a_thing_never_stands_beside_its_own_kind() -> None:
