@@ -12,7 +12,9 @@ from components.data.top_down.vocabulary import COLOURS_ZH, FRAME_ZH
 
 _RUN = re.compile(r"[\u3400-\u9fff]+")
 _NAME = re.compile(r"[^\W_\u3400-\u9fff]+(?:['’.-][^\W_\u3400-\u9fff]+)*")
-_REQUEST = re.compile("能不能|可不可以|我想要|我需要|帮我|给我|我要|想要|需要|可以|谢谢|请")
+_REQUEST = re.compile(
+    "能不能|可不可以|我想要|我需要|帮我|给我|我要|想要|需要|可以|谢谢|请|一[张幅](?:图片|图像|图画|照片|图(?![表案书纸]))"
+)
 _OBJECTS = re.compile("|".join(word for word in FRAME_ZH if len(word) > 1))
 _PARTICLES = re.compile("[放坐站躺趴挂停]在|[的了着过吗呢吧啊呀地得和与及或跟在是有被把为并很]")
 _PLACES = "上下里中内外旁边前后间"

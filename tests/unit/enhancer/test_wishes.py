@@ -181,3 +181,11 @@ def test_the_caption_of_one_who_looked_is_the_description() -> None:
     long = wish_ideas.long_captions(captions)
     found = wish_ideas.of_catalogue([row("c", "plum", "other")], {}, long, ["en"], 0, wish_ideas.split_by([], 0.0))
     assert found[0].caption == "A purple plum lies in a bowl, drawn in Noto style."
+
+
+@pytest.mark.parametrize("asks", ["我想要一张图片：{}，可以吗？", "请帮我画一张图：{}，谢谢！", "能不能给我画一幅图：{}？"])
+def test_the_one_picture_that_is_asked_for_is_no_number_of_what_it_shows(asks: str) -> None:
+    made = Wished("w", "a", "zh", "request", asks.format("九个窗户"), 64, 64, "", "train")
+    told = "一幅九个窗户图画。类别：物品。关键词：景色、窗口。画面中正好有九个窗户。"
+    assert fault(made, told, 1.0, 1000) == ""
+    assert fault(made, told.replace("九个", "八个"), 1.0, 1000).startswith("lost count")
