@@ -30,6 +30,7 @@ _NEGATED: dict[Language, tuple[str, ...]] = {
 }
 _COLOUR_CHARS = frozenset(name[0] for name in COLOURS_ZH.values())
 _LETTERING = frozenset(("text", "letters", "文字", "字母"))
+_QUOTE_MARKS: dict[Language, tuple[str, ...]] = {"en": ("“”", '""'), "zh": ("“”", '""', "「」")}
 _OWN_NEGATIONS = 0.6  # the rest rules out things of the pool
 _CJK_NOUN = re.compile(r"(?!.*的)[\u4e00-\u9fff]{1,4}")
 _PLANTS_ZH = frozenset("植花树草叶")  # the tree has them among animals; they are counted otherwise
@@ -140,8 +141,9 @@ def plan_of(idea: Idea, key: str, mix: WishMix, choices: Choices, seed: int) -> 
 
 
 def wish_of(plan: Plan, key: str, style: PromptStyle, writer: GrammarWriter) -> str:
-    """The wish in the words of one prompt style, as `clean_wish` leaves it: one line."""
-    wish = clean_wish(writer.write([Subject(key, plan.known)])[0][style])
+    """The wish in the words of one prompt style, as `clean_wish` leaves it: one line, with quotes of any kind."""
+    marks = _at(_QUOTE_MARKS[plan.known.language], unit_hash(key, f"wish-quotes-{writer.seed}"))
+    wish = clean_wish(writer.write([Subject(key, plan.known)])[0][style]).translate(str.maketrans("“”", marks))
     if not plan.negation:
         return wish
     is_list = style == "keywords" or wish[-1].isalnum()

@@ -127,10 +127,19 @@ def test_quotes_and_negations_are_told_verbatim() -> None:
     plan = plan_of(idea("mug", category="objects"), "k3", mix, EN, 0)
     wish, told = wish_of(plan, "k3", "keywords", GrammarWriter(0)), describe(plan, "k3", 64, 64, 3)
     assert plan.negation
-    assert wish == f"mug, “Fresh Bread”, {plan.negation}"
+    assert wish.replace('"Fresh Bread"', "“Fresh Bread”") == f"mug, “Fresh Bread”, {plan.negation}"
     assert "It says “Fresh Bread”, spelled exactly so." in told
     assert f"is {plan.negation}." in told or f"are {plan.negation}." in told
     assert "Noto" not in told
+
+
+def test_quotes_come_as_people_type_them() -> None:
+    plan = plan_of(idea("杯子", "zh", category="objects"), "k", replace(NOTHING, quoted_frac=1.0), ZH, 0)
+    wishes = [wish_of(plan, str(n), "keywords", GrammarWriter(0)) for n in range(30)]
+    for quoted in ("“早上好”", '"早上好"', "「早上好」"):
+        assert any(quoted in wish for wish in wishes)
+    told = describe(plan, "k", 64, 64, 3)
+    assert all(lost(wish, told, "zh") == [] for wish in wishes)
 
 
 def test_letters_are_never_ruled_out_where_words_are_wished_for() -> None:

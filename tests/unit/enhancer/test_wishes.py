@@ -183,7 +183,9 @@ def test_the_caption_of_one_who_looked_is_the_description() -> None:
     assert found[0].caption == "A purple plum lies in a bowl, drawn in Noto style."
 
 
-@pytest.mark.parametrize("asks", ["我想要一张图片：{}，可以吗？", "请帮我画一张图：{}，谢谢！", "能不能给我画一幅图：{}？"])
+@pytest.mark.parametrize(
+    "asks", ["我想要一张图片：{}，可以吗？", "请帮我画一张图：{}，谢谢！", "能不能给我画一幅图：{}？"]
+)
 def test_the_one_picture_that_is_asked_for_is_no_number_of_what_it_shows(asks: str) -> None:
     made = Wished("w", "a", "zh", "request", asks.format("九个窗户"), 64, 64, "", "train")
     told = "一幅九个窗户图画。类别：物品。关键词：景色、窗口。画面中正好有九个窗户。"
