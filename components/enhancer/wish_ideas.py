@@ -7,6 +7,9 @@ aside counts too. A subject that is held out under one name is not trained on un
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
+
+from components.data.arrow import pc
 from components.data.captioners.metadata import MAKER
 from components.data.captions import Language, WordsRefusedError, clean_tags, clean_words
 from components.data.splits import CONCEPT, IMAGE, SPLITS, TRAIN, concept_hash
@@ -39,13 +42,10 @@ def is_held_out(writing: str, heldout_frac: float) -> bool:
     return concept_hash(writing) < heldout_frac
 
 
-def long_captions(captions: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
-    """The long captions by those who looked at the picture, by sample and language."""
-    return {
-        (row["sample_id"], row["language"]): row["text"]
-        for row in captions
-        if row["kind"] == "long" and row["maker"] != MAKER
-    }
+def long_captions(captions: pa.Table) -> dict[tuple[str, str], str]:
+    """The long captions (`CAPTIONS`) by those who looked at the picture, by sample and language."""
+    is_theirs = pc.and_(pc.equal(captions["kind"], "long"), pc.not_equal(captions["maker"], MAKER))
+    return {(row["sample_id"], row["language"]): row["text"] for row in captions.filter(is_theirs).to_pylist()}
 
 
 def of_catalogue(

@@ -81,7 +81,7 @@ def wishes(
     ideas = wish_ideas.of_catalogue(
         [row for row in described if p.styles is None or row["style"] in p.styles],
         dict(zip(tree.column("sample_id").to_pylist(), tree.column("category").to_pylist(), strict=True)),
-        wish_ideas.long_captions(captioned.to_pylist()),
+        wish_ideas.long_captions(captioned),
         p.languages,
         p.mix.max_themes,
         wish_ideas.split_by(records.read_table(selection, records.SELECTION).to_pylist(), p.heldout_concept_frac),

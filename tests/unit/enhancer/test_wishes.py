@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 
+from components.data import records
 from components.data.errors import DataError
 from components.data.splits import concept_hash
 from components.data.top_down.facts import Known
@@ -178,7 +180,7 @@ def test_the_caption_of_one_who_looked_is_the_description() -> None:
             ("short", "a plum", "vlm/some"),
         )
     ]
-    long = wish_ideas.long_captions(captions)
+    long = wish_ideas.long_captions(pa.Table.from_pylist(captions, schema=records.CAPTIONS))
     found = wish_ideas.of_catalogue([row("c", "plum", "other")], {}, long, ["en"], 0, wish_ideas.split_by([], 0.0))
     assert found[0].caption == "A purple plum lies in a bowl, drawn in Noto style."
 
