@@ -1,0 +1,116 @@
+"""The language model: transformers' own `Ministral3ForCausalLM`, built small, loaded, saved, and fed with packed rows.
+
+Several texts share a row. Each sees itself and the row's beginning, which is the same for all of them, and counts its
+positions on from there: what the network says of a text does not depend on its neighbours.
+Source: Ministral 3; Krell et al. 2021, arXiv:2107.02027 (packing without contamination).
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from transformers import Ministral3Config, Ministral3ForCausalLM
+from transformers.utils.logging import disable_progress_bar
+
+from components.models.language_config import LanguageShape
+
+SHARED, FILLING = 0, -1
+"""Numbers of the text that all others in the row see, and of what only fills the row up."""
+
+
+@dataclass(frozen=True)
+class TokenRows:
+    """Rows of packed texts: tokens, their positions, the number of the text each is of, and which are to be said."""
+
+    tokens: Int[Tensor, "b n"]
+    positions: Int[Tensor, "b n"]
+    texts: Int[Tensor, "b n"]
+    is_answer: Bool[Tensor, "b n"]
+
+    def to(self, device: torch.device) -> "TokenRows":
+        """The same rows on `device`."""
+        moved = {name: getattr(self, name).to(device) for name in ("tokens", "positions", "texts", "is_answer")}
+        return replace(self, **moved)
+
+
+class LanguageModel(nn.Module):
+    """Logits of the tokens that are to be said, each from what stands before it.
+
+    Logits are float32 in any precision.
+    """
+
+    def __init__(self, network: Ministral3ForCausalLM) -> None:
+        super().__init__()
+        self.network = network
+
+    @property
+    def transformer(self) -> nn.Module:
+        """The network without its head, whose `layers` strategies shard one by one."""
+        return self.network.model
+
+    def forward(self, rows: TokenRows) -> Float[Tensor, "answers vocabulary"]:
+        """One line of logits for each token with `is_answer`, in the order of the rows."""
+        states = self.network.model(
+            input_ids=rows.tokens, position_ids=rows.positions, attention_mask=sees(rows.texts), use_cache=False
+        ).last_hidden_state
+        before_answers = states[:, :-1][rows.is_answer[:, 1:]]
+        return self.network.lm_head(before_answers).float()
+
+    def compute_in(self, dtype: torch.dtype | None) -> None:
+        """Nothing is to be set: tokens have no precision, and states take the weights'."""
+
+    def checkpoint_activations(self) -> None:
+        """Let layers keep their input only, and compute the rest again in the backward pass."""
+        self.network.gradient_checkpointing_enable({"use_reentrant": False})
+
+
+def sees(texts: Int[Tensor, "b n"]) -> Bool[Tensor, "b 1 n n"]:
+    """Whether a token (third axis) sees another: one before it, of its own text or of the shared one."""
+    is_own = texts[:, :, None] == texts[:, None, :]
+    is_earlier = torch.ones(texts.shape[1], texts.shape[1], dtype=torch.bool, device=texts.device).tril()
+    return ((is_own | (texts == SHARED)[:, None, :]) & is_earlier)[:, None]
+
+
+def build_language_model(shape: LanguageShape, seed: int, *, special: dict[str, int]) -> Ministral3ForCausalLM:
+    """A language model with random weights from `seed`; `special` are its `bos_token_id` and its like."""
+    settings: dict[str, Any] = {
+        "vocab_size": shape.vocab_size,
+        "hidden_size": shape.hidden_size,
+        "intermediate_size": shape.ffn_hidden_size,
+        "num_hidden_layers": shape.num_layers,
+        "num_attention_heads": shape.num_attention_heads,
+        "num_key_value_heads": shape.num_key_value_heads,
+        "head_dim": shape.head_dim,
+        "max_position_embeddings": shape.max_position_embeddings,
+        "initializer_range": shape.initializer_range,
+        "tie_word_embeddings": True,
+        "rope_parameters": _rotation(shape),
+        **special,
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Ministral3ForCausalLM(Ministral3Config(**settings))
+
+
+def _rotation(shape: LanguageShape) -> dict[str, Any]:
+    """The release's kind of rotary positions, with the factor 1 that leaves them as they are."""
+    return {
+        "rope_type": "yarn",
+        "rope_theta": shape.rope_theta,
+        "factor": 1.0,
+        "original_max_position_embeddings": shape.max_position_embeddings,
+        "llama_4_scaling_beta": 0.0,
+    }
+
+
+def load_language_model(directory: Path) -> Ministral3ForCausalLM:
+    """The language model that transformers saved in `directory`, in float32; ValueError if there is none."""
+    if not (directory / "config.json").is_file():
+        raise ValueError(f"{directory}: no config.json; name a folder that the stage `enhancer` made")
+    disable_progress_bar()
+    return Ministral3ForCausalLM.from_pretrained(
+        directory, local_files_only=True, use_safetensors=True, dtype=torch.float32
+    ).eval()
