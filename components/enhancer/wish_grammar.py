@@ -143,11 +143,14 @@ def plan_of(idea: Idea, key: str, mix: WishMix, choices: Choices, seed: int) -> 
 def wish_of(plan: Plan, key: str, style: PromptStyle, writer: GrammarWriter) -> str:
     """The wish in the words of one prompt style, as `clean_wish` leaves it: one line, with quotes of any kind."""
     marks = _at(_QUOTE_MARKS[plan.known.language], unit_hash(key, f"wish-quotes-{writer.seed}"))
-    wish = clean_wish(writer.write([Subject(key, plan.known)])[0][style]).translate(str.maketrans("“”", marks))
+    known = plan.known
+    if style == "keywords" and known.language == "en" and unit_hash(key, f"wish-article-{writer.seed}") < 0.5:
+        known = replace(known, subject=with_article(known.subject))  # as short captions have it
+    wish = clean_wish(writer.write([Subject(key, known)])[0][style]).translate(str.maketrans("“”", marks))
     if not plan.negation:
         return wish
     is_list = style == "keywords" or wish[-1].isalnum()
-    if plan.known.language == "zh":
+    if known.language == "zh":
         return f"{wish}，{plan.negation}" if is_list else f"{wish}{plan.negation}。"
     return f"{wish}, {plan.negation}" if is_list else f"{wish} {plan.negation.capitalize()}, please."
 
