@@ -4,8 +4,10 @@ A guard that fails never stops anybody: one more try with another seed, then the
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import itemgetter
 
 from components.data.captions import Language
 from components.enhancer.intent import lost
@@ -17,6 +19,8 @@ from components.enhancer.wish import clean_wish, visible
 MAX_ANSWER_CHARS = 2000
 ATTEMPTS = 2
 
+_WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
+_PHRASE_WORDS, _MAX_SAID = 6, 3  # how often the same six words (or Chinese characters) may come
 _MARKUP = re.compile(r"</?[a-z!][^<>]*>|<\|[^|<>]*\|>|```|https?://", re.IGNORECASE)
 
 Write = Callable[[str, int], str]
@@ -79,6 +83,8 @@ def fault_of(wish: str, answer: str, language: Language) -> str:
         return "the answer is shorter than the wish"
     if mark := _foreign_mark(wish, answer):
         return f"the answer holds {mark!r}, which is no description"
+    if phrase := _said_too_often(answer):
+        return f"the answer repeats {phrase!r}"
     if (found := language_of(answer)) != language:
         return f"the answer is not in the language of the wish ({found or 'neither'} instead of {language})"
     if added := [words for words in quoted_in(answer) if words.lower() not in wish.lower()]:
@@ -91,3 +97,11 @@ def _foreign_mark(wish: str, answer: str) -> str:
     """A template mark, markup or address in the answer that the wish does not hold, "" if there is none."""
     found = [*(mark for mark in MARKS if mark in answer), *_MARKUP.findall(answer)]
     return next((mark for mark in found if mark not in wish), "")
+
+
+def _said_too_often(answer: str) -> str:
+    """Words that the answer keeps on saying, as small models do that cannot end; "" if there are none."""
+    words = _WORD.findall(answer)
+    phrases = Counter(zip(*(words[at:] for at in range(_PHRASE_WORDS)), strict=False))
+    phrase, times = max(phrases.items(), key=itemgetter(1), default=((), 0))
+    return " ".join(phrase) if times > _MAX_SAID else ""

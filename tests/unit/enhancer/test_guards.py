@@ -70,6 +70,8 @@ def test_two_bad_answers_leave_the_wish_with_the_reason_of_the_last() -> None:
         (WISH, f"{GOOD} <script>alert(1)</script>", "the answer holds '<script>'"),
         (WISH, f"{GOOD} <|im_end|>", "the answer holds '<|im_end|>'"),
         (WISH, f"{GOOD} More at https://example.org", "the answer holds 'https://'"),
+        (WISH, GOOD + " Red and ripe, red and ripe" * 4, "the answer repeats"),
+        ("两个苹果", "两个苹果放在桌上" * 5, "the answer repeats '两 个 苹 果 放 在'"),
         (WISH, f"```{GOOD}```", "the answer holds '```'"),
     ],
 )
