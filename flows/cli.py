@@ -4,6 +4,7 @@ import json
 import signal
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from rich.table import Table
 
 from flows import settings
 from flows.ablate_commands import ablate_app
-from flows.console import EXIT_MISTAKE, JSON, complain, fail, here, out
+from flows.console import EXIT_MISTAKE, JSON, complain, fail, here, out, remark
 from flows.data_commands import data_app
 from flows.reports import EXIT_PREEMPTED, EXIT_STALLED
 from flows.start import Executor, start_build, use_recipe
@@ -155,19 +156,47 @@ def generate(
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same image.")] = 0,
     width: Annotated[int, typer.Option(help="Pixels, a multiple of 16.")] = 64,
     height: Annotated[int, typer.Option(help="Pixels, a multiple of 16.")] = 64,
+    enhance: Annotated[bool, typer.Option("--enhance", help="Let the prompt enhancer say it at more length.")] = False,
 ) -> None:
     """Draw an image with a registered or exported model.
 
     Examples: `easel generate "a red apple, blob style" -o apple.png` · `easel generate "a cat" --model candidate` ·
-    `easel generate "a red apple, blob style" --model turbo -o apple.png` (8 evaluations instead of 50)
+    `easel generate "a red apple, blob style" --model turbo -o apple.png` (8 evaluations instead of 50) ·
+    `easel generate "two cats" --enhance`
     """
     settings.go_quiet()
     from flows.generate import generate as draw
 
-    written = draw(
-        prompt, model=model, out=output, steps=steps, guidance=guidance, seed=seed, width=width, height=height
-    )
+    size = {"width": width, "height": height}
+    written = draw(prompt, model=model, out=output, steps=steps, guidance=guidance, seed=seed, **size, enhance=enhance)
     out.print(f"wrote {written}", soft_wrap=True)
+
+
+@app.command()
+def enhance(
+    wish: Annotated[str, typer.Argument(help="What to draw, in a few words, in English or Chinese.")],
+    model: Annotated[
+        str, typer.Option(help="Whose enhancer: `latest`, `turbo`, an alias, a version, a pipeline's folder.")
+    ] = "latest",
+    width: Annotated[int, typer.Option(help="Pixels of the picture, a multiple of 16.")] = 64,
+    height: Annotated[int, typer.Option(help="Pixels of the picture, a multiple of 16.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same words.")] = 0,
+    as_json: JSON = False,
+) -> None:
+    """Tell a wish at more length, as the model reads it; the wish itself, and why, where that would change it.
+
+    Examples: `easel enhance "two red apples"` · `easel enhance "两只猫" --width 96 --json`
+    """
+    settings.go_quiet()
+    from flows.enhance import enhance as tell
+
+    found = tell(wish, model=model, width=width, height=height, seed=seed)
+    if as_json:
+        sys.stdout.write(json.dumps(asdict(found), ensure_ascii=False, indent=2) + "\n")
+        return
+    out.print(escape(found.text), soft_wrap=True)
+    if not found.was_enhanced:
+        remark(f"not enhanced: {found.reason}")
 
 
 @app.command()

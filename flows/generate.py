@@ -3,24 +3,21 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows import settings
 from flows.console import remark
+from flows.enhance import or_as_it_is
+from flows.requests import check_seed, check_size, model_directory
 
 if TYPE_CHECKING:
+    from diffusers import ErnieImagePipeline
     from PIL.Image import Image
 
-# For each family of models its registered name and the workspace's own export.
-FAMILIES = {
-    "": ("easel", Path("artifacts/export")),
-    "turbo": ("easel-turbo", Path("artifacts/export_turbo")),
-}
 STEPS, GUIDANCE = 25, 3.0  # where the model states nothing
 MAX_PROMPT_CHARS = 2048  # the released service's own limit
-MIN_SIDE_PX, MAX_SIDE_PX, SIDE_STEP_PX = 16, 1024, 16
 
 
 def generate(
@@ -33,10 +30,12 @@ def generate(
     seed: int = 0,
     width: int = 64,
     height: int = 64,
+    enhance: bool = False,
 ) -> Path:
     """Draw `prompt` and write it to `out` as PNG, with prompt, seed, settings and the model's digest in its metadata.
 
-    Steps and guidance that are left out are those that the model states, as a few-step model does.
+    Steps and guidance that are left out are those that the model states, as a few-step model does. With `enhance` the
+    prompt enhancer's words are drawn, and stand in the metadata too, where it has any that keep what was asked for.
 
     Raises:
         ValueError: in one line, for a mistake in any of the arguments, before anything is loaded where it can be.
@@ -44,12 +43,10 @@ def generate(
     check_request(prompt, steps, guidance, seed, width, height)
     check_output(out)
     root = settings.find_root(Path.cwd())
+    directory = model_directory(root, model)
+    from components.models.diffusers_layout import draw, stated_few_steps
+    from components.models.plain_pipeline import load_plain_pipeline
     from components.registry.hashes import stated_digest
-    from components.registry.resolve import resolve
-
-    name, export, version = family_of(model)
-    directory = resolve(version, uri=settings.tracking_uri(root), name=name, workspace_export=root / export)
-    from components.models.diffusers_layout import draw, load_pipeline, stated_few_steps
 
     stated = stated_few_steps(directory)
     if stated and guidance is not None and guidance > max(1.0, stated.guidance_scale):
@@ -59,9 +56,11 @@ def generate(
         )
     steps = steps if steps is not None else stated.num_steps if stated else STEPS
     guidance = guidance if guidance is not None else stated.guidance_scale if stated else GUIDANCE
+    pipeline = load_plain_pipeline(directory)
+    told = or_as_it_is(directory, root, prompt, width, height, seed, fits(pipeline)) if enhance else prompt
     image = draw(
-        load_pipeline(directory),
-        prompt,
+        pipeline,
+        told,
         width_px=width,
         height_px=height,
         num_sampling_steps=steps,
@@ -75,19 +74,15 @@ def generate(
         "model": model,
         "model_sha256": stated_digest(directory),
     }
-    save_png(image, out, {"Software": "easel", "prompt": prompt, **{key: str(value) for key, value in facts.items()}})
+    texts = {"Software": "easel", "prompt": prompt, **({"enhanced_prompt": told} if told != prompt else {})}
+    save_png(image, out, texts | {key: str(value) for key, value in facts.items()})
     return out
 
 
-def family_of(model: str) -> tuple[str, Path, str]:
-    """Registered name, export in the workspace, and the version: `turbo`, `turbo:3`, `turbo:candidate` are Turbo's.
-
-    Anything else is a version of the model that draws with guidance, or a directory, as `resolve` says.
-    """
-    family, _, version = model.partition(":")
-    if family in FAMILIES and family:
-        return *FAMILIES[family], version or "latest"
-    return *FAMILIES[""], model
+def fits(pipeline: "ErnieImagePipeline") -> Callable[[str], bool]:
+    """Whether the pipeline's text encoder reads a text to its end."""
+    tokenizer = pipeline.tokenizer
+    return lambda text: len(tokenizer(text, truncation=False, verbose=False)["input_ids"]) <= tokenizer.model_max_length
 
 
 def check_request(prompt: str, steps: int | None, guidance: float | None, seed: int, width: int, height: int) -> None:
@@ -96,17 +91,12 @@ def check_request(prompt: str, steps: int | None, guidance: float | None, seed: 
         raise ValueError("the prompt is empty; say what to draw, for example: a red apple, blob style")
     if len(prompt) > MAX_PROMPT_CHARS:
         raise ValueError(f"the prompt has {len(prompt)} characters; at most {MAX_PROMPT_CHARS} are allowed")
-    for name, side in (("width", width), ("height", height)):
-        if side % SIDE_STEP_PX or not MIN_SIDE_PX <= side <= MAX_SIDE_PX:
-            raise ValueError(
-                f"{name} {side} is not possible; give a multiple of {SIDE_STEP_PX} from {MIN_SIDE_PX} to {MAX_SIDE_PX}"
-            )
+    check_size(width, height)
     if steps is not None and steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
     if guidance is not None and not 0 <= guidance < float("inf"):
         raise ValueError(f"guidance must be 0 or more and finite, got {guidance}")
-    if not 0 <= seed < 2**63:
-        raise ValueError(f"seed must be between 0 and 2^63 - 1, got {seed}")
+    check_seed(seed)
 
 
 def check_output(out: Path) -> None:

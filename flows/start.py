@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flows import settings
 from flows.console import out
-from flows.generate import FAMILIES
+from flows.requests import FAMILIES
 
 
 class Executor(StrEnum):

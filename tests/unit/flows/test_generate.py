@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from flows.generate import family_of, generate, save_png
+from flows.generate import generate, save_png
+from flows.requests import family_of
 
 
 @pytest.mark.parametrize(
