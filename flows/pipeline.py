@@ -20,10 +20,12 @@ from flows.data_pipeline import (
     SCORE,
     SELECTION,
     SFT_LATENTS,
+    WISHES,
 )
 from flows.declaration import Artifact, Pipeline, Stage
 from flows.stages.distill import distill
 from flows.stages.dpo import dpo
+from flows.stages.enhancer import enhancer
 from flows.stages.evaluate import evaluate
 from flows.stages.export import export
 from flows.stages.preferences import preferences
@@ -135,6 +137,14 @@ DISTILL = _training(
 )
 TURBO = DISTILL.out("model")
 
+ENHANCER = Stage(
+    enhancer,
+    inputs={"pairs": WISHES.out("pairs")},
+    outputs={"model": "artifacts/models/enhancer"},
+    needs_libraries=True,
+    distributed=True,
+)
+
 EVALUATE = Stage(
     evaluate,
     inputs={
@@ -206,6 +216,7 @@ PIPELINE = Pipeline(
     EXPERT_LETTERING,
     EXPERT_STYLE,
     DISTILL,
+    ENHANCER,
     EVALUATE,
     EXPORT,
     REGISTER,

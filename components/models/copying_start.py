@@ -54,7 +54,7 @@ def start_copying(network: Ministral3ForCausalLM, generator: torch.Generator) ->
         _look_back(first, rows, turns, CONSTANT / math.sqrt(width) / one)
         _carry(first, rows, part, part + width, one)
         _look_for(second, rows, turns, width, two, generator)
-        _carry(second, rows, part, part, two / SAID)
+        _carry(second, rows, part, part, two * SAID)
 
 
 def _set_embeddings(network: Ministral3ForCausalLM, width: int, generator: torch.Generator) -> None:

@@ -5,20 +5,27 @@ positions on from there: what the network says of a text does not depend on its 
 Source: Ministral 3; Krell et al. 2021, arXiv:2107.02027 (packing without contamination).
 """
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
+from peft import LoraConfig
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import Ministral3Config, Ministral3ForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
+from components.models.config import LoraShape
 from components.models.language_config import LanguageShape
 
 SHARED, FILLING = 0, -1
 """Numbers of the text that all others in the row see, and of what only fills the row up."""
+HEAD = "network.lm_head.weight"
+"""Is the embedding, under another name."""
 
 
 @dataclass(frozen=True)
@@ -114,3 +121,58 @@ def load_language_model(directory: Path) -> Ministral3ForCausalLM:
     return Ministral3ForCausalLM.from_pretrained(
         directory, local_files_only=True, use_safetensors=True, dtype=torch.float32
     ).eval()
+
+
+def network_like(
+    network: Ministral3ForCausalLM, weights: Mapping[str, Tensor], lora: LoraShape | None
+) -> Ministral3ForCausalLM:
+    """Another network of that shape, with a `LanguageModel`'s weights; adapters among them are merged."""
+    with torch.random.fork_rng():
+        made = Ministral3ForCausalLM(network.config)
+        if lora is not None:
+            add_adapters(made, lora)
+    absent = LanguageModel(made).load_state_dict(weights, strict=False).missing_keys
+    assert set(absent) <= {HEAD}, f"weights are missing: {absent}"
+    if lora is not None:
+        merge_adapters(made)
+    return made.eval()
+
+
+def add_adapters(network: Ministral3ForCausalLM, shape: LoraShape) -> None:
+    """Freeze the network and add low-rank adapters that change nothing yet; draws from torch's global generator.
+
+    Source: Hu et al. 2021, arXiv:2106.09685.
+    """
+    network.requires_grad_(False)
+    network.add_adapter(
+        LoraConfig(r=shape.rank, lora_alpha=shape.alpha, target_modules=list(shape.layers), lora_dropout=0.0)
+    )
+
+
+def merge_adapters(network: Ministral3ForCausalLM) -> None:
+    """Add the adapters' products to the layers they stand beside, and drop them."""
+    for name, module in list(network.named_modules()):
+        if isinstance(module, LoraLayer):
+            module.merge()
+            network.set_submodule(name, module.get_base_layer())
+
+
+def save_language_model(network: Ministral3ForCausalLM, directory: Path) -> None:
+    """Write it as transformers loads it, in safetensors."""
+    disable_progress_bar()
+    network.save_pretrained(directory, safe_serialization=True)
+
+
+def directory_sha256(directory: Path) -> str:
+    """What identifies the language model in `directory`: SHA-256 over configuration, weights and tokenizer."""
+    names = ("config.json", "*.safetensors", "tokenizer.json")
+    files = [file for name in names for file in sorted(directory.glob(name))]
+    if len({file.suffix for file in files}) < 2:
+        raise ValueError(f"{directory}: no language model there; name a folder that transformers saved")
+    digests = [f"{file.name} {_sha256(file)}" for file in files]
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
