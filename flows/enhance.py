@@ -32,13 +32,22 @@ def enhance(wish: str, *, model: str = "latest", width: int = 64, height: int = 
 
 
 def enhance_with(directory: Path, wish: str, width: int, height: int, seed: int) -> "Enhanced":
-    """What the enhancer in `directory` makes of `wish`; ValueError for a bad wish, or where a file of it is missing."""
+    """What the enhancer in `directory` makes of `wish`; ValueError for a bad wish, or files that are no enhancer."""
+    from jinja2 import TemplateError
+
     from components.enhancer.decoding import Writer
     from components.enhancer.guards import enhance as guarded
     from components.enhancer.wish import clean_wish
 
     cleaned = clean_wish(wish)
-    return guarded(cleaned, width, height, Writer.load(directory).write, seed)
+    try:
+        return guarded(cleaned, width, height, Writer.load(directory).write, seed)
+    except (TypeError, LookupError, AttributeError, TemplateError) as error:
+        # What libraries raise of files that can be read and yet say nothing they know.
+        told = " ".join(str(error).split())
+        raise ValueError(
+            f"the prompt enhancer in {directory} cannot be used: {told}; export the model again"
+        ) from error
 
 
 def or_as_it_is(

@@ -194,6 +194,26 @@ def test_an_enhancer_that_lacks_a_part_is_one_line_and_stops_no_drawing(
 
 
 @pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("pe/config.json", "[]"),
+        ("pe/config.json", "{"),
+        ("pe/model.safetensors", "no weights"),
+        ("pe_tokenizer/tokenizer.json", "{}"),
+        ("pe_tokenizer/tokenizer_config.json", "{}"),
+        ("pe_tokenizer/chat_template.jinja", "{%- for"),
+    ],
+)
+def test_files_that_are_no_enhancer_are_one_line(name: str, content: str, workspace: Path) -> None:
+    file = workspace / "artifacts" / "export" / name
+    file.unlink()  # a link to what the other tests read
+    file.write_text(content)
+    with pytest.raises(ValueError, match=r"the prompt enhancer in .*export cannot be (loaded|used): ") as raised:
+        enhance(WISH, **SIZE)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
     ("change", "says"),
     [
         ({"wish": ""}, "the wish is empty"),
