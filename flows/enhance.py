@@ -34,12 +34,14 @@ def enhance(wish: str, *, model: str = "latest", width: int = 64, height: int = 
 def enhance_with(directory: Path, wish: str, width: int, height: int, seed: int) -> "Enhanced":
     """What the enhancer in `directory` makes of `wish`; ValueError for a bad wish, or files that are no enhancer."""
     from jinja2 import TemplateError
+    from transformers.utils import logging
 
     from components.enhancer.decoding import Writer
     from components.enhancer.guards import enhance as guarded
     from components.enhancer.wish import clean_wish
 
     cleaned = clean_wish(wish)
+    logging.set_verbosity_error()  # it remarks on each field of a configuration that its own version does not need
     try:
         return guarded(cleaned, width, height, Writer.load(directory).write, seed)
     except (TypeError, LookupError, AttributeError, TemplateError) as error:
