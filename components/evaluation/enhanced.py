@@ -5,7 +5,7 @@ Judges are told the prompt as it was: an enhancer that changes what was asked fo
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, takewhile
 
 import numpy as np
 import torch
@@ -35,8 +35,30 @@ def in_other_words(
     rewritten: Mapping[str, Rewritten],
     encode: Callable[[Sequence[str]], Sequence[Float[Tensor, "_ d"]]],
 ) -> Question:
-    """The question with the token states of what the enhancer made of each prompt."""
-    return replace(question, enhanced=encode([rewritten[prompt.text].text for prompt in question.prompts]))
+    """The question with the token states of what the enhancer made of its first prompts, those in `rewritten`.
+
+    A prompt whose answer was refused keeps its own.
+    """
+    found = [rewritten[prompt.text] for prompt in takewhile(lambda prompt: prompt.text in rewritten, question.prompts)]
+    texts = [one.text for one in found if one.was_enhanced]
+    states = iter(encode(texts) if texts else ())
+    return replace(
+        question,
+        enhanced=[next(states) if one.was_enhanced else text for one, text in zip(found, question.texts, strict=False)],
+    )
+
+
+def rewritten_part(question: Question) -> Question:
+    """The question with only those prompts that the enhancer rewrote."""
+    num = len(question.enhanced)
+    return replace(
+        question,
+        prompts=question.prompts[:num],
+        texts=question.texts[:num],
+        noise=question.noise[:, :num],
+        noise_u8=question.noise_u8[:num],
+        real_u8=question.real_u8[:num],
+    )
 
 
 def enhancer_grid(
@@ -51,10 +73,16 @@ def enhancer_grid(
 ) -> EnhancerGrid:
     """Every model that was drawn with the enhancer beside itself without: scores, differences, wins and examples.
 
-    The scores are of the first drawing of each prompt, the diversity and the wins of all. `read` says how much of the
-    words that a prompt quotes can be read in an image; None where letters are not judged.
+    Over the prompts that were rewritten. The scores are of the first drawing of each, the diversity and the wins of
+    all. `read` says how much of the words that a prompt quotes can be read in an image; None where nobody reads.
     """
     pairs = [(name.removesuffix(ENHANCED), name) for name in rounds[0] if name.endswith(ENHANCED)]
+    questions = [rewritten_part(question) for question in questions]
+    lengths = {question.split: len(question.prompts) for question in questions}
+    rounds = [
+        {name: {split: part[: lengths[split]] for split, part in images.items()} for name, images in drawn.items()}
+        for drawn in rounds
+    ]
     cells = [name for pair in pairs for name in pair]
     measured = [_measured(judges, store, question, rounds, cells, read) for question in questions]
     by_split = {EVERYTHING: _together(measured)}

@@ -4,11 +4,11 @@ ENHANCER = """
 {% macro enhancer_of(grid) %}
 <section>
 <h2>With the prompt enhancer</h2>
-<p class="quiet">The same models, prompts and noises once more, where a small language model first turned each prompt
-into a description. Its answer is checked for the language, length and every quoted text, thing, number and colour of
-the prompt; {{ (100 * grid.fallback_frac)|number }} % of {{ grid.rewritten|length }} answers were refused and these
-prompts drawn as they are. On the whole the texts are {{ grid.length_ratio|number }} times as long as the prompts. Every
-judge is told the prompt, not what was made of it.</p>
+<p class="quiet">The same models drew {{ grid.rewritten|length }} of these prompts once more from the same noise, after
+a small language model had turned each into a description. Its answer is checked for the prompt's language and every
+quoted text, thing, number, colour and negation in it: {{ (100 * grid.fallback_frac)|number }} % of the answers were
+refused, and these prompts drawn as they are. What was drawn is {{ grid.length_ratio|number }} times as long as the
+prompts. Every judge is told the prompt, not what was made of it.</p>
 {% if grid.win_rates %}
 <ul class="finds">
 {% for rate in grid.win_rates %}
@@ -29,8 +29,8 @@ judge is told the prompt, not what was made of it.</p>
 {% endfor %}
 </tbody>
 </table></div>
-<p class="quiet">All held-out prompts. Below each score with the enhancer stands its difference to the one left of it.
-</p>
+<p class="quiet">Both kinds of prompts together. Below each score with the enhancer stands its difference to the one
+left of it, with a paired 95 % interval.</p>
 {% if grid.examples %}
 <ul class="examples wide">
 {% for example, rewritten in grid.shown %}

@@ -63,7 +63,7 @@ class Question:
     """What all models are asked: a split's prompts, each with its token states, its noises and its real image.
 
     There is a noise for each drawing of a prompt. `noise_u8` is the first of them decoded as if it were an image, the
-    worst that a model could do. `enhanced` are the token states of the prompts as the enhancer put them.
+    worst that a model could do. `enhanced` are the token states of the first prompts as the enhancer put them.
     """
 
     split: str
@@ -73,6 +73,10 @@ class Question:
     noise_u8: Images
     real_u8: Images
     enhanced: Sequence[Float[Tensor, "_ d"]] = ()
+
+    def told(self, model: Model) -> Sequence[Float[Tensor, "_ d"]]:
+        """The token states that this model draws."""
+        return self.enhanced if model.is_enhanced else self.texts
 
 
 Drawn = Mapping[str, Mapping[str, Images]]
@@ -137,10 +141,13 @@ def draw_all(
 ) -> Drawings:
     """What each model draws when asked each question; `on_progress(done, total)` counts images."""
     empty = torch.from_numpy(store.texts.of(EMPTY_TEXT).astype(np.float32))
-    num_rounds, num_prompts = len(questions[0].noise), sum(len(question.prompts) for question in questions)
+    num_rounds = len(questions[0].noise)
+    of_model = {
+        name: num_rounds * sum(len(question.told(model)) for question in questions) for name, model in models.items()
+    }
     rounds: list[dict[str, dict[str, Images]]] = [{} for _ in range(num_rounds)]
     speeds: dict[str, float] = {}
-    done, total = 0, len(models) * num_rounds * num_prompts
+    done, total = 0, sum(of_model.values())
     for name, model in models.items():
         started = time.perf_counter()
         for number, question in product(range(num_rounds), questions):
@@ -151,15 +158,15 @@ def draw_all(
             rounds[number].setdefault(name, {})[question.split] = draw_images(
                 model.denoiser,
                 autoencoder,
-                question.enhanced if model.is_enhanced else question.texts,
+                question.told(model),
                 empty,
                 question.noise[number],
                 config=model.sampling,
                 shift=model.shift,
                 on_batch=on_batch,
             )
-            done += len(question.prompts)
-        speeds[name] = num_rounds * num_prompts / (time.perf_counter() - started)
+            done += len(question.told(model))
+        speeds[name] = of_model[name] / (time.perf_counter() - started)
     return Drawings(rounds, speeds)
 
 

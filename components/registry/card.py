@@ -267,8 +267,8 @@ def _enhancer(card: Card) -> str:
             for effect in found.effects
         ]
         parts.append(
-            "What it does to this model's pictures of all held-out prompts, drawn from the same noise and judged by "
-            "the prompt as it was before; checked rewritings only, as `easel generate --enhance` draws them:"
+            "What it does to this model's pictures of held-out prompts, drawn from the same noise and judged by the "
+            "prompt as it was, with the checks of `easel generate --enhance`:"
         )
         parts.append(_table(("metric", "without", "with", "difference, 95 % interval", "verdict"), rows))
     return "".join(f"{part}\n\n" for part in parts)

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from components.enhancer.tokenizer import train_tokenizer
+from components.enhancer.tokenizer import special_ids, train_tokenizer
 from components.models.language_config import LanguageShape
 from components.models.language_model import build_language_model
 
@@ -25,8 +25,7 @@ HELD_OUT = {"intent_kept": 0.97, "right_language": 1.0}
 def make_enhancer(folder: Path, max_new_tokens: int = 12) -> Path:
     """Fill `folder` with a language model, its tokenizer and its record; it writes nonsense."""
     tokenizer = train_tokenizer(["a red apple, drawn as an icon", "一个红苹果"] * 3, SHAPE.vocab_size, max_new_tokens)
-    special = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad")}
-    build_language_model(SHAPE, 0, special=special).save_pretrained(folder / "pe")
+    build_language_model(SHAPE, 0, special=special_ids(tokenizer)).save_pretrained(folder / "pe")
     tokenizer.save_pretrained(folder / "pe_tokenizer")
     (folder / "training.json").write_text(json.dumps({"held_out": HELD_OUT}))
     return folder

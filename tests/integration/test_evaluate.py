@@ -3,6 +3,8 @@
 import hashlib
 import io
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +19,20 @@ from components.data.buckets import Bucket
 from components.data.config import DecodeLimits
 from components.data.errors import DataError
 from components.data.records import CAPTIONS, CATALOGUE, IMAGES, SELECTION, part_file, write_table
+from components.enhancer.decoding import Writer
 from components.evaluation.config import RetrievalConfig
 from components.evaluation.held_out import read_prompts
 from components.models.autoencoder import autoencoder_sha256, build_autoencoder
 from components.models.config import AutoencoderConfig, DiTConfig
 from components.models.image_features import ImageFeatures, extract
 from components.models.linear_probe import fit_preference, fit_probe, save_probe
+from components.models.text_encoder import TEXT_DIM, TextEncoder
 from components.models.transformer import build_transformer
 from components.samplers.config import SamplingConfig
 from flows.stages.evaluate import Metrics, Params, evaluate
+from tests.integration.enhancers import make_enhancer
 
-STYLES, CATEGORIES, PX, TEXT_DIM = ("outline", "filled"), ("food", "animals"), 32, 24
+STYLES, CATEGORIES, PX = ("outline", "filled"), ("food", "animals"), 32
 FEW = {
     "distilled": {"num_steps": 3, "guidance_scale": 1.0, "rollout": "euler"},
     "training": {"committee": {"experts": ["general"]}},
@@ -79,7 +84,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     links, prompts = store.link_captions(selection, pa.Table.from_pylist(captions, schema=CAPTIONS), ["sentence"], "en")
     draw = np.random.default_rng(0)
     store.write_latents(root / "latents", PX, draw.normal(size=(len(rows), 16, 2, 2)).astype(np.float16))
-    states = [draw.normal(size=(3 + i % 4, TEXT_DIM)).astype(np.float16) for i in range(len(prompts))]
+    states = [one.numpy().astype(np.float16) for one in TextEncoder.load()(prompts)]
     store.write_texts(root / "latents", links, prompts, store.pack_texts(states))
     store.write_rows(root / "latents", selection)
     credits = [dict.fromkeys(CATALOGUE.names) | {"sample_id": own, "attribution": "Made <here>"} for own in ids]
@@ -97,6 +102,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     store.write_layout(root / "latents", layout)
     for name in ("base", "sft", "dpo", "turbo"):
         network = build_transformer(DiTConfig(32, 1, 2, 48, (4, 6, 6), 256), 16, TEXT_DIM)
+        for weight in network.parameters():  # of those that it begins with, some are 0 and keep it from reading texts
+            torch.nn.init.normal_(weight, std=0.1)
         network.save_pretrained(root / name / "transformer")
         (root / name / "training.json").write_text(json.dumps({"px": PX, "shift": 2.0, "images_seen": 640}))
     record = json.loads((root / "turbo" / "training.json").read_text()) | FEW | {"looks": LOOKS}
@@ -109,6 +116,7 @@ PARAMS = Params(
     caption_kind="sentence",
     num_prompts=10,
     drawings_per_prompt=2,
+    num_enhanced_prompts=10,
     num_examples=3,
     num_reference_images=30,
     num_axes=8,
@@ -197,6 +205,63 @@ def test_the_same_seed_gives_the_same_report(
     again = evaluate(PARAMS, **inputs, report=tmp_path / "report")
     assert again == evaluated[1]
     assert (tmp_path / "report" / "report.json").read_text() == (evaluated[0] / "report.json").read_text()
+
+
+@pytest.fixture(scope="module")
+def enhancer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """It writes nonsense."""
+    return make_enhancer(tmp_path_factory.mktemp("enhancer"))
+
+
+def test_an_enhancer_whose_answers_are_all_refused_changes_nothing(
+    inputs: dict[str, Path], evaluated: tuple[Path, Metrics], enhancer: Path, tmp_path: Path
+) -> None:
+    metrics = evaluate(PARAMS, **inputs, enhancer=enhancer, report=tmp_path / "report")
+    content, plain = stored(tmp_path / "report"), stored(evaluated[0])
+    grid = content.pop("enhancer")
+    assert plain.pop("enhancer") is None
+    assert content == plain
+    assert asdict(metrics) == asdict(evaluated[1]) | {"evaluated_images": 6 * 20 * 2}
+    assert grid["models"] == ["dpo", "dpo_enhanced", "turbo", "turbo_enhanced"]
+    assert (grid["fallback_frac"], grid["length_ratio"]) == (1, 1)
+    assert all(one["text"] == one["prompt"] and one["reason"] for one in grid["rewritten"])
+    assert [one["prompt"] for one in grid["rewritten"][:3]] == content["prompts"][:3]
+    assert len(grid["rows"]) == 3 * 7 * 4
+    changes = [row["difference"] for row in grid["rows"] if row["difference"]]
+    assert len(changes) == 3 * 7 * 2
+    assert {(change["value"], change["verdict"]) for change in changes} == {(0, "no difference beyond noise")}
+    assert [(rate["share"], rate["num_ties"]) for rate in grid["win_rates"]] == [(0.5, 40)] * 2
+
+
+def test_models_draw_what_the_enhancer_wrote_and_judges_are_told_the_prompt(
+    inputs: dict[str, Path],
+    evaluated: tuple[Path, Metrics],
+    enhancer: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def write_many(writer: Writer, messages: Sequence[str], seed: int) -> list[str]:
+        """Well told, but for every prompt with a 3 in it."""
+        wishes = [json.loads(message)["prompt"] for message in messages]
+        return ["nothing" if "3" in wish else f"{wish}, drawn with care, in the middle of the page" for wish in wishes]
+
+    monkeypatch.setattr(Writer, "write_many", write_many)
+    evaluate(PARAMS, **inputs, enhancer=enhancer, report=tmp_path / "report")
+    content = stored(tmp_path / "report")
+    grid = content["enhancer"]
+    for one in grid["rewritten"]:
+        assert one["was_enhanced"] == ("3" not in one["prompt"])
+        told = ", drawn with care, in the middle of the page" if one["was_enhanced"] else ""
+        assert one["text"] == one["prompt"] + told
+    assert content["rows"] == stored(evaluated[0])["rows"]
+    rows = {(row["split"], row["model"], row["key"]): row for row in grid["rows"]}
+    of_chain = {(row["split"], row["model"], row["key"]): row["value"] for row in content["rows"]}
+    for key in rows.keys() & of_chain.keys():
+        assert rows[key]["value"] == pytest.approx(of_chain[key], abs=1e-6)
+    assert rows["heldout", "dpo_enhanced", "lite0_frechet"]["difference"]["value"] != 0
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "With the prompt enhancer" in page
+    assert "drawn with care" in page
 
 
 def test_the_page_shows_prompts_as_text_and_credits_the_authors(evaluated: tuple[Path, Metrics]) -> None:

@@ -215,7 +215,8 @@ def grid() -> EnhancerGrid:
 def test_the_enhancer_stands_beside_the_same_model_without_it(report: Report, grid: EnhancerGrid) -> None:
     page = parsed(render_page(replace(report, enhancer=grid)))
     text = " ".join(page.text.split())
-    assert "25 % of 4 answers were refused" in text
+    assert "drew 4 of these prompts once more" in text
+    assert "25 % of the answers were refused" in text
     assert "SFT + enhancer preferred to SFT 42.0 % 95 % interval 30.0 – 55.0: no difference beyond noise." in text
     assert "62.0 % 55.0 – 69.0 58.9 % 52.0 – 66.0 −3.1 (−7.0 to −1.0) worse" in text
     assert "12.3" not in text

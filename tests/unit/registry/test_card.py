@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from components.models.training_record import Drift, StatedSampling
-from components.registry.card import Card, Pairs, Score, TrainingSource, Win, escaped, render
+from components.registry.card import Card, Effect, Enhancer, Pairs, Score, TrainingSource, Win, escaped, render
 
 HOSTILE = "<script>alert(1)</script> | [x](javascript:alert(1)) `a`\n# heading"
 
@@ -70,11 +70,34 @@ def test_a_distilled_model_is_used_as_it_was_trained_and_shows_what_it_kept() ->
     assert "\n# heading" not in text
 
 
+def test_a_model_with_an_enhancer_tells_what_it_does_and_how_to_draw_without_it() -> None:
+    effect = Effect("style accuracy", 0.5, 0.469, -0.031, -0.07, -0.01, "worse")
+    enhancer = Enhancer(1_234_567, {"intent_kept": 0.97, HOSTILE: 1.0}, [effect], HOSTILE, f"{HOSTILE} on white")
+    text = render(replace(card(), enhancer=enhancer))
+    (snippet,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    compile(snippet, "card", "exec")
+    assert "    use_pe=False," in snippet
+    assert "a language model of 1.23 M parameters" in text
+    assert "| intent kept | 0.97 |" in text
+    assert "| style accuracy | 0.5 | 0.469 | -0.031 (-0.07 – -0.01) | worse |" in text
+    assert "<script" not in text
+    assert "\n# heading" not in text
+    assert "[x]" not in text.split("## Prompt enhancer")[1].split("## Scores")[0].replace("\\[x\\]", "")
+
+
+def test_an_enhancer_that_nobody_measured_has_no_tables() -> None:
+    text = render(replace(card(), enhancer=Enhancer(1_000_000, {}, [], "a dog", "a dog on white")))
+    section = text.split("## Prompt enhancer")[1].split("## Scores")[0]
+    assert "Asked for *a dog*, stock diffusers drew: *a dog on white*" in section
+    assert "|" not in section
+
+
 def test_any_other_model_says_nothing_of_drift() -> None:
     text = render(card())
     assert "    num_inference_steps=20,\n    guidance_scale=4.0,\n" in text
     assert "## Drift" not in text
     assert "sampling.json" not in text
+    assert "use_pe" not in text
 
 
 def test_other_peoples_text_stays_text() -> None:
