@@ -72,11 +72,14 @@ def read_effects(report: Path, model: str) -> list[Effect]:
     ]
 
 
+NO_FIGURES = ("examples_seen", "final_loss")  # of training: they say nothing of held-out wishes
+
+
 def read_figures(enhancer: Path) -> dict[str, float]:
     """What was measured of a prompt enhancer on held-out wishes, by name; empty if nothing was."""
     file = enhancer / "training.json"
     stored = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return {name: float(value) for name, value in stored.get("held_out", {}).items()}
+    return {name: float(value) for name, value in stored.get("held_out", {}).items() if name not in NO_FIGURES}
 
 
 def read_metrics(report: Path, model: str) -> dict[str, float]:

@@ -27,5 +27,5 @@ def make_enhancer(folder: Path, max_new_tokens: int = 12) -> Path:
     tokenizer = train_tokenizer(["a red apple, drawn as an icon", "一个红苹果"] * 3, SHAPE.vocab_size, max_new_tokens)
     build_language_model(SHAPE, 0, special=special_ids(tokenizer)).save_pretrained(folder / "pe")
     tokenizer.save_pretrained(folder / "pe_tokenizer")
-    (folder / "training.json").write_text(json.dumps({"held_out": HELD_OUT}))
+    (folder / "training.json").write_text(json.dumps({"held_out": HELD_OUT | {"final_loss": 1.0}}))
     return folder

@@ -122,6 +122,7 @@ def test_the_card_tells_what_it_does_and_that_diffusers_checks_nothing(
     assert "use_pe=False" in text
     assert "Diffusers checks nothing of what it writes." in text
     assert f"Asked for *{PROMPT}*, stock diffusers drew: *" in text
+    assert "final loss" not in text
     assert f"| intent kept | {HELD_OUT['intent_kept']} |" in text
     assert "| style accuracy | 0.5 | 0.469 | -0.031 (-0.07 – -0.01) | worse |" in text
     assert text.count("| worse |") == 1
