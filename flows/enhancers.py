@@ -44,15 +44,15 @@ class Data:
 def read(pairs: Path, p: "Params") -> Data:
     """The table of wishes in tokens; ValueError where nothing of it is to be trained on, or nothing is held out."""
     from components.data import records
-    from components.data.splits import TRAIN
+    from components.data.splits import SPLITS, TRAIN
     from components.enhancer.examples import Pair, examples_of, packed
     from components.enhancer.renaming import renamed
     from components.enhancer.wishes import WISHES
     from components.training.language_training import RowSource
 
     rows = records.read_table(pairs, WISHES).to_pylist()
-    own = [row for row in rows if row["split"] == TRAIN]
-    others = [row for row in rows if row["split"] != TRAIN]
+    own = [row for row in rows if row["split"] == SPLITS[TRAIN]]
+    others = [row for row in rows if row["split"] != SPLITS[TRAIN]]
     if not own or not others:
         raise ValueError(f"{pairs}: {len(own)} wishes to train on and {len(others)} held out; ask `wishes` for more")
     of = [Pair(row["wish"], row["width"], row["height"], row["description"]) for row in own]
