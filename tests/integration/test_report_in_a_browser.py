@@ -17,7 +17,7 @@ from components.data.config import DecodeLimits, ReportExamples
 from components.data.report.build import build_report
 from components.data.report.tables import Tables
 from components.evaluation.comparison import Difference, Guard, Row, WinRate
-from components.evaluation.report import Example, FewStepDrift, Report, Section, render_page
+from components.evaluation.report import EnhancerGrid, Example, FewStepDrift, Report, Rewritten, Section, render_page
 from components.models.training_record import Drift
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -66,7 +66,12 @@ def evaluation(tmp_path: Path) -> str:
     sections = [Section("heldout", HOSTILE, HOSTILE, 20, rows, [example] * 3)]
     drift = [Drift(domain, measure, 0.19, 0.2, 0.95) for domain in ("all", HOSTILE) for measure in MEASURES]
     few_steps = FewStepDrift(drift, np.zeros((300, 1200, 3), np.uint8), 8)
-    return render_page(Report(models, sections, wins, guards, {HOSTILE: 1.0}, {HOSTILE: HOSTILE}, [HOSTILE], few_steps))
+    told = [Rewritten(HOSTILE, HOSTILE, was_enhanced, HOSTILE) for was_enhanced in (True, False)]
+    cells = [name + end for name in (HOSTILE, "sft") for end in ("", "_enhanced")]
+    of_cells = [Row("heldout", cell, *metric, change if number % 2 else None) for number, cell in enumerate(cells)]
+    grid = EnhancerGrid(cells, of_cells, wins, told, [Example(HOSTILE, dict.fromkeys(cells, image), image)] * 3)
+    facts = {HOSTILE: HOSTILE}
+    return render_page(Report(models, sections, wins, guards, {HOSTILE: 1.0}, facts, [HOSTILE], few_steps, grid))
 
 
 PAGES = {"Easel data report": data_report, "Easel report": evaluation}
