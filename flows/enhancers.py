@@ -80,8 +80,8 @@ def tokenizer_of(p: "Params", pairs: "Sequence[Pair]") -> "PreTrainedTokenizerBa
     from components.enhancer.tokenizer import load_tokenizer, train_tokenizer
 
     if p.model is not None:
-        texts = (text for pair in pairs for text in (pair.message, pair.description))
-        return train_tokenizer([PREFIX, *texts], p.model.vocab_size, p.max_new_tokens)
+        texts = (text for pair in pairs for text in (PREFIX, pair.message, pair.description))
+        return train_tokenizer(texts, p.model.vocab_size, p.max_new_tokens)
     tokenizer = load_tokenizer(checked(p.init))
     tokenizer.chat_template, tokenizer.model_max_length = chat_template(), p.max_new_tokens
     return tokenizer

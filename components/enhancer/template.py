@@ -14,8 +14,8 @@ MARKS = (UNKNOWN, BOS, EOS, PADDING, *SYSTEM_MARKS, *MESSAGE_MARKS)
 """All control tokens; their numbers are their places here."""
 
 SYSTEM_MESSAGE = (
-    "Turn the wish into one full description of the picture, in the language of the wish and fit for its width and "
-    "height. Keep every thing, number, colour, quoted text and negation. Write only the description."
+    "Describe the wished picture in full, in the language of the wish and for its width and height. "
+    "Keep every thing, number, colour, quoted text and negation. Write only the description."
 )
 
 PREFIX = f"{BOS}{SYSTEM_MARKS[0]}{SYSTEM_MESSAGE}{SYSTEM_MARKS[1]}"

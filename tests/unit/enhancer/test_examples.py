@@ -35,7 +35,7 @@ def test_rows_say_what_the_pairs_say(tokenizer, pairs):
         for text, number in enumerate(numbers, start=1):
             own, pair = rows.texts[row] == text, pairs[number]
             tokens = rows.tokens[row][own].tolist()
-            assert tokens == ids_of(tokenizer, put(pair.message) + pair.description) + [tokenizer.eos_token_id]
+            assert tokens == [*ids_of(tokenizer, put(pair.message) + pair.description), tokenizer.eos_token_id]
             said = rows.tokens[row][own & rows.is_answer[row]].tolist()
             assert tokenizer.decode(said, skip_special_tokens=True) == pair.description
             expected = torch.arange(len(prefix), len(prefix) + len(tokens))
