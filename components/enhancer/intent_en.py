@@ -79,7 +79,10 @@ def read(text: str) -> Stated:
 
 
 def root_of(word: str) -> str:
-    """A word without its endings, so that "berries", "running" and "painted" meet "berry", "runs" and "paint"."""
+    """A word without its endings, so that "berries", "running" and "painted" meet "berry", "runs" and "paint".
+
+    The e of "riding" cannot be told, so that words that differ by a last e only are one: "plan" and "plane".
+    """
     word = _without_plural(_IRREGULAR.get(word, word).removesuffix("'s"))
     for ending in ("ing", "ed"):
         root = word.removesuffix(ending)
@@ -164,7 +167,9 @@ def _lost_bound(bound: Bound, asked: Sequence[Bound], told: Sequence[Bound], sta
     meant = {other for other, of in asked if owners[-1] in of}
     others = (other for other, of in told if owners[-1] in of and other not in meant)
     against = next((other for other in others if not _is_part(other, name)), "")
-    return phrase * (not is_told or bool(against)) + f" (told {against})" * bool(against)
+    if against:
+        return f"{phrase} (told {against})"
+    return "" if is_told else phrase
 
 
 def _is_part(other: str, name: str) -> bool:

@@ -16,11 +16,12 @@ from components.enhancer.tokenizer import load_tokenizer
 from components.models.diffusers_layout import write_pipeline
 from components.models.enhancer_layout import add_enhancer
 from components.models.language_model import load_language_model
+from components.models.plain_pipeline import load_plain_pipeline
 from components.models.training_record import read_training_record
 from components.registry.hashes import write_hashes
 from flows.cli import app
-from flows.enhance import TRAINED, enhance
-from flows.generate import generate
+from flows.enhance import TRAINED, enhance, or_as_it_is
+from flows.generate import fits, generate
 from tests.integration.enhancers import make_enhancer
 from tests.integration.test_export import parts
 
@@ -123,6 +124,15 @@ def test_generate_draws_the_description_and_writes_down_both(
     same, plain_texts = drawn(DESCRIPTION, workspace / "plain.png", enhanced=False)
     np.testing.assert_array_equal(image, same)
     assert "enhanced_prompt" not in plain_texts
+
+
+def test_a_description_that_would_be_cut_is_not_drawn(pipeline: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert or_as_it_is(pipeline, pipeline, WISH, **SIZE, seed=0, fits=lambda text: text == WISH) == WISH
+    assert capsys.readouterr().err == (
+        "note: not enhanced, drawn as it is: the description is longer than the model reads\n"
+    )
+    has_room = fits(load_plain_pipeline(pipeline))
+    assert [has_room("apple " * count) for count in (510, 511)] == [True, False]  # with [CLS] and [SEP] 512
 
 
 def test_a_pipeline_with_an_enhancer_draws_prompts_as_they_are_unless_asked(workspace: Path) -> None:

@@ -154,6 +154,30 @@ def test_chinese_that_says_less_or_otherwise_is_told(wish: str, description: str
     assert lost(wish, description, "zh") == missing
 
 
+NUMBERS = {"en": "two three four five six seven eight nine ten", "zh": "两 三 四 五 六 七 八 九 十"}
+COLOURS = {"en": "red green blue yellow black white", "zh": "红 绿 蓝 黄 黑 白"}
+NOUNS = {"en": "apples foxes berries umbrellas lamps ships", "zh": "苹果 狐狸 雨伞 台灯 轮船 大象"}
+SAID = {
+    "en": "On a table lie {0} {1} {2}, and further back {3} {4} {5}; soft light.",
+    "zh": "桌上有{0}个{1}色的{2}，后面还有{3}个{4}色的{5}，光线柔和。",
+}
+WISHED = {"en": "{0} {1} {2} and {3} {4} {5}", "zh": "{0}个{1}色的{2}和{3}个{4}色的{5}"}
+
+
+@given(st.data())
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_whatever_is_exchanged_among_counts_colours_and_things_is_found(
+    language: Language, data: st.DataObject
+) -> None:
+    drawn = (data.draw(st.permutations(words[language].split())) for words in (NUMBERS, COLOURS, NOUNS))
+    (n, m), (c, d), (a, b) = (words[:2] for words in drawn)
+    wish = WISHED[language].format(n, c, a, m, d, b)
+    assert lost(wish, SAID[language].format(n, c, a, m, d, b), language) == []
+    assert lost(wish, SAID[language].format(m, d, b, n, c, a), language) == []
+    for wrong in ((m, c, a, n, d, b), (n, d, a, m, c, b), (n, c, b, m, d, a), (n, c, a, m, d, a), (n, c, a, n, d, b)):
+        assert lost(wish, SAID[language].format(*wrong), language), wrong
+
+
 TEXTS = [pair[0] for pair in [*KEPT_EN, *LOST_EN, *KEPT_ZH, *LOST_ZH]]
 
 
