@@ -227,6 +227,10 @@ def test_an_enhancer_whose_answers_are_all_refused_changes_nothing(
     assert all(one["text"] == one["prompt"] and one["reason"] for one in grid["rewritten"])
     assert [one["prompt"] for one in grid["rewritten"][:3]] == content["prompts"][:3]
     assert len(grid["rows"]) == 3 * 7 * 4
+    of_chain = {(row["split"], row["model"], row["key"]): row["value"] for row in content["rows"]}
+    for row in grid["rows"]:
+        if row["key"] != "diversity":
+            assert row["value"] == of_chain[row["split"], row["model"].removesuffix("_enhanced"), row["key"]]
     changes = [row["difference"] for row in grid["rows"] if row["difference"]]
     assert len(changes) == 3 * 7 * 2
     assert {(change["value"], change["verdict"]) for change in changes} == {(0, "no difference beyond noise")}
@@ -246,18 +250,19 @@ def test_models_draw_what_the_enhancer_wrote_and_judges_are_told_the_prompt(
         return ["nothing" if "3" in wish else f"{wish}, drawn with care, in the middle of the page" for wish in wishes]
 
     monkeypatch.setattr(Writer, "write_many", write_many)
-    evaluate(PARAMS, **inputs, enhancer=enhancer, report=tmp_path / "report")
+    params = PARAMS.model_copy(update={"num_enhanced_prompts": 6})
+    metrics = evaluate(params, **inputs, enhancer=enhancer, report=tmp_path / "report")
+    assert metrics.evaluated_images == (4 * 20 + 2 * 12) * 2
     content = stored(tmp_path / "report")
     grid = content["enhancer"]
+    assert len(grid["rewritten"]) == 12
+    assert [(rate["num_prompts"], rate["num_drawings"]) for rate in grid["win_rates"]] == [(12, 2)] * 2
     for one in grid["rewritten"]:
         assert one["was_enhanced"] == ("3" not in one["prompt"])
         told = ", drawn with care, in the middle of the page" if one["was_enhanced"] else ""
         assert one["text"] == one["prompt"] + told
     assert content["rows"] == stored(evaluated[0])["rows"]
     rows = {(row["split"], row["model"], row["key"]): row for row in grid["rows"]}
-    of_chain = {(row["split"], row["model"], row["key"]): row["value"] for row in content["rows"]}
-    for key in rows.keys() & of_chain.keys():
-        assert rows[key]["value"] == pytest.approx(of_chain[key], abs=1e-6)
     assert rows["heldout", "dpo_enhanced", "lite0_frechet"]["difference"]["value"] != 0
     page = (tmp_path / "report" / "index.html").read_text()
     assert "With the prompt enhancer" in page
