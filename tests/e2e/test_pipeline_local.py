@@ -36,15 +36,18 @@ def test_the_local_build_ran_every_stage(clone):
     assert tuple(clone.ran(0)) == PIPELINE.names
 
 
-def test_stock_diffusers_draws_with_the_export_in_a_process_without_this_project(clone, tmp_path):
+def test_stock_diffusers_draws_with_the_export_and_its_enhancer_in_a_process_without_this_project(clone, tmp_path):
     code = """
 import sys, torch
 from diffusers import ErnieImagePipeline
 pipeline = ErnieImagePipeline.from_pretrained(sys.argv[1])
-image = pipeline("a red apple", height=64, width=64, num_inference_steps=4, guidance_scale=3.0, use_pe=False,
-                 generator=torch.Generator().manual_seed(0)).images[0]
+for use_pe in (True, False):
+    drawn = pipeline("a red apple", height=64, width=64, num_inference_steps=4, guidance_scale=3.0, use_pe=use_pe,
+                     generator=torch.Generator().manual_seed(0))
+    assert (drawn.revised_prompts is not None) == use_pe
+    assert drawn.images[0].size == (64, 64)
 assert not {"components", "flows"} & set(sys.modules)
-image.save(sys.argv[2])
+drawn.images[0].save(sys.argv[2])
 """
     export, image = clone.root / PIPELINE["export"].outputs["pipeline"], tmp_path / "apple.png"
     subprocess.run([sys.executable, "-I", "-c", code, export, image], check=True, cwd=tmp_path, timeout=300)
