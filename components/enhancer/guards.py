@@ -21,6 +21,7 @@ ATTEMPTS = 2
 
 _WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
 _PHRASE_WORDS, _MAX_SAID = 6, 3  # how often the same six words (or Chinese characters) may come
+_BROKEN = "\ufffd"  # what a decoder writes for bytes that are no character
 _MARKUP = re.compile(r"</?[a-z!][^<>]*>|<\|[^|<>]*\|>|```|https?://", re.IGNORECASE)
 
 Write = Callable[[str, int], str]
@@ -94,8 +95,8 @@ def fault_of(wish: str, answer: str, language: Language) -> str:
 
 
 def _foreign_mark(wish: str, answer: str) -> str:
-    """A template mark, markup or address in the answer that the wish does not hold, "" if there is none."""
-    found = [*(mark for mark in MARKS if mark in answer), *_MARKUP.findall(answer)]
+    """A template mark, markup, address or broken character in the answer and not in the wish, "" if there is none."""
+    found = [*(mark for mark in (*MARKS, _BROKEN) if mark in answer), *_MARKUP.findall(answer)]
     return next((mark for mark in found if mark not in wish), "")
 
 

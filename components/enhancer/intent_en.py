@@ -32,11 +32,13 @@ _FUNCTION = _ARTICLES | _words(
     "which it he she they i we you very too also than then so if where when there"
 )
 _COPULAS = _words("is are was were in of be being painted coloured colored all both entirely mostly bright deep dark")
+_EXACTLY = (["exactly"], ["only"], ["just"])
 _UNWANTED_VERBS = _words("add include show showing have has draw put use contain write be visible")
 _SAYS_NOTHING = _FUNCTION | _words(
     "please could would can will want wanted need like love give get see something anything everything thing stuff "
     "beautiful nice lovely great awesome amazing best really just kindly hey dear called named titled labelled"
 )
+_OWNS_NOTHING = _FUNCTION | FRAME_EN - _words("letter letters lettering ground background text words")
 _IRREGULAR = {
     **{"men": "man", "women": "woman", "children": "child", "people": "person", "mice": "mouse", "feet": "foot"},
     **{"teeth": "tooth", "geese": "goose", "leaves": "leaf", "wolves": "wolf", "knives": "knife", "wives": "wife"},
@@ -49,6 +51,7 @@ class Stated:
 
     clauses: list[list[str]]
     counts: list[Bound] = field(default_factory=list[Bound])
+    exact: list[Bound] = field(default_factory=list[Bound])  # of the counts
     colours: list[Bound] = field(default_factory=list[Bound])
     denied: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
     words: dict[str, str] = field(default_factory=dict[str, str])  # as written, by their roots
@@ -58,9 +61,15 @@ def lost_in_english(wish: str, description: str) -> list[str]:
     """What of the wish's negations, counts, colours and things the description lost or contradicts."""
     asked, told = read(wish), read(description)
     names = [run for run in dict.fromkeys(_CJK.findall(wish)) if run not in description]
-    things = [word for root, word in asked.words.items() if root not in told.words and not _is_empty(word)]
-    counts = (_lost_bound(bound, asked.counts, told.counts, told) for bound in asked.counts)
-    colours = (_lost_bound(bound, asked.colours, told.colours, told) for bound in asked.colours)
+    # What the wish rules out is none of its things; what only the description rules out is lost.
+    missing = {root_of(words[0]) for words in told.denied if len(words) == 1 and words not in asked.denied}
+    things = [
+        word
+        for root, word in asked.words.items()
+        if (root not in told.words or root in missing) and not _is_empty(word)
+    ]
+    counts = (_lost_bound(bound, asked.counts, told.counts, asked, told) for bound in asked.counts)
+    colours = (_lost_bound(bound, asked.colours, told.colours, asked, told) for bound in asked.colours)
     return [
         *(f"negation: no {' '.join(words)}" for words in asked.denied if not _denies(told, words)),
         *(f"count: {fault}" for fault in counts if fault),
@@ -112,8 +121,9 @@ def _read_clause(clause: list[str], stated: Stated) -> None:
             at += skipped + len(denied)
         elif value := _value(word):
             stated.counts.append((value, _owners(rest)))
+            stated.exact.extend(stated.counts[-1:] if clause[at - 2 : at - 1] in _EXACTLY else [])
         elif word in _COLOURS:
-            stated.colours.append((_COLOURS[word], _owners(rest)))
+            stated.colours.append((_COLOURS[word], (*_owner_before(clause[: at - 1]), *_owners(rest))))
         else:
             stated.words.setdefault(root_of(word), word)
 
@@ -138,12 +148,19 @@ def _owners(rest: Sequence[str]) -> tuple[str, ...]:
     while at < len(rest):
         word = rest[at]
         joins = word == "and" and not owners and rest[at + 1 : at + 2] and rest[at + 1] in _COLOURS
-        if word in _FUNCTION and not joins:
+        if word in _OWNS_NOTHING and not joins:
             break
         if not joins and word not in _COLOURS and not _value(word):
             owners.append(root_of(word))
         at += 1
     return tuple(owners)
+
+
+def _owner_before(words: Sequence[str]) -> tuple[str, ...]:
+    """The root of the thing that a colour after `words` belongs to, as in "the apples are"; nothing without such."""
+    being = list(takewhile(lambda word: word in _COPULAS, reversed(words)))
+    thing = words[len(words) - len(being) - 1 :][:1] if len(being) < len(words) else []
+    return tuple(map(root_of, thing)) if being and thing[:1] and thing[0] not in _OWNS_NOTHING else ()
 
 
 def _denies(told: Stated, words: Sequence[str]) -> bool:
@@ -156,17 +173,17 @@ def _denies(told: Stated, words: Sequence[str]) -> bool:
     return False
 
 
-def _lost_bound(bound: Bound, asked: Sequence[Bound], told: Sequence[Bound], stated: Stated) -> str:
-    """`bound` in words if it is lost or contradicted, else ""."""
+def _lost_bound(bound: Bound, asked: Sequence[Bound], told: Sequence[Bound], wish: Stated, said: Stated) -> str:
+    """`bound`, one of `asked` in the wish, in words if what was `told` lost or contradicts it, else ""."""
     name, owners = bound
-    phrase = " ".join((name, *(stated.words.get(owner, owner) for owner in owners)))
+    phrase = " ".join((name, *(wish.words.get(owner, owner) for owner in owners)))
     if not owners:
         return "" if any(name == other for other, _ in told) else phrase
     about = [other for other, of in told if set(owners) & set(of)]
-    is_told = name == "1" or name in about or _is_said_after(name, owners, stated)
+    is_told = name == "1" or name in about
     meant = {other for other, of in asked if owners[-1] in of}
-    others = (other for other, of in told if owners[-1] in of and other not in meant)
-    against = next((other for other in others if not _is_part(other, name)), "")
+    others = ((other, of) for other, of in told if owners[-1] in of and other not in meant)
+    against = next((other for other, of in others if (other, of) in said.exact or not _is_part(other, name)), "")
     if against:
         return f"{phrase} (told {against})"
     return "" if is_told else phrase
@@ -175,15 +192,3 @@ def _lost_bound(bound: Bound, asked: Sequence[Bound], told: Sequence[Bound], sta
 def _is_part(other: str, name: str) -> bool:
     """Whether a smaller number may be of some of them: "five balloons, two balloons red"."""
     return name.isdecimal() and int(other) < int(name)
-
-
-def _is_said_after(colour: str, owners: Sequence[str], told: Stated) -> bool:
-    """Whether a clause says "the apples are red": the thing, words of being, the colour."""
-    for clause in told.clauses:
-        for at, word in enumerate(clause):
-            if root_of(word) in owners:
-                after = list(takewhile(lambda word: word in _COPULAS, clause[at + 1 :]))
-                end = clause[at + 1 + len(after) :][:1]
-                if end and _COLOURS.get(end[0]) == colour:
-                    return True
-    return False

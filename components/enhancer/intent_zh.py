@@ -28,7 +28,8 @@ _DENIED = re.compile(
 )
 _DIGITS = {char: value for value, char in enumerate("零一二三四五六七八九")} | {"两": 2}
 _MEASURES = "个只条张朵辆座棵颗位名本件匹头艘架间栋块支枝根把片群对双杯碗盏台部副幅枚粒串束滴道扇"
-_COUNT = re.compile(rf"(?<![第\d{''.join(_DIGITS)}十])([{''.join(_DIGITS)}十]+|\d+)[{_MEASURES}]{_AHEAD}")
+_EXACTLY = "正好有?|恰好有?|只有|仅有?|一?共有"
+_COUNT = re.compile(rf"({_EXACTLY})?(?<![第\d{''.join(_DIGITS)}十])([{''.join(_DIGITS)}十]+|\d+)[{_MEASURES}]{_AHEAD}")
 _COLOUR = re.compile(f"([{_COLOURS}])色的?{_AHEAD}")
 _COLOUR_MARK = re.compile(f"(?<=[{_COLOURS}])(?:色的|色|的)")
 
@@ -38,15 +39,21 @@ def lost_in_chinese(wish: str, description: str) -> list[str]:
     asked, told = _REQUEST.sub("，", wish), _COLOUR_MARK.sub("", description)
     denied = list(_DENIED.finditer(asked))
     asked = _DENIED.sub("，", asked)
-    counts = [(_value(number), _head(after)) for number, after in _COUNT.findall(asked)]
+    counts = [(_value(number), _head(after)) for _, number, after in _COUNT.findall(asked)]
     asked = _COUNT.sub("，", asked)
     colours = [(colour, _head(after)) for colour, after in _COLOUR.findall(asked)]
     asked = _COLOUR.sub("，", asked)
+    added = sorted(_denials(description) - set(map(_denied, denied)))
     return [
         *(f"negation: {found[0]}" for found in denied if not _denies(description, found)),
-        *_lost_counts(counts, [(_value(number), _head(after)) for number, after in _COUNT.findall(description)]),
+        *_lost_counts(counts, description),
         *_lost_colours(colours, told),
         *(f"thing: {piece}" for piece in dict.fromkeys(_lost_things(_COLOUR_MARK.sub("", asked), told))),
+        *(
+            f"thing: {thing}"
+            for thing in _denials(description) - {_denied(found) for found in denied}
+            if thing in asked
+        ),
     ]
 
 
@@ -71,22 +78,28 @@ def _denies(description: str, found: re.Match[str]) -> bool:
     return found[0] in description or all(any(thing in words for words in said) for thing in things)
 
 
+def _denials(text: str) -> set[str]:
+    """Words that `text` rules out, of two characters or more: one alone stands in too many words."""
+    return {words for words in map(_denied, _DENIED.finditer(text)) if len(words) > 1}
+
+
 def _denied(found: re.Match[str]) -> str:
     return found["many"] or found["one"]
 
 
-def _lost_counts(asked: list[tuple[int, str]], told: list[tuple[int, str]]) -> Iterable[str]:
+def _lost_counts(asked: list[tuple[int, str]], description: str) -> Iterable[str]:
     """Counts that are not told of their thing, or told otherwise. 一 is an article and only must not be more.
 
-    A smaller number may be of some of them.
+    A smaller number may be of some of them, unless it is told to be exact.
     """
+    told = [(_value(number), _head(after), bool(exact)) for exact, number, after in _COUNT.findall(description)]
     for value, head in asked:
-        about = {other for other, of in told if not head or _is_same(head, of)}
-        is_told = value in about or value == 1
+        about = [(other, is_exact) for other, of, is_exact in told if not head or _is_same(head, of)]
+        is_told = value == 1 or any(other == value for other, _ in about)
         meant = {other for other, of in asked if of == head}
-        against = sorted(other for other in about - meant if other > value) if head else []
-        if not is_told or against:
-            yield f"count: {value} {head}".strip() + (f" (told {against[0]})" if against else "")
+        against = sorted({other for other, is_exact in about if other not in meant and (is_exact or other > value)})
+        if not is_told or (head and against):
+            yield f"count: {value} {head}".strip() + (f" (told {against[0]})" if head and against else "")
 
 
 def _is_same(head: str, other: str) -> bool:
