@@ -71,7 +71,7 @@ class LanguageModel(nn.Module):
 
     def checkpoint_activations(self) -> None:
         """Let layers keep their input only, and compute the rest again in the backward pass."""
-        self.network.gradient_checkpointing_enable({"use_reentrant": False})
+        self.network.activation_checkpointing_enable()
 
 
 def sees(texts: Int[Tensor, "b n"]) -> Bool[Tensor, "b 1 n n"]:
