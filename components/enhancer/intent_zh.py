@@ -49,11 +49,7 @@ def lost_in_chinese(wish: str, description: str) -> list[str]:
         *_lost_counts(counts, description),
         *_lost_colours(colours, told),
         *(f"thing: {piece}" for piece in dict.fromkeys(_lost_things(_COLOUR_MARK.sub("", asked), told))),
-        *(
-            f"thing: {thing}"
-            for thing in _denials(description) - {_denied(found) for found in denied}
-            if thing in asked
-        ),
+        *(f"thing: {thing}" for thing in added if thing in asked),
     ]
 
 
