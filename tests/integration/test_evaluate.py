@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -29,6 +30,7 @@ from components.models.linear_probe import fit_preference, fit_probe, save_probe
 from components.models.text_encoder import TEXT_DIM, TextEncoder
 from components.models.transformer import build_transformer
 from components.samplers.config import SamplingConfig
+from components.tracking import open_run
 from flows.stages.evaluate import Metrics, Params, evaluate
 from tests.integration.enhancers import make_enhancer
 
@@ -237,6 +239,8 @@ def test_an_enhancer_whose_answers_are_all_refused_changes_nothing(
     assert [(rate["share"], rate["num_ties"]) for rate in grid["win_rates"]] == [(0.5, 40)] * 2
 
 
+# MLflow 3.17 uses what SQLAlchemy 2.1 deprecates: not ours to fix.
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 def test_models_draw_what_the_enhancer_wrote_and_judges_are_told_the_prompt(
     inputs: dict[str, Path],
     evaluated: tuple[Path, Metrics],
@@ -251,7 +255,13 @@ def test_models_draw_what_the_enhancer_wrote_and_judges_are_told_the_prompt(
 
     monkeypatch.setattr(Writer, "write_many", write_many)
     params = PARAMS.model_copy(update={"num_enhanced_prompts": 6})
-    metrics = evaluate(params, **inputs, enhancer=enhancer, report=tmp_path / "report")
+    store: dict[str, Any] = {
+        "uri": f"sqlite:///{tmp_path}/mlflow.db",
+        "artifact_root": tmp_path / "artifacts",
+        "experiment": "easel",
+    }
+    with open_run("evaluate", **store) as run:
+        metrics = evaluate(params, **inputs, enhancer=enhancer, report=tmp_path / "report")
     assert metrics.evaluated_images == (4 * 20 + 2 * 12) * 2
     content = stored(tmp_path / "report")
     grid = content["enhancer"]
@@ -264,6 +274,14 @@ def test_models_draw_what_the_enhancer_wrote_and_judges_are_told_the_prompt(
     assert content["rows"] == stored(evaluated[0])["rows"]
     rows = {(row["split"], row["model"], row["key"]): row for row in grid["rows"]}
     assert rows["heldout", "dpo_enhanced", "lite0_frechet"]["difference"]["value"] != 0
+    logged = mlflow.MlflowClient(store["uri"]).get_run(str(run.run_id)).data.metrics
+    moved = rows["heldout_cell", "turbo_enhanced", "alignment"]["difference"]
+    names = {"value": "difference", "low": "difference_low", "high": "difference_high"}
+    assert {end: logged[f"turbo_enhanced/cell_alignment_{name}"] for end, name in names.items()} == pytest.approx(
+        {end: moved[end] for end in names}
+    )
+    assert logged["enhancer/fallback_frac"] == grid["fallback_frac"]
+    assert 0 < grid["fallback_frac"] < 1
     page = (tmp_path / "report" / "index.html").read_text()
     assert "With the prompt enhancer" in page
     assert "drawn with care" in page
