@@ -20,6 +20,7 @@ from transformers import Ministral3Config, Ministral3ForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
 from components.models.config import LoraShape
+from components.models.denoiser import Denoiser
 from components.models.language_config import LanguageShape
 
 SHARED, FILLING = 0, -1
@@ -43,22 +44,25 @@ class TokenRows:
         return replace(self, **moved)
 
 
-class LanguageModel(nn.Module):
-    """Logits of the tokens that are to be said, each from what stands before it.
+class LanguageModel(Denoiser):
+    """Logits of the tokens that are to be said, each from what stands before it; float32 in any precision.
 
-    Logits are float32 in any precision.
+    A `Denoiser` in name only: that is what the core of the trainings calls the network it trains.
     """
 
     def __init__(self, network: Ministral3ForCausalLM) -> None:
-        super().__init__()
+        nn.Module.__init__(self)
         self.network = network
+        self.compute_dtype = None
 
     @property
-    def transformer(self) -> nn.Module:
+    def transformer(self) -> nn.Module:  # pyright: ignore[reportIncompatibleVariableOverride] - held by the network
         """The network without its head, whose `layers` strategies shard one by one."""
         return self.network.model
 
-    def forward(self, rows: TokenRows) -> Float[Tensor, "answers vocabulary"]:
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride] - it reads no pictures
+        self, rows: TokenRows
+    ) -> Float[Tensor, "answers vocabulary"]:
         """One line of logits for each token with `is_answer`, in the order of the rows."""
         states = self.network.model(
             input_ids=rows.tokens, position_ids=rows.positions, attention_mask=sees(rows.texts), use_cache=False

@@ -8,12 +8,12 @@ from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from components.data.buckets import Bucket
 from components.data.order import Rounds, order_key
-from components.models.denoiser import Denoiser
+from components.models.denoiser import TextCondition
 from components.models.language_model import LanguageModel, TokenRows
 from components.objectives.next_token import next_token
 from components.objectives.outcome import Outcome
@@ -34,16 +34,11 @@ LOOKED_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
-class TokenBatch:
-    """Rows of a step, and what the guards write down of a batch; `tokens_per_part` is as `next_token` takes it."""
+class TokenBatch(Batch):
+    """Rows of a step in a batch without pictures; `tokens_per_part` is as `next_token` takes it."""
 
     packed: TokenRows
     tokens_per_part: float
-    start: int
-    sample_ids: tuple[str, ...]
-    texts: NDArray[np.int64]
-    bucket: str = "text"
-    generators: tuple[torch.Generator, ...] = ()
 
     def to(self, device: torch.device) -> "TokenBatch":
         """The same batch on `device`."""
@@ -65,19 +60,23 @@ class RowSource(PositionSource):
         self._order = Rounds(np.ones(len(names)), order_key(self.manifest_hash, seed), len(names))
         self._answers = packed.is_answer.sum(dim=1).numpy()
 
-    def at(self, start: int, count: int) -> Batch:
+    def at(self, start: int, count: int) -> TokenBatch:
         """The rows at the positions start, ..., start + count - 1, which must be of one step."""
         step, _ = self._place(start, count)
         rows = self._order.at(start, count)
         of_step = self._answers[self._order.at(step * self.batch_size, self.batch_size)].sum()
-        made = TokenBatch(
+        return TokenBatch(
+            x_0=torch.zeros(count, 0, 0, 0),
+            condition=TextCondition(torch.zeros(count, 0, 0), torch.zeros(count, dtype=torch.int64)),
+            rows=rows,
+            texts=rows,
+            start=start,
+            generators=[],
+            sample_ids=tuple(self._names[row] for row in rows.tolist()),
+            bucket=Bucket(0, 0),
             packed=rows_of(self._packed, torch.from_numpy(rows)),
             tokens_per_part=float(of_step) * count / self.batch_size,
-            start=start,
-            sample_ids=tuple(self._names[row] for row in rows.tolist()),
-            texts=rows,
         )
-        return cast(Batch, made)  # what the core reads of a batch, it has
 
     def names_at(self, start: int, count: int) -> tuple[str, ...]:
         """The rows' names."""
@@ -114,8 +113,7 @@ def learn(
     if execution.activation_checkpointing:
         model.checkpoint_activations()
     module = DiffusionModule(
-        # The core asks a network for its weights, `compute_in`, and its blocks: any network with these is trained.
-        cast(Denoiser, model),
+        model,
         lambda network, batch: answer_loss(network, cast(TokenBatch, batch)),
         source,
         config.optimiser,
