@@ -23,12 +23,15 @@ def enhance(wish: str, *, model: str = "latest", width: int = 64, height: int = 
     Raises:
         ValueError: in one line, for a wish, size or seed that cannot be, and where there is no enhancer.
     """
+    from components.enhancer.wish import clean_wish
+
+    cleaned = clean_wish(wish)
     check_size(width, height)
     check_seed(seed)
     root = settings.find_root(Path.cwd())
     is_own = model == "latest" and (root / TRAINED).is_dir()
     directory = root / TRAINED if is_own else enhancer_of(model_directory(root, model), root)
-    return enhance_with(directory, wish, width, height, seed)
+    return enhance_with(directory, cleaned, width, height, seed)
 
 
 def enhance_with(directory: Path, wish: str, width: int, height: int, seed: int) -> "Enhanced":

@@ -234,8 +234,7 @@ def test_files_that_are_no_enhancer_are_one_line(name: str, content: str, worksp
         ({"model": "nowhere/at/all"}, "there is no model directory"),
     ],
 )
-@pytest.mark.usefixtures("workspace")
-def test_mistakes_get_one_line(change: dict[str, object], says: str) -> None:
+def test_mistakes_get_one_line_before_an_enhancer_is_looked_for(change: dict[str, object], says: str) -> None:
     arguments = {"wish": WISH} | change
     with pytest.raises(ValueError, match=says) as raised:
         enhance(str(arguments.pop("wish")), **arguments)
