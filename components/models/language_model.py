@@ -132,14 +132,16 @@ def network_like(
 ) -> Ministral3ForCausalLM:
     """Another network of that shape, with a `LanguageModel`'s weights; adapters among them are merged."""
     with torch.random.fork_rng():
-        made = Ministral3ForCausalLM(network.config)
+        made, plain = (Ministral3ForCausalLM(network.config).eval() for _ in range(2))
         if lora is not None:
             add_adapters(made, lora)
     absent = LanguageModel(made).load_state_dict(weights, strict=False).missing_keys
     assert set(absent) <= {HEAD}, f"weights are missing: {absent}"
     if lora is not None:
         merge_adapters(made)
-    return made.eval()
+    # A network that had adapters remembers it, and could not be saved.
+    plain.load_state_dict(made.state_dict())
+    return plain
 
 
 def add_adapters(network: Ministral3ForCausalLM, shape: LoraShape) -> None:
