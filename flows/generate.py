@@ -44,8 +44,7 @@ def generate(
     check_output(out)
     root = settings.find_root(Path.cwd())
     directory = model_directory(root, model)
-    from components.models.diffusers_layout import draw, stated_few_steps
-    from components.models.plain_pipeline import load_plain_pipeline
+    from components.models.diffusers_layout import draw, load_pipeline, stated_few_steps
     from components.registry.hashes import stated_digest
 
     stated = stated_few_steps(directory)
@@ -56,7 +55,7 @@ def generate(
         )
     steps = steps if steps is not None else stated.num_steps if stated else STEPS
     guidance = guidance if guidance is not None else stated.guidance_scale if stated else GUIDANCE
-    pipeline = load_plain_pipeline(directory)
+    pipeline = load_pipeline(directory)
     told = or_as_it_is(directory, root, prompt, width, height, seed, fits(pipeline)) if enhance else prompt
     image = draw(
         pipeline,

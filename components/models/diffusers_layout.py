@@ -121,12 +121,16 @@ def check_as_stranger(directory: Path, *, prompt: str, side_px: int, num_samplin
     return float(facts["std"])
 
 
-def load_pipeline(directory: Path) -> ErnieImagePipeline:
-    """The pipeline in `directory`, without the progress bars and the known complaint about the text encoder's class."""
+def load_pipeline(directory: Path, *, enhancer: bool = False) -> ErnieImagePipeline:
+    """The pipeline in `directory`, without the progress bars and the known complaint about the text encoder's class.
+
+    Its prompt enhancer, which has no guards in there, is not read unless `enhancer`.
+    """
     transformers.utils.logging.disable_progress_bar()
     diffusers_logging.disable_progress_bar()
     diffusers_logging.set_verbosity_error()
-    pipeline = ErnieImagePipeline.from_pretrained(directory, use_safetensors=True, local_files_only=True)
+    left_out = {} if enhancer else {"pe": None, "pe_tokenizer": None}
+    pipeline = ErnieImagePipeline.from_pretrained(directory, **left_out, use_safetensors=True, local_files_only=True)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

@@ -13,10 +13,9 @@ from typer.testing import CliRunner
 
 from components.enhancer.template import user_message
 from components.enhancer.tokenizer import load_tokenizer
-from components.models.diffusers_layout import write_pipeline
+from components.models.diffusers_layout import load_pipeline, write_pipeline
 from components.models.enhancer_layout import add_enhancer
 from components.models.language_model import load_language_model
-from components.models.plain_pipeline import load_plain_pipeline
 from components.models.training_record import read_training_record
 from components.registry.hashes import write_hashes
 from flows.cli import app
@@ -131,7 +130,7 @@ def test_a_description_that_would_be_cut_is_not_drawn(pipeline: Path, capsys: py
     assert capsys.readouterr().err == (
         "note: not enhanced, drawn as it is: the description is longer than the model reads\n"
     )
-    has_room = fits(load_plain_pipeline(pipeline))
+    has_room = fits(load_pipeline(pipeline))
     assert [has_room("apple " * count) for count in (510, 511)] == [True, False]  # with [CLS] and [SEP] 512
 
 

@@ -128,9 +128,9 @@ def test_the_card_tells_what_it_does_and_that_diffusers_checks_nothing(
     assert text.count("| worse |") == 1
 
 
-def test_easel_itself_loads_the_pipeline_as_before(exported: tuple[Path, Metrics]) -> None:
-    pipeline = load_pipeline(exported[0])
-    assert pipeline.pe is not None
+def test_easel_itself_reads_the_enhancer_only_if_asked(exported: tuple[Path, Metrics]) -> None:
+    assert load_pipeline(exported[0]).pe is None
+    assert load_pipeline(exported[0], enhancer=True).pe is not None
 
 
 @pytest.mark.parametrize(
