@@ -24,7 +24,8 @@ def only_domains(
 ) -> dict[Bucket, LatentStore]:
     """The same images, of which those of `domains` alone are trained on; `domain_of` tells the domain of a sample.
 
-    ValueError names a domain that has no image to train on, and those that have some.
+    ValueError names a domain that has no image to train on, and those that have some; or all of them, if none has an
+    image held out: nothing would tell whether the training helped.
     """
     found = {bucket: _train_domains(store, domain_of) for bucket, store in curated.items()}
     there = sorted({domain for of_rows in found.values() for domain in of_rows if domain})
@@ -32,6 +33,12 @@ def only_domains(
         raise ValueError(
             f"domains names {', '.join(map(repr, missing))}, of which no image is trained on (there: "
             f"{', '.join(there)}); see curate_sft.domains and its report of gaps"
+        )
+    held_out = {split for store in curated.values() for split in store.rows.column("split").to_pylist()}
+    if held_out.isdisjoint(map(heldout_split, domains)):
+        raise ValueError(
+            f"no image of domains {', '.join(domains)} is held out, so nothing would judge this training; raise "
+            "encode_sft.heldout_frac, or name a domain with more images"
         )
     return {bucket: _narrowed(store, np.isin(found[bucket], ["", *domains])) for bucket, store in curated.items()}
 

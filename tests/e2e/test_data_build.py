@@ -16,7 +16,7 @@ from sklearn.datasets import load_sample_images
 from flows.landing import data_stages
 from flows.pipeline import PIPELINE
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 NUM_PHOTOS = 60
 
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from flows.pipeline import PIPELINE
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from PIL import Image
 from flows.pipeline import PIPELINE
 from flows.server import answers, start_mlflow, stop
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 NEVER_THE_SAME = {"register", "register_turbo"}  # their receipts name the registry's version
 
 

@@ -48,6 +48,17 @@ def test_a_domain_without_an_image_to_train_on_is_named_with_those_that_have_som
         only_domains(curated, DOMAIN_OF, ["poster", name])
 
 
+def test_domains_without_any_image_held_out_are_refused_before_training(curated):
+    store = curated[SQUARE]
+    rows = store.rows.set_column(
+        store.rows.schema.get_field_index("split"), "split", [["train"] * 10 + ["heldout_nature", "train"]]
+    )
+    alone = {SQUARE: replace(store, rows=rows)}
+    only_domains(alone, DOMAIN_OF, ["poster", "nature"])
+    with pytest.raises(ValueError, match=r"no image of domains poster is held out.*encode_sft.heldout_frac"):
+        only_domains(alone, DOMAIN_OF, ["poster"])
+
+
 def test_the_prior_has_its_own_captions_and_share(curated, store):
     batches = list(sft_source(curated, {SQUARE: store}, BATCH, PRIOR, seed=0).slices(0, 64))
     kinds = [{"tags" if text > 12 else "short" for text in batch.texts.tolist() if text} for batch in batches]
