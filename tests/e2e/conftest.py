@@ -60,7 +60,8 @@ class Clone:
         return {**os.environ, "PYTHONSAFEPATH": "1", "PATH": path}
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=1200)
+        how = {"cwd": self.root, "env": self.environment, "capture_output": True, "text": True, "timeout": 1200}
+        done = subprocess.run(command, **how)
         assert done.returncode == 0 or not check, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done
 
