@@ -22,6 +22,7 @@ def repeating() -> torch.Tensor:
     return tokens
 
 
+@torch.no_grad()
 @pytest.mark.parametrize("seed", [0, 1])
 def test_it_looks_one_back_then_for_the_same_word(seed):
     made = network(2, 2)
