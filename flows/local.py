@@ -74,6 +74,8 @@ class Build:
             "EASEL_SPOOL": str(self.spool),
             "EASEL_PARENT_RUN": self.parent,
             "EASEL_SUPERVISOR": str(os.getpid()),
+            # Libraries write sets of names into files (PEFT its layers): equal runs leave equal bytes only so.
+            "PYTHONHASHSEED": "0",
             **thread_limits(settings.load_profile(self.root, self.profile).threads),
             **settings.QUIET,
         }
