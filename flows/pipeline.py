@@ -164,49 +164,31 @@ EVALUATE = Stage(
     needs_libraries=True,
 )
 
-EXPORT = Stage(
-    export,
-    inputs={
-        "model": ALIGNED,
+
+def _export(name: str, model: Artifact) -> Stage:
+    """The stage that writes the pipeline of `model`, into a folder of the stage's name."""
+    inputs = {
+        "model": model,
         "autoencoder": AUTOENCODER,
         "report": EVALUATE.out("report"),
         "selection": SELECTION,
         "catalogue": CATALOGUE,
         "pairs": PREFERENCES.out("pairs"),
         "enhancer": ENHANCER.out("model"),
-    },
-    outputs={"pipeline": "artifacts/export"},
-    needs_libraries=True,
-)
+    }
+    return Stage(export, inputs, {"pipeline": f"artifacts/{name}"}, name=name, needs_libraries=True)
 
-REGISTER = Stage(
-    register,
-    inputs={"pipeline": EXPORT.out("pipeline"), "report": EVALUATE.out("report")},
-    outputs={"receipt": "artifacts/registry/receipt.json"},
-)
 
-EXPORT_TURBO = Stage(
-    export,
-    name="export_turbo",
-    inputs={
-        "model": TURBO,
-        "autoencoder": AUTOENCODER,
-        "report": EVALUATE.out("report"),
-        "selection": SELECTION,
-        "catalogue": CATALOGUE,
-        "pairs": PREFERENCES.out("pairs"),
-        "enhancer": ENHANCER.out("model"),
-    },
-    outputs={"pipeline": "artifacts/export_turbo"},
-    needs_libraries=True,
-)
+def _register(name: str, exported: Stage, receipt: str) -> Stage:
+    """The stage that registers what `exported` wrote."""
+    inputs = {"pipeline": exported.out("pipeline"), "report": EVALUATE.out("report")}
+    return Stage(register, inputs, {"receipt": receipt}, name=name)
 
-REGISTER_TURBO = Stage(
-    register,
-    name="register_turbo",
-    inputs={"pipeline": EXPORT_TURBO.out("pipeline"), "report": EVALUATE.out("report")},
-    outputs={"receipt": "artifacts/registry/turbo_receipt.json"},
-)
+
+EXPORT = _export("export", ALIGNED)
+REGISTER = _register("register", EXPORT, "artifacts/registry/receipt.json")
+EXPORT_TURBO = _export("export_turbo", TURBO)
+REGISTER_TURBO = _register("register_turbo", EXPORT_TURBO, "artifacts/registry/turbo_receipt.json")
 
 PIPELINE = Pipeline(
     *DATA_STAGES,

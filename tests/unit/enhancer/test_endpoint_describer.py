@@ -1,15 +1,14 @@
 """Descriptions from a real HTTP server: those that keep the wish are taken, the others refused with the reason."""
 
 import json
-import threading
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from language_endpoint import Model, answering
 
 from components.data.errors import DataError
 from components.data.part_store import open_store
@@ -27,52 +26,15 @@ def honest(data: dict[str, Any]) -> str:
     return json.dumps({"description": f"The picture shows {asked}, on a plain table in soft light, side by side."})
 
 
-class Model(ThreadingHTTPServer):
-    """`answer` makes the content of the reply out of what was sent, or is an HTTP status."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.answer: Callable[[dict[str, Any]], str] | int = honest
-        self.asked: list[dict[str, Any]] = []
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Model
-
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.asked.append(asked | {"key": self.headers.get("Authorization")})
-        sent = asked["messages"][1]["content"]
-        data = json.loads(sent.split("<data>")[1].split("</data>")[0])
-        status, answer = 200, ""
-        if isinstance(self.server.answer, int):
-            status = self.server.answer
-        else:
-            answer = self.server.answer(data)
-        body = json.dumps({"choices": [{"message": {"content": answer}, "finish_reason": "stop"}]}).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None: ...
-
-
 @pytest.fixture
 def model() -> Generator[Model]:
-    server = Model()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with answering(honest) as server:
+        yield server
 
 
 def describer(model: Model, **changes: Any) -> EndpointDescriber:
     given = PromptEndpoint(
-        url=f"http://127.0.0.1:{model.server_port}/v1",
+        url=model.url,
         model="some/model",
         max_tokens=500,
         timeout_s=2.0,

@@ -34,16 +34,19 @@ def test_the_student_is_pushed_by_how_much_the_head_doubts_it():
 def test_gradients_agree_with_finite_differences():
     real, fake, perturbed = (normal(4, 2, seed=seed).requires_grad_() for seed in range(3))
     assert torch.autograd.gradcheck(generator_term, (fake,))
-    terms = lambda *logits: tuple(head_terms(*logits, 7.0).values())  # noqa: E731
+
+    def terms(*logits):
+        return tuple(head_terms(*logits, 7.0).values())
+
     assert torch.autograd.gradcheck(terms, (real, fake, perturbed))
 
 
 def test_the_penalty_is_the_squared_gradient_times_the_square_of_the_disturbance():
     """On h(x) = sin(w x), whose squared gradient is known; 20,000 disturbances take the noise to about 1 %."""
     x, w, sigma = normal(1, 6).expand(20_000, 6), normal(6, seed=1), 0.01
-    head = lambda of: torch.sin(of @ w)[:, None]  # noqa: E731
     disturbed = x + sigma * normal(20_000, 6, seed=2)
-    penalty = head_terms(head(x), head(x), head(disturbed), 3.0)["head_r1"]
+    logits = [torch.sin(of @ w)[:, None] for of in (x, x, disturbed)]
+    penalty = head_terms(*logits, 3.0)["head_r1"]
     squared_gradient = float((torch.cos(x[0] @ w) * w).square().sum())
     assert float(penalty) == pytest.approx(3.0 * sigma**2 * squared_gradient, rel=0.05)
 

@@ -1,14 +1,13 @@
 """Prompts from a real HTTP server: good ones are taken, lies and broken answers give way to the grammar."""
 
 import json
-import threading
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from language_endpoint import Model, answering
 
 from components.data.errors import DataError
 from components.data.part_store import open_store
@@ -32,50 +31,10 @@ def honest(data: dict[str, Any]) -> dict[str, str]:
     return {style: f"{text} {'!' * n}" for n, style in enumerate(PROMPT_STYLES)}
 
 
-class Model(ThreadingHTTPServer):
-    """`answer` makes the content of the reply out of what is known, or is an HTTP status."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.answer: Callable[[dict[str, Any]], str] | int = lambda data: json.dumps(honest(data))
-        self.asked: list[dict[str, Any]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Model
-
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.asked.append(asked | {"key": self.headers.get("Authorization")})
-        data = json.loads(asked["messages"][1]["content"].split("<data>")[1].split("</data>")[0])
-        status, answer = 200, ""
-        if isinstance(self.server.answer, int):
-            status = self.server.answer
-        else:
-            answer = self.server.answer(data)
-        body = json.dumps({"choices": [{"message": {"content": answer}, "finish_reason": "stop"}]}).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None: ...
-
-
 @pytest.fixture
 def model() -> Generator[Model]:
-    server = Model()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with answering(lambda data: json.dumps(honest(data))) as server:
+        yield server
 
 
 def writer(model: Model, **changes: Any) -> EndpointWriter:
