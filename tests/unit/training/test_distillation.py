@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from kept_report import KeptReport
 from tiny_distillation import ADVERSARIAL, DISTILL, DOMAINS, LORA, save_committee, tiny_distilled
 from tiny_training import tiny_store
 
@@ -16,18 +17,6 @@ from components.training.checkpoint_store import CheckpointStore
 from components.training.config import Execution
 from components.training.distillation import DistillationObjective, check_execution, distill
 from components.training.fit import Surroundings
-
-
-class Notes:
-    def __init__(self):
-        self.metrics: list[tuple[int, dict[str, float]]] = []
-
-    def log_metrics(self, metrics, step=0):
-        self.metrics.append((step, dict(metrics)))
-
-    def log_image(self, key, image_u8, step=0): ...
-
-    def progress(self, done, total, **fields): ...
 
 
 @pytest.fixture
@@ -48,7 +37,7 @@ TEACHER = {"all/alignment": 0.5, "poster/alignment": 0.4, "all/diversity": 1.0}
 
 
 def run(autoencoder, folder, config=DISTILL, *, model=None, examine=lambda _: dict(TEACHER), store=None, every=2):
-    notes = Notes()
+    notes = KeptReport()
     model = model or tiny_distilled(
         *(folder, save_committee(folder)),
         student=config.student,

@@ -6,6 +6,7 @@ from copy import deepcopy
 
 import pytest
 import torch
+from kept_report import KeptReport
 
 from components.data.buckets import Bucket
 from components.objectives.flow_matching import flow_matching_terms
@@ -25,16 +26,6 @@ DENSITY = TimestepDensity("logit_normal", 0.0, 1.0, 2.0)
 EXECUTION = Execution("cpu", checkpoint_every_steps=2)
 
 
-class Notes:
-    """A report that keeps nothing."""
-
-    def log_metrics(self, metrics, step=0): ...
-
-    def log_image(self, key, image_u8, step=0): ...
-
-    def progress(self, done, total, **fields): ...
-
-
 def train(store, denoiser, folder, looks, *, signal_at=None):
     def objective(model, batch):
         if batch.start == signal_at:
@@ -52,7 +43,7 @@ def train(store, denoiser, folder, looks, *, signal_at=None):
         num_steps=STEPS,
         ema_decay=0.9,
     )
-    around = Surroundings(Notes(), folder / "incidents", CheckpointStore(folder / "kept", {"run": 1}))
+    around = Surroundings(KeptReport(), folder / "incidents", CheckpointStore(folder / "kept", {"run": 1}))
 
     def look(network, images_seen, weights):
         looks.append((images_seen, weights))

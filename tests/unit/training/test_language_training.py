@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from kept_report import KeptReport
 
 from components.models.config import LoraShape
 from components.models.language_config import LanguageShape
@@ -23,20 +24,9 @@ SPECIAL = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3}
 NUM_ROWS, LENGTH = 12, 20
 
 
-class Notes:
-    """A report that remembers."""
-
-    def __init__(self) -> None:
-        self.metrics: list[tuple[int, dict[str, float]]] = []
-
-    def log_metrics(self, metrics, step=0):
-        self.metrics.append((step, dict(metrics)))
-
+class Notes(KeptReport):
     def log_image(self, key, image_u8, step=0):
         raise AssertionError("a language model draws nothing")
-
-    def progress(self, done, total, **fields):
-        pass
 
 
 def rows(seed: int) -> TokenRows:

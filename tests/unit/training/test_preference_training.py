@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from kept_report import KeptReport
 from tiny_losses import ANCHORED
 from tiny_pairs import pair_store, pair_table
 from tiny_training import TINY, tiny_denoiser
@@ -41,18 +42,6 @@ CONFIG = PreferenceConfig(
 )
 
 
-class Notes:
-    def __init__(self):
-        self.metrics: list[tuple[int, dict[str, float]]] = []
-
-    def log_metrics(self, metrics, step=0):
-        self.metrics.append((step, dict(metrics)))
-
-    def log_image(self, key, image_u8, step=0): ...
-
-    def progress(self, done, total, **fields): ...
-
-
 @pytest.fixture
 def autoencoder():
     with torch.random.fork_rng():
@@ -68,7 +57,7 @@ def without_pictures(monkeypatch):
 
 
 def run(autoencoder, folder, config=CONFIG, *, denoiser=None, quality=lambda _: {}, guardrails=(), store=None, every=2):
-    notes = Notes()
+    notes = KeptReport()
     trained = train_on_preferences(
         {Bucket(32, 32): pair_store()},
         pair_table(),
