@@ -87,9 +87,9 @@ def play(plan: Plan, choice_of: ChoiceOf) -> Played:
         drawn = np.random.default_rng((plan.seed, number))
         pairs = draw_round(list(plan.images), results, drawn)
         new = [Match(number, place, *pair, False) for place, pair in enumerate(_seated(pairs, sides, drawn))]
-        chosen = drawn.permutation(len(before))[: _num_repeats(len(before), plan.repeat_frac)]
-        again = [before[place] for place in sorted(chosen.tolist())]
-        shown = new + [Match(number, len(new) + place, old.right, old.left, True) for place, old in enumerate(again)]
+        again = drawn.permutation(len(before))[: _num_repeats(len(before), plan.repeat_frac)].tolist()
+        olds = [before[place] for place in sorted(again)]
+        shown = new + [Match(number, len(new) + place, old.right, old.left, True) for place, old in enumerate(olds)]
         matches += shown
         chosen: dict[Match, Choice] = {match: choice for match in shown if (choice := choice_of(match))}
         if len(chosen) < len(shown):
