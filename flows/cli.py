@@ -16,6 +16,7 @@ from flows import settings
 from flows.ablate_commands import ablate_app
 from flows.console import EXIT_MISTAKE, JSON, complain, fail, here, out, remark
 from flows.data_commands import data_app
+from flows.promote_commands import promotion_app
 from flows.reports import EXIT_PREEMPTED, EXIT_STALLED
 from flows.start import Executor, start_build, use_recipe
 
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.add_typer(ablate_app, name="ablate")
+app.add_typer(promotion_app)
 
 
 @app.command()

@@ -135,7 +135,7 @@ def download(model: str, *, uri: str, name: str) -> Path:
         ValueError: naming the aliases and versions there are when there is no such version, or the changed file.
     """
     client = MlflowClient(uri)
-    version = _version(client, name, model)
+    version = find_version(client, name, model)
     source = client.get_model_version_download_uri(name, version.version)
     directory = Path(mlflow.artifacts.download_artifacts(artifact_uri=source, tracking_uri=uri))
     if verified_digest(directory) != version.tags.get(DIGEST_TAG):
@@ -143,7 +143,12 @@ def download(model: str, *, uri: str, name: str) -> Path:
     return directory
 
 
-def _version(client: MlflowClient, name: str, model: str) -> ModelVersion:
+def find_version(client: MlflowClient, name: str, model: str) -> ModelVersion:
+    """The version that a person calls `model`: by alias, number or "latest".
+
+    Raises:
+        ValueError: naming the aliases and versions there are.
+    """
     versions = client.search_model_versions(f"name = '{_quoted(name)}'")
     by_number = {str(v.version): v for v in versions}
     if not versions:
@@ -156,4 +161,4 @@ def _version(client: MlflowClient, name: str, model: str) -> ModelVersion:
     if model in aliases:
         return by_number[str(aliases[model])]
     known = ", ".join([*sorted(aliases), *sorted(by_number, key=int)])
-    raise ValueError(f"no model {model!r} in the registry; there are: latest, {known} (or give a directory)")
+    raise ValueError(f"no model {model!r} in the registry; there are: latest, {known}")
