@@ -1,0 +1,184 @@
+"""The voting page: its server as a stranger meets it, and a whole small tournament in a real browser."""
+
+import hashlib
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.preference.swiss import num_comparisons
+from components.preference.votes import read_votes
+from components.preference.votes_log import read_log
+from components.preference.voting_server import VotingServer
+from flows.annotate import open_session, outcome
+from tests.integration.browser import CHROMIUM, Page, opened
+
+NUM_IMAGES, NUM_PAIRS = 6, 3
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of rough pictures, in a workspace whose state lies beside it."""
+    monkeypatch.setenv("EASEL_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(ROOT)
+    folder = tmp_path / "foxes"
+    folder.mkdir()
+    draw = np.random.default_rng(0)
+    for number in range(NUM_IMAGES):
+        rough = Image.fromarray(draw.integers(0, 256, (6, 6, 3)).astype(np.uint8))
+        rough.resize((48, 48), Image.Resampling.BICUBIC).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture
+def server(images: Path, request: pytest.FixtureRequest) -> Iterator[VotingServer]:
+    host = getattr(request, "param", "127.0.0.1")
+    session, pictures, _ = open_session(images, "p7", name="", prompt="<b>a fox</b>", num_calibration=0, seed=0)
+    with VotingServer(host, 0, session, pictures) as running:
+        thread = Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+    session.close()
+
+
+def test_the_page_and_its_images_are_served_and_nothing_else(server: VotingServer, images: Path) -> None:
+    with httpx.Client(base_url=server.url, trust_env=False) as web:
+        page = web.get("/")
+        nonce = re.search(r"script-src 'nonce-([^']+)'", page.headers["content-security-policy"])
+        assert nonce
+        assert f'<script nonce="{nonce[1]}">' in page.text
+        state = web.get("/state").json()
+        picture = web.get(f"/image/{state['left']}")
+        assert hashlib.sha256(picture.content).hexdigest() == state["left"]
+        assert (picture.headers["content-type"], picture.headers["x-content-type-options"]) == ("image/png", "nosniff")
+        for path in ("/image/../votes.jsonl", f"/image/{images / '0.png'}", "/votes.jsonl", "/image/"):
+            assert web.get(path).status_code == 404
+
+
+def test_other_sites_and_odd_requests_cannot_vote(server: VotingServer) -> None:
+    with httpx.Client(base_url=server.url, trust_env=False) as web:
+        vote = {"vote_id": web.get("/state").json()["vote_id"], "choice": "a"}
+        refused = [
+            web.post("/vote", json=vote, headers={"Origin": "http://evil.example"}),
+            web.post("/vote", content=json.dumps(vote), headers={"Content-Type": "text/plain"}),
+            web.post("/vote", json=vote, headers={"Host": "evil.example"}),
+            web.post("/vote", json=[vote]),
+            web.post("/vote", json=vote | {"choice": "left"}),
+            web.post("/vote", json=vote | {"choice": ["a"]}),
+            web.post("/vote", json=vote | {"more": "x" * 20_000}),
+            web.post("/vote", content="[" * 9_000, headers={"Content-Type": "application/json"}),
+            web.get("/state", headers={"Host": "evil.example"}),
+        ]
+        assert {answer.status_code for answer in refused} == {400, 403}
+        assert web.get("/state").json()["num_done"] == 0
+
+
+def test_two_browsers_that_answer_the_same_question_are_counted_once(server: VotingServer) -> None:
+    with httpx.Client(base_url=server.url, trust_env=False) as web:
+        state = web.get("/state").json()
+        told = [web.post("/vote", json={"vote_id": state["vote_id"], "choice": c}).json() for c in ("a", "b")]
+        assert told[0] == told[1]
+        assert told[0]["num_done"] == 1
+
+
+@pytest.mark.parametrize("server", ["0.0.0.0"], indirect=True)
+def test_bound_elsewhere_a_token_is_asked_for_everywhere(server: VotingServer) -> None:
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.server_address[1]}", trust_env=False) as web:
+        for path in ("/", "/state", "/image/x", "/?token=", "/state?token=wrong", "/?token=%F0%9F%A6%8A"):
+            assert web.get(path).status_code == 403
+        assert web.post("/undo", json={}).status_code == 403
+        assert len(server.token) >= 32
+        assert web.get(f"/state?token={server.token}").status_code == 200
+
+
+def started(images: Path, port: int) -> tuple[subprocess.Popen[str], str]:
+    """The command in a process of its own, and the address that it prints."""
+    options = ["--annotator", "p7", "--prompt", "<b>a fox</b>", "--calibration", str(NUM_PAIRS), "--port", str(port)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows", "annotate", str(images), *options], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    found = re.search(r"vote at (\S+)", process.stdout.readline())
+    assert found
+    return process, found[1]
+
+
+def ended(process: subprocess.Popen[str], number: signal.Signals) -> str:
+    """What a process still prints when it gets this signal."""
+    process.send_signal(number)
+    return process.communicate(timeout=60)[0]
+
+
+def count(page: Page) -> int:
+    return page.value("state.num_done")
+
+
+def answer(page: Page, sharper: dict[str, bool]) -> None:
+    """Answer a question by key, touch or as a tie, and wait until it is counted."""
+    asked = page.wait("!busy && state.vote_id")
+    left, done = page.value("state.left"), count(page)
+    assert page.wait("document.getElementById('left').complete && document.getElementById('left').naturalWidth") > 0
+    if page.value("state.phase") == "calibration":
+        page.press("ArrowLeft" if sharper[left] else "ArrowRight")
+    elif done % 3 == 0:
+        page.tap("a")
+    else:
+        page.press(" " if done % 3 == 1 else "2")
+    page.wait(f"!busy && state.vote_id !== {json.dumps(asked)}")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+def test_a_whole_tournament_by_keys_and_touch_with_a_reload_an_undo_and_a_killed_server(
+    images: Path, tmp_path: Path
+) -> None:
+    told = {"name": "", "prompt": "<b>a fox</b>", "num_calibration": NUM_PAIRS, "seed": 0}
+    session, _, folder = open_session(images, "p7", **told)
+    sharper = {pair.better: True for pair in session._tournament.known}
+    sharper |= {pair.worse: False for pair in session._tournament.known}
+    session.close()
+    process, url = started(images, 0)
+    try:
+        with opened(url, tmp_path / "profile") as page:
+            page.wait("typeof state !== 'undefined' && state")
+            assert page.value("document.getElementById('prompt').textContent") == "<b>a fox</b>"
+            assert page.value("document.documentElement.scrollWidth <= innerWidth")
+            for _ in range(2 * NUM_PAIRS):
+                answer(page, sharper)
+            assert page.value("state.phase") == "tournament"
+            answer(page, sharper)
+            page.press("z")
+            page.wait("!busy && state.num_done === 1 && state.vote_id.endsWith('/0/0/1')")
+            answer(page, sharper)
+            page.send("Page.reload")
+            page.wait("typeof state !== 'undefined' && state && state.num_done === 1")
+            ended(process, signal.SIGKILL)
+            page.press("1")  # into the void: the page keeps trying
+            page.wait("document.getElementById('told').textContent.startsWith('Not saved yet')")
+            process, _ = started(images, int(url.rsplit(":", 1)[1].strip("/")))
+            page.wait("!busy && state.num_done === 2")
+            total = num_comparisons(NUM_IMAGES, 0.05)
+            while page.value("state.phase") != "done":
+                answer(page, sharper)
+            assert count(page) == total
+            assert "Thank you" in page.value("document.body.innerText")
+    finally:
+        printed = ended(process, signal.SIGINT)
+    assert f"done: {total} of {total} votes" in printed
+    logged = read_log(folder / "votes.jsonl")
+    assert len({vote.match for vote in logged}) == total
+    assert len(logged) == len(read_votes(folder / "votes.jsonl")) == total + 1  # one was changed
+    session, _, _ = open_session(images, "p7", **told)
+    assert outcome(session)["ranking"][0]["tier"] == 10
+    session.close()
