@@ -1,0 +1,329 @@
+"""Promoting and rolling back in a real MLflow registry (SQLite): the gate, the reasons, two persons, kills, races."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow.tracking import MlflowClient
+from typer.testing import CliRunner
+
+from components.registry.decisions import PromotionError
+from components.registry.hashes import write_hashes
+from components.registry.promotion import CHAMPION, DECISION_TAG, REQUEST_TAG
+from components.registry.registration import register_directory
+from flows import settings
+from flows.cli import app
+from flows.compare import compare
+from flows.promote import GATE_FILE, history, promote, rollback
+
+# MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates; ours are errors, theirs are not ours to fix.
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+
+NAME = "easel"
+GATE = """
+easel:
+  needs_second_person: false
+  metrics:
+    alignment: {better: higher, worse_by_at_most: 0.05, at_least: 0.2}
+    distance: {better: lower, worse_by_at_most: 100}
+"""
+# By version: 2 is no worse than 1, 3 is below the bound, 4 falls too far below 1 and 2, 5 beats all.
+METRICS = [
+    {"alignment": 0.40, "distance": 1300.0},
+    {"alignment": 0.38, "distance": 1250.0},
+    {"alignment": 0.10, "distance": 1300.0},
+    {"alignment": 0.30, "distance": 1600.0},
+    {"alignment": 0.50, "distance": 1000.0, "speed": 3.0},
+]
+WRITES_OF_A_PROMOTION = 10
+
+
+def database(root: Path) -> Path:
+    return root / ".easel" / "mlflow" / "mlflow.db"
+
+
+def client_of(root: Path) -> MlflowClient:
+    return MlflowClient(settings.tracking_uri(root))
+
+
+def champion(root: Path) -> int | None:
+    held = client_of(root).get_registered_model(NAME).aliases.get(CHAMPION)
+    return int(held) if held is not None else None
+
+
+def kept(root: Path) -> dict[str, str]:
+    """What the registered model keeps of decisions and requests."""
+    tags = client_of(root).get_registered_model(NAME).tags
+    return {key: value for key, value in tags.items() if key.startswith((DECISION_TAG, REQUEST_TAG))}
+
+
+def told(root: Path, version: int) -> dict[str, str]:
+    tags = client_of(root).get_model_version(NAME, str(version)).tags
+    return {key.removeprefix("easel.promotion."): value for key, value in tags.items() if "promotion" in key}
+
+
+@pytest.fixture(autouse=True)
+def _own_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("EASEL_HOME", "EASEL_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A registry of five versions; copied, not used."""
+    root = tmp_path_factory.mktemp("registered")
+    database(root).parent.mkdir(parents=True)
+    client = MlflowClient(f"sqlite:///{database(root)}")
+    mlflow.set_tracking_uri(f"sqlite:///{database(root)}")  # where MLflow looks for a version's logged model
+    client.create_experiment("easel", artifact_location=(root / "artifacts").as_uri())
+    for number, metrics in enumerate(METRICS, start=1):
+        directory = root / f"export_{number}"
+        directory.mkdir()
+        (directory / "weights.safetensors").write_text(f"version {number}")
+        register_directory(
+            directory,
+            uri=f"sqlite:///{database(root)}",
+            experiment="easel",
+            source_run_id=None,
+            name=NAME,
+            digest=write_hashes(directory),
+            tags={},
+            metrics=metrics,
+        )
+    yield root
+    mlflow.set_tracking_uri(None)
+
+
+def workspace(registry: Path, root: Path, gate: str = GATE) -> Path:
+    """A repository, as far as these commands look at it, with its own copy of the registry's database."""
+    (root / "flows").mkdir(parents=True)
+    (root / "flows" / "pipeline.py").touch()
+    database(root).parent.mkdir(parents=True)
+    shutil.copyfile(database(registry), database(root))
+    (root / GATE_FILE).parent.mkdir(parents=True)
+    (root / GATE_FILE).write_text(gate)
+    return root
+
+
+@pytest.fixture
+def root(registry: Path, tmp_path: Path) -> Path:
+    return workspace(registry, tmp_path / "workspace")
+
+
+def test_the_alias_moves_only_through_the_gate(root: Path) -> None:
+    assert promote(root, "1", reason="the first", by="ann").result == "promoted"
+    assert promote(root, "2", reason="nearer to real images", by="bob").result == "promoted"
+    for version in ("3", "4"):
+        before = kept(root)
+        refused = promote(root, version, reason="hope", by="ann")
+        assert (refused.result, champion(root), kept(root)) == ("refused by the gate", 2, before)
+    assert [check.verdict for check in refused.checks] == ["falls too far", "rises too far"]
+    assert told(root, 4) == {}
+
+    first, second = history(root)
+    assert (first.version, first.before, first.by, first.reason) == (1, None, "ann", "the first")
+    assert (second.version, second.before, second.by, second.is_done) == (2, 1, "bob", True)
+    assert [check["value"] for check in second.checks] == [0.38, 1250.0]
+    assert told(root, 2) == {
+        "decision": "promote",
+        "reason": "nearer to real images",
+        "by": "bob",
+        "asked_by": "",
+        "at": second.at,
+        "override": "false",
+    }
+    with pytest.raises(PromotionError, match="champion already"):
+        promote(root, "2", reason="again", by="ann")
+
+
+def test_an_override_is_kept_with_its_reason(root: Path) -> None:
+    promote(root, "1", reason="the first", by="ann")
+    assert promote(root, "4", reason="the old set was wrong", by="ann", override=True).result == "promoted"
+    assert champion(root) == 4
+    assert told(root, 4)["override"] == "true"
+    last = history(root)[-1]
+    assert (last.is_override, last.reason) == (True, "the old set was wrong")
+    assert [check["verdict"] for check in last.checks] == ["falls too far", "rises too far"]
+
+
+def test_an_override_that_was_not_needed_is_none(root: Path) -> None:
+    promote(root, "candidate", reason="the first", by="ann", override=True)
+    assert (champion(root), history(root)[-1].is_override) == (5, False)
+
+
+def test_rollbacks_go_back_one_champion_each(root: Path) -> None:
+    with pytest.raises(PromotionError, match="no champion before"):
+        rollback(root, reason="nothing there", by="ann")
+    for version in ("1", "2", "5"):
+        promote(root, version, reason="better", by="ann")
+    rollback(root, reason="grey squares", by="bob")
+    assert champion(root) == 2
+    rollback(root, reason="still grey", by="bob")
+    assert champion(root) == 1
+    with pytest.raises(PromotionError, match="no champion before"):
+        rollback(root, reason="still grey", by="bob")
+    assert [(d.kind, d.before, d.version) for d in history(root)[3:]] == [("rollback", 5, 2), ("rollback", 2, 1)]
+    assert told(root, 1) | {"at": ""} == {
+        "decision": "rollback",
+        "reason": "still grey",
+        "by": "bob",
+        "asked_by": "",
+        "at": "",
+        "override": "false",
+    }
+
+
+def test_a_deleted_champion_cannot_be_restored(root: Path) -> None:
+    promote(root, "1", reason="first", by="ann")
+    promote(root, "2", reason="second", by="ann")
+    client_of(root).delete_model_version(NAME, "1")
+    with pytest.raises(ValueError, match=r"no model '1' in the registry; there are: .*2, 3, 4, 5"):
+        rollback(root, reason="grey", by="ann")
+    assert champion(root) == 2
+
+
+def test_an_alias_moved_by_hand_is_noticed(root: Path) -> None:
+    promote(root, "1", reason="first", by="ann")
+    client_of(root).set_registered_model_alias(NAME, CHAMPION, "4")
+    assert [(d.kind, d.version) for d in history(root)] == [("promote", 1), ("outside", 4)]
+    assert len(kept(root)) == 1  # reading writes nothing
+    rollback(root, reason="who did that?", by="ann")
+    assert champion(root) == 1
+    assert [d.kind for d in history(root)] == ["promote", "outside", "rollback"]
+    client_of(root).delete_registered_model_alias(NAME, CHAMPION)
+    rollback(root, reason="who did that?", by="ann")
+    assert champion(root) == 1
+
+
+def test_changed_bytes_are_not_promoted(root: Path, registry: Path) -> None:
+    where = client_of(root).get_model_version_download_uri(NAME, "5").removeprefix("file://")
+    weights = Path(where) / "weights.safetensors"
+    weights.write_text("something else")
+    try:
+        with pytest.raises(ValueError, match=r"weights\.safetensors"):
+            promote(root, "5", reason="best", by="ann")
+    finally:
+        weights.write_text("version 5")
+    assert (champion(root), kept(root)) == (None, {})
+
+
+def test_two_persons_decide_where_the_gate_wants_them(registry: Path, tmp_path: Path) -> None:
+    root = workspace(registry, tmp_path / "two", GATE.replace("false", "true"))
+    asked = promote(root, "1", reason="looks good", by="ann")
+    assert (asked.result, champion(root)) == ("waits for a second person", None)
+    with pytest.raises(PromotionError, match="ann asked for version 1 already; a second person"):
+        promote(root, "1", reason="really", by="ann")
+    assert promote(root, "1", reason="agreed", by="bob").result == "promoted"
+    (decision,) = history(root)
+    assert (decision.asked_by, decision.by, decision.reason) == ("ann", "bob", "looks good / agreed")
+    assert set(kept(root)) == {f"{DECISION_TAG}000001"}
+
+    # A word about another champion, or about an override, is not the second word about this.
+    promote(root, "2", reason="better", by="ann")
+    promote(root, "5", reason="best", by="ann")
+    promote(root, "5", reason="yes", by="bob")
+    assert promote(root, "2", reason="yes", by="bob", override=True).result == "waits for a second person"
+    assert promote(root, "2", reason="yes", by="ann", override=True).result == "promoted"
+    assert history(root)[-1].is_override
+    rollback(root, reason="grey", by="bob")  # in an emergency one person is enough
+    assert champion(root) == 5
+
+
+def run_promoters(*jobs: str) -> list[int]:
+    command = [sys.executable, str(Path(__file__).with_name("promoters.py")), *jobs]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("command", "steps"),
+    [("5", [*range(WRITES_OF_A_PROMOTION), -1]), ("rollback", [1, 2, 9])],
+    ids=["promote", "rollback"],
+)
+def test_killed_at_any_step_it_happened_or_it_did_not(
+    registry: Path, tmp_path: Path, command: str, steps: list[int]
+) -> None:
+    start = workspace(registry, tmp_path / "start")
+    promote(start, "1", reason="first", by="ann")
+    promote(start, "2", reason="second", by="ann")
+    roots = [workspace(start, tmp_path / str(step)) for step in steps]
+    ended = run_promoters(*(f"{root}:{command}:{step}" for step, root in zip(steps, roots, strict=True)))
+    assert ended == [-9 if step >= 0 else 0 for step in steps]
+
+    kind, after = ("rollback", 1) if command == "rollback" else ("promote", 5)
+    for step, root in zip(steps, roots, strict=True):
+        moved = step not in (0, 1)  # the record is begun, then the alias moves
+        assert champion(root) == (after if moved else 2)
+        # What the history says is what the alias says, before anything is repaired.
+        assert [(d.kind, d.version, d.is_done) for d in history(root)[2:]] == [(kind, after, True)] * moved
+
+        if moved:
+            promote(root, "2", reason="the next decision", by="ann", override=True)
+        elif kind == "promote":
+            promote(root, "5", reason="once more", by="ann")
+        else:
+            rollback(root, reason="once more", by="ann")
+        records = [json.loads(text) for _, text in sorted(kept(root).items())]
+        assert [record["number"] for record in records] == list(range(1, len(records) + 1))
+        assert all(record["is_done"] for record in records)
+        assert [(r["kind"], r["version"]) for r in records[2:3]] == [(kind, after)]
+        assert told(root, after)["decision"] == kind
+        assert len(told(root, after)) == 6
+
+
+def test_two_at_once_decide_one_after_the_other(registry: Path, tmp_path: Path) -> None:
+    root = workspace(registry, tmp_path / "both")
+    assert run_promoters(f"{root}:1:-1", f"{root}:2:-1") == [0, 0]
+    first, second = history(root)
+    assert {first.version, second.version} == {1, 2}
+    assert (second.before, second.version) == (first.version, champion(root))
+
+
+def test_versions_are_compared_by_the_rules_of_the_gate(root: Path) -> None:
+    promote(root, "1", reason="first", by="ann")
+    found = compare(root, ["1", "2", "4", "5"])
+    assert found.names == ["easel/1", "easel/2", "easel/4", "easel/5"]
+    by_metric = {row.metric: row for row in found.rows}
+    assert by_metric["alignment"].values == [0.4, 0.38, 0.3, 0.5]
+    assert by_metric["alignment"].contrasts == ["no difference beyond the margin", "worse", "better"]
+    assert (by_metric["speed"].values, by_metric["speed"].contrasts) == ([None, None, None, 3.0], ["", "", ""])
+    assert found.front == ["easel/5"]
+    assert compare(root, ["candidate"]).names == ["easel/1", "easel/5"]
+    with pytest.raises(ValueError, match="one and the same"):
+        compare(root, ["candidate", "5"])
+    with pytest.raises(ValueError, match="no run 0"):
+        compare(root, ["1", "0" * 32])
+
+
+def test_the_commands_say_what_they_did_in_words_json_and_exit_codes(
+    registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = workspace(registry, tmp_path / "commands", GATE.replace("false", "true"))
+    monkeypatch.chdir(root)
+
+    def easel(*words: str, code: int = 0) -> str:
+        done = CliRunner().invoke(app, [*words])
+        assert done.exit_code == code, done.output
+        return done.stdout
+
+    refused = easel("promote", "3", "--reason", "hope", "--by", "ann", code=1)
+    assert "not at least" in refused
+    assert "refused: version 3 of easel" in refused
+    assert "waits for a second person" in easel("promote", "1", "--reason", "first", "--by", "ann", code=75)
+    assert "promoted: version 1 of easel" in easel("promote", "1", "--reason", "yes", "--by", "bob")
+    easel("promote", "3", "--reason", "[red]x", "--by", "ann", "--override", code=75)
+    moved = json.loads(easel("promote", "3", "--reason", "y", "--by", "bob", "--override", "--json"))
+    assert (moved["result"], moved["before"], len(moved["checks"])) == ("promoted", 1, 2)
+    assert "version 1 is champion again, no longer 3" in easel("rollback", "--reason", "grey", "--by", "ann")
+    kinds = [decision["kind"] for decision in json.loads(easel("history", "--json"))]
+    assert kinds == ["promote", "promote", "rollback"]
+    assert "[red]x / y" in " ".join(easel("history").split())  # a reason is text, not markup
+    shown = easel("compare", "1", "5")
+    assert "0.5 better" in shown
+    assert "in all of it: easel/5" in " ".join(shown.split())
+    assert json.loads(easel("compare", "1", "5", "--json"))["front"] == ["easel/5"]
