@@ -1,4 +1,4 @@
-"""Versions, aliases and runs side by side, by the rules of the gate: what `easel compare` shows."""
+"""Versions, aliases and runs side by side, by the rules of the gate, and what they drew: what `easel compare` shows."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from flows.requests import FAMILIES, family_of
 if TYPE_CHECKING:
     from components.registry.gate import Contrast, Gate
 
+SAMPLES, HEADING_PX = "samples.png", 36
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -46,8 +47,7 @@ def compare(root: Path, models: Sequence[str]) -> Comparison:
     """
     from components.registry.gate import read_gate
 
-    if len(models) == 1:
-        models = [_champion_for(models[0]), *models]
+    models = with_champion(models)
     family = next((family_of(model)[0] for model in models if not RUN_ID.fullmatch(model)), FAMILIES[""][0])
     measured = dict(_measured(root, model) for model in models)
     if len(measured) < 2:
@@ -55,10 +55,12 @@ def compare(root: Path, models: Sequence[str]) -> Comparison:
     return side_by_side(read_gate(root / GATE_FILE, family), measured)
 
 
-def _champion_for(model: str) -> str:
-    """The champion of the family that `model` is of, in the words of `family_of`."""
-    family, _, _ = model.partition(":")
-    return f"{family}:champion" if family and family in FAMILIES else "champion"
+def with_champion(models: Sequence[str]) -> Sequence[str]:
+    """`models`, of which one alone has the champion of its family, in the words of `family_of`, before it."""
+    if len(models) != 1:
+        return models
+    family, _, _ = models[0].partition(":")
+    return [f"{family}:champion" if family and family in FAMILIES else "champion", *models]
 
 
 def _measured(root: Path, model: str) -> tuple[str, dict[str, float]]:
@@ -86,3 +88,37 @@ def side_by_side(gate: "Gate", measured: Mapping[str, Mapping[str, float]]) -> C
         contrasts = [contrast(rule, value, values[0]) if rule else "" for value in values[1:]]
         rows.append(Row(metric, rule.better if rule else "", values, contrasts))
     return Comparison(list(measured), rows, pareto_front(gate, measured))
+
+
+def write_sheet(root: Path, models: Sequence[str], out: Path) -> Path:
+    """What each of `models` drew for the report, one above the other under its name, as a PNG at `out`.
+
+    Versions that were evaluated on the same held-out prompts drew from the same noise.
+
+    Raises:
+        ValueError: in one line: there is no such folder or model, or one has no samples.
+    """
+    from PIL import Image, ImageDraw
+
+    from components.registry.promotion import candidate
+    from components.registry.registration import download
+    from flows.generate import check_output, save_png
+
+    check_output(out)
+    uri, sheets = settings.tracking_uri(root), dict[str, Image.Image]()
+    for model in models:
+        name, _, wanted = family_of(model)
+        found = candidate(uri, name, wanted)
+        file = download(str(found.number), uri=uri, name=name) / SAMPLES
+        if not file.is_file():
+            raise ValueError(f"{name}/{found.number} was exported without {SAMPLES}; compare its metrics alone")
+        with Image.open(file) as image:
+            sheets[f"{name}/{found.number}"] = image.convert("RGB")
+    height = sum(HEADING_PX + image.height for image in sheets.values())
+    page, top = Image.new("RGB", (max(image.width for image in sheets.values()), height), "white"), 0
+    for name, image in sheets.items():
+        ImageDraw.Draw(page).text((12, top + 8), name, fill="black", font_size=HEADING_PX // 2)
+        page.paste(image, (0, top + HEADING_PX))
+        top += HEADING_PX + image.height
+    save_png(page, out, {"Software": "easel", "models": ", ".join(sheets)})
+    return out

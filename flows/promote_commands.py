@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -101,20 +102,25 @@ def history(family: Family = "", as_json: JSON = False) -> None:
 @promotion_app.command()
 def compare(
     models: Annotated[list[str], typer.Argument(help="Versions, aliases, `turbo:3`, ids of MLflow runs.")],
+    sheet: Annotated[Path | None, typer.Option(help="A PNG to write: what each drew, one above another.")] = None,
     as_json: JSON = False,
 ) -> None:
     """Show the metrics of versions or runs side by side, as the gate sees them; one alone beside the champion.
 
-    Examples: `easel compare champion candidate` · `easel compare 1 2 3` · `easel compare turbo:candidate --json`
+    Examples: `easel compare champion candidate` · `easel compare 1 2 3` · `easel compare turbo:candidate --json` ·
+    `easel compare champion candidate --sheet both.png`
     """
     settings.go_quiet()
     from flows.compare import compare as side_by_side
+    from flows.compare import with_champion, write_sheet
 
     found = side_by_side(here(), models)
     if as_json:
         _write_json(asdict(found))
     else:
         _show_comparison(found)
+    if sheet:
+        remark(f"wrote {write_sheet(here(), with_champion(models), sheet)}")
 
 
 def _write_json(value: Any) -> None:

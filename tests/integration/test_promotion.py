@@ -10,6 +10,7 @@ from pathlib import Path
 import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
+from PIL import Image
 from typer.testing import CliRunner
 
 from components.registry.decisions import PromotionError
@@ -18,7 +19,7 @@ from components.registry.promotion import CHAMPION, DECISION_TAG, REQUEST_TAG
 from components.registry.registration import register_directory
 from flows import settings
 from flows.cli import app
-from flows.compare import compare
+from flows.compare import HEADING_PX, compare, write_sheet
 from flows.promote import GATE_FILE, history, promote, rollback
 
 # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates; ours are errors, theirs are not ours to fix.
@@ -85,6 +86,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         directory = root / f"export_{number}"
         directory.mkdir()
         (directory / "weights.safetensors").write_text(f"version {number}")
+        Image.new("RGB", (40 * number, 30), (number, 0, 0)).save(directory / "samples.png")
         register_directory(
             directory,
             uri=f"sqlite:///{database(root)}",
@@ -298,6 +300,17 @@ def test_versions_are_compared_by_the_rules_of_the_gate(root: Path) -> None:
         compare(root, ["candidate", "5"])
     with pytest.raises(ValueError, match="no run 0"):
         compare(root, ["1", "0" * 32])
+
+
+def test_what_versions_drew_stands_one_above_the_other(root: Path, tmp_path: Path) -> None:
+    with Image.open(write_sheet(root, ["5", "2"], tmp_path / "both.png")) as page:
+        assert page.size == (200, 2 * (HEADING_PX + 30))
+        assert page.getpixel((199, HEADING_PX)) == (5, 0, 0)
+        assert page.getpixel((79, 2 * HEADING_PX + 59)) == (2, 0, 0)
+        assert page.getpixel((80, 2 * HEADING_PX + 59)) == (255, 255, 255)
+        assert page.info["models"] == "easel/5, easel/2"
+    with pytest.raises(ValueError, match="no model"):
+        write_sheet(root, ["1", "0" * 32], tmp_path / "runs.png")
 
 
 def test_the_commands_say_what_they_did_in_words_json_and_exit_codes(
