@@ -1,4 +1,4 @@
-"""`easel annotate`: vote on images in a browser."""
+"""`easel annotate` and `easel agreement`: vote on images in a browser, and how far those agree who did."""
 
 import json
 import sys
@@ -11,8 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows import settings
-from flows.annotate import QUESTION, open_session, outcome, serve
+from flows.annotate import QUESTION, compared, open_session, outcome, read_categories, serve
 from flows.console import JSON, out
+from flows.data_views import printable
 
 
 def annotate(
@@ -52,6 +53,35 @@ def annotate(
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
     else:
         _show(found, folder)
+
+
+def agreement(
+    name: Annotated[str, typer.Argument(help="A tournament that two or more people have played.")],
+    categories: Annotated[
+        Path | None, typer.Option(help="A CSV file with the columns image (SHA-256) and category, for biases.")
+    ] = None,
+    as_json: JSON = False,
+) -> None:
+    """Say how far the annotators of a tournament agree, and who favours which category.
+
+    Examples: `easel agreement photos` · `easel agreement photos --categories categories.csv --json`
+    """
+    settings.go_quiet()
+    found = compared(name, read_categories(categories) if categories else {})
+    if as_json:
+        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+        return
+    told = f"{len(found['annotators'])} annotators ({', '.join(found['annotators'])}), {found['num_images']} images"
+    out.print(escape(told), soft_wrap=True)
+    w, alpha = found["kendalls_w"], found["krippendorffs_alpha"]
+    out.print(f"Kendall's W of places {w:.3f}, Krippendorff's alpha of tiers (ordinal) {alpha:.3f}")
+    if found["biases"]:
+        table = Table("annotator", "category", "images", "tiers above others", "95 %", box=None, pad_edge=False)
+        for bias in found["biases"]:
+            interval = f"{bias['low']:+.2f} to {bias['high']:+.2f}"
+            row = (bias["annotator"], bias["category"], str(bias["num_images"]), f"{bias['bias']:+.2f}", interval)
+            table.add_row(*(printable(cell) for cell in row))
+        out.print(table)
 
 
 def _show(found: dict[str, Any], folder: Path) -> None:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from flows import settings
 from flows.ablate_commands import ablate_app
-from flows.annotate_commands import annotate
+from flows.annotate_commands import agreement, annotate
 from flows.console import EXIT_MISTAKE, JSON, complain, fail, here, out, remark
 from flows.data_commands import data_app
 from flows.promote_commands import promotion_app
@@ -32,6 +32,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(ablate_app, name="ablate")
 app.add_typer(promotion_app)
 app.command()(annotate)
+app.command()(agreement)
 
 
 @app.command()

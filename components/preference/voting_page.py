@@ -24,6 +24,7 @@ footer button { min-height: 2.9rem; min-width: 4.5rem; border: 2px solid #fff6; 
   color: #fff; }
 footer button:disabled { opacity: .4; cursor: default; }
 footer p { flex: 1; margin: 0; text-align: center; } progress { width: 100%; display: block; accent-color: #fff; }
+#told { margin: 0; text-align: center; } #told:empty { display: none; }
 [hidden] { display: none !important; }
 @media (orientation: portrait) { main { flex-direction: column; } }
 </style></head><body>

@@ -19,7 +19,7 @@ from components.preference.swiss import num_comparisons
 from components.preference.votes import read_votes
 from components.preference.votes_log import read_log
 from components.preference.voting_server import VotingServer
-from flows.annotate import open_session, outcome
+from flows.annotate import compared, open_session, outcome, read_categories
 from tests.integration.browser import CHROMIUM, Page, opened
 
 NUM_IMAGES, NUM_PAIRS = 6, 3
@@ -101,6 +101,41 @@ def test_bound_elsewhere_a_token_is_asked_for_everywhere(server: VotingServer) -
         assert web.post("/undo", json={}).status_code == 403
         assert len(server.token) >= 32
         assert web.get(f"/state?token={server.token}").status_code == 200
+
+
+def test_two_annotators_of_one_tournament_are_compared(images: Path, tmp_path: Path) -> None:
+    file = tmp_path / "categories.csv"
+    for annotator in ("p7", "p8"):
+        session, pictures, _ = open_session(images, annotator, name="", prompt="which?", num_calibration=0, seed=0)
+        names = sorted(pictures)
+        while (state := session.state()).vote_id:
+            session.vote(state.vote_id, "a" if names.index(state.left) > names.index(state.right) else "b")
+        session.close()
+        if annotator == "p7":
+            with pytest.raises(ValueError, match="1 annotators have voted"):
+                compared("foxes", {})
+    file.write_text("image,category\n" + "".join(f"{name},c{place % 2}\n" for place, name in enumerate(names)))
+    found = compared("foxes", read_categories(file))
+    assert (found["annotators"], found["num_images"]) == (["p7", "p8"], NUM_IMAGES)
+    assert found["kendalls_w"] == found["krippendorffs_alpha"] == pytest.approx(1.0)
+    assert {bias["bias"] for bias in found["biases"]} == {0.0}
+    file.write_text("name\nx\n")
+    with pytest.raises(ValueError, match="needed: image, category"):
+        read_categories(file)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"annotator": "../p7"}, "annotator is '../p7'"),
+        ({"name": ".hidden"}, "name is '.hidden'"),
+        ({"prompt": " "}, "prompt of 1 characters"),
+    ],
+)
+def test_names_and_prompts_that_cannot_be_are_refused(images: Path, change: dict[str, str], told: str) -> None:
+    given = {"annotator": "p7", "name": "", "prompt": "which?"} | change
+    with pytest.raises(ValueError, match=told):
+        open_session(images, **given, num_calibration=0, seed=0)
 
 
 def started(images: Path, port: int) -> tuple[subprocess.Popen[str], str]:
