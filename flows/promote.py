@@ -107,9 +107,8 @@ def rollback(root: Path, family: str = "", *, reason: str, by: str = "") -> "Dec
             raise PromotionError(f"{name} had no champion before; `easel promote VERSION --reason ...` makes one")
         found = candidate(uri, name, str(previous))
         check_whole(uri, found)
-        decision = Decision(
-            standing.next_number, "rollback", previous, standing.champion, found.digest, reason, by, at
-        )  # fmt: skip
+        number, before = standing.next_number, standing.champion
+        decision = Decision(number, "rollback", previous, before, found.digest, reason, by, at)
         carry_out(uri, name, decision)
     return decision
 

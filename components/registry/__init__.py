@@ -1,4 +1,5 @@
-"""Model directories with a card and hashes, and their versions in MLflow's registry. No torch, no pickle.
+"""Model directories with a card and hashes, their versions in MLflow's registry, and which is champion. No torch.
 
-MLflow is imported only by `registration` (3 s); hashing, cards and looking up a directory do not need it.
+MLflow is imported only by `registration` and `promotion` (3 s); hashing, cards, the gate and looking up a directory do
+not need it. Nothing is pickled.
 """

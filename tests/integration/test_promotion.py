@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 
 from components.registry.decisions import PromotionError
 from components.registry.hashes import write_hashes
-from components.registry.promotion import CHAMPION, DECISION_TAG, REQUEST_TAG
+from components.registry.promotion import CHAMPION, DECISION_TAG, REQUEST_TAG, carry_out
 from components.registry.registration import register_directory
 from flows import settings
 from flows.cli import app
@@ -284,6 +285,20 @@ def test_two_at_once_decide_one_after_the_other(registry: Path, tmp_path: Path) 
     first, second = history(root)
     assert {first.version, second.version} == {1, 2}
     assert (second.before, second.version) == (first.version, champion(root))
+
+
+def test_a_decision_gives_way_to_one_from_another_machine(root: Path) -> None:
+    promote(root, "1", reason="first", by="ann")
+    (first,) = history(root)
+    stale = replace(first, number=2, version=5, before=4)  # taken when version 4 was champion
+    with pytest.raises(PromotionError, match="changed by somebody else just now"):
+        carry_out(settings.tracking_uri(root), NAME, stale)
+    assert (champion(root), history(root)) == (1, [first])
+
+
+def test_a_family_that_is_none_is_named(root: Path) -> None:
+    with pytest.raises(ValueError, match="no family of models is called 'turboo'; there are: turbo"):
+        rollback(root, "turboo", reason="grey", by="ann")
 
 
 def test_versions_are_compared_by_the_rules_of_the_gate(root: Path) -> None:
