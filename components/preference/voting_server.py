@@ -6,6 +6,7 @@ A page of another site cannot vote: requests name this host, posts come as JSON 
 import hmac
 import json
 import secrets
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -39,9 +40,10 @@ class VotingServer(ThreadingHTTPServer):
         query = f"/?token={self.token}" if self.token else "/"
         self.url = f"http://{host}:{self.server_address[1]}{query}"
 
-    def state(self) -> dict[str, Any]:
-        """What the page shows now."""
-        return asdict(self.session.state())
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a browser that went away; anything else is told as usual."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -84,7 +86,11 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             with self.server.lock:
                 # A vote that came too late or twice changes nothing: the page is told how things stand.
-                self.server.session.vote(vote_id, choice)
+                try:
+                    self.server.session.vote(vote_id, choice)
+                except OSError as error:
+                    self._refuse(HTTPStatus.INSUFFICIENT_STORAGE, f"the vote could not be written: {error.strerror}")
+                    return
                 self._send_state()
         else:
             self._refuse(HTTPStatus.NOT_FOUND, "there is nothing here")
@@ -117,7 +123,9 @@ class _Handler(BaseHTTPRequestHandler):
         return body if isinstance(body, dict) else None
 
     def _send_state(self) -> None:
-        self._send(json.dumps(self.server.state()).encode(), "application/json", {"Cache-Control": "no-store"})
+        self._send(
+            json.dumps(asdict(self.server.session.state())).encode(), "application/json", {"Cache-Control": "no-store"}
+        )
 
     def _refuse(self, status: HTTPStatus, why: str) -> None:
         self.close_connection = True  # what was posted may lie there unread

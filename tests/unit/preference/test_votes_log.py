@@ -18,6 +18,7 @@ from components.preference.votes import Vote, pairs_from_votes, read_votes
 from components.preference.votes_log import LoggedVote, VotesLog, last_choices, read_log
 
 VOTE = LoggedVote("fox/p7/0/0/0", "fox", 0, 0, False, "a red fox 狐狸", "x", "y", "a", "p7", 1.5, {"easel": "0.1.0"})
+ROOT = Path(__file__).parents[3]
 WRITER = """
 import sys
 from dataclasses import replace
@@ -28,6 +29,25 @@ log = VotesLog(Path(sys.argv[1]))
 for number in range(int(sys.argv[2]), 1_000_000):
     log.append(replace(VOTE, vote_id=f"v{number}", prompt="p" * 5_000))
     print(number, flush=True)
+"""
+ON_A_FULL_DISK = """
+import resource, sys
+from dataclasses import replace
+from pathlib import Path
+from components.preference.votes_log import VotesLog
+from tests.unit.preference.test_votes_log import VOTE
+file = Path(sys.argv[1])
+log = VotesLog(file)
+log.append(VOTE)
+whole = file.read_bytes()
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 50, most))  # of the next line 50 bytes can be written
+try:
+    log.append(replace(VOTE, vote_id="second"))
+except OSError:
+    assert file.read_bytes() == whole
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    log.append(replace(VOTE, vote_id="second", choice="b"))
 """
 
 
@@ -91,7 +111,7 @@ def test_a_writer_that_is_killed_loses_nothing_it_said_was_written(tmp_path: Pat
     file, said = tmp_path / "votes.jsonl", -1
     for delay_s in (0.0, 0.013, 0.05):
         process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(file), str(said + 1)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", WRITER, str(file), str(said + 1)], stdout=subprocess.PIPE, text=True, cwd=ROOT
         )
         assert process.stdout
         said = int(process.stdout.readline())
@@ -105,6 +125,12 @@ def test_a_writer_that_is_killed_loses_nothing_it_said_was_written(tmp_path: Pat
         assert len(ids) <= said + 2  # one may be written but not yet told of
         said = len(ids) - 1
     assert said > 3
+
+
+def test_of_a_vote_that_the_disk_has_no_room_for_nothing_is_left_and_it_can_be_given_again(tmp_path: Path) -> None:
+    file = tmp_path / "votes.jsonl"
+    subprocess.run([sys.executable, "-c", ON_A_FULL_DISK, str(file)], check=True, cwd=ROOT)
+    assert [(vote.vote_id, vote.choice) for vote in read_log(file)] == [(VOTE.vote_id, "a"), ("second", "b")]
 
 
 @pytest.mark.parametrize(
