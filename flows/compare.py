@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows import settings
-from flows.promote import GATE_FILE
+from flows.parameters import PARAMS_FILE, read_gate
 from flows.requests import FAMILIES, family_of
 
 if TYPE_CHECKING:
@@ -45,14 +45,12 @@ def compare(root: Path, models: Sequence[str]) -> Comparison:
     Raises:
         ValueError: in one line, naming what there is.
     """
-    from components.registry.gate import read_gate
-
     models = with_champion(models)
     family = next((family_of(model)[0] for model in models if not RUN_ID.fullmatch(model)), FAMILIES[""][0])
     measured = dict(_measured(root, model) for model in models)
     if len(measured) < 2:
         raise ValueError(f"{', '.join(models)}: these are one and the same, {next(iter(measured))}")
-    return side_by_side(read_gate(root / GATE_FILE, family), measured)
+    return side_by_side(read_gate(root / PARAMS_FILE, family), measured)
 
 
 def with_champion(models: Sequence[str]) -> Sequence[str]:

@@ -1,7 +1,7 @@
-"""params.yaml: plain values in one block per stage, checked against the stages' own types.
+"""params.yaml: plain values in one block per stage, checked against the stages' own types, and the block `gate`.
 
-`params.yaml` says what is made. Where it is made stands in `infra/profiles/` and changes no result beyond
-rounding.
+`params.yaml` says what is made, and what a version must show to become champion; that block belongs to no stage. Where
+it is made stands in `infra/profiles/` and changes no result beyond rounding.
 """
 
 from collections.abc import Mapping
@@ -11,9 +11,10 @@ from typing import Any, cast
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from components.registry.gate import Gate, parse_gates
 from flows.declaration import Pipeline, Stage
 
-PARAMS_FILE = "params.yaml"
+PARAMS_FILE, GATE_BLOCK = "params.yaml", "gate"
 
 
 class ParameterError(ValueError):
@@ -62,13 +63,28 @@ def parse_block(stage: Stage, blocks: Mapping[str, Any], file: Path) -> BaseMode
 
 
 def check_file(pipeline: Pipeline, file: Path) -> dict[str, BaseModel]:
-    """Every block of `file`, parsed; refuses blocks that belong to no stage.
+    """Every stage's block of `file`, parsed; the gate is checked too, and blocks of no stage are refused.
 
     Raises:
         ParameterError: as `parse_block`, or an unknown block.
+        GateError: as `read_gate`.
     """
     blocks = read_blocks(file)
-    unknown = sorted(set(blocks) - set(pipeline.names))
+    parse_gates(blocks.get(GATE_BLOCK), f"{file}: {GATE_BLOCK}")
+    unknown = sorted(set(blocks) - set(pipeline.names) - {GATE_BLOCK})
     if unknown:
         raise ParameterError(f"{file}: no stage is called {unknown[0]!r}; the stages are: {', '.join(pipeline.names)}")
     return {stage.name: parse_block(stage, blocks, file) for stage in pipeline}
+
+
+def read_gate(file: Path, name: str) -> Gate:
+    """What a version of the registered model `name` must show to become champion, as `file` declares it.
+
+    Raises:
+        ParameterError: as `read_blocks`, or there is no gate for `name`.
+        GateError: a gate is declared as it cannot be.
+    """
+    gates = parse_gates(read_blocks(file).get(GATE_BLOCK), f"{file}: {GATE_BLOCK}")
+    if name not in gates:
+        raise ParameterError(f"{file}: no gate for {name!r}; {GATE_BLOCK} declares: {', '.join(gates)}")
+    return gates[name]

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from flows import settings
+from flows.parameters import PARAMS_FILE, read_gate
 from flows.requests import FAMILIES, family_of
 
 if TYPE_CHECKING:
     from components.registry.decisions import Decision, Request
     from components.registry.gate import Check
     from components.registry.promotion import Candidate
-
-GATE_FILE = Path("infra") / "gate.yaml"
 
 
 @dataclass(frozen=True)
@@ -44,12 +43,12 @@ def promote(root: Path, model: str, *, reason: str, by: str = "", override: bool
         ValueError: in one line, for what cannot be promoted whatever the gate says.
     """
     from components.registry.decisions import Decision, PromotionError, said
-    from components.registry.gate import judge, passes, read_gate
+    from components.registry.gate import judge, passes
     from components.registry.promotion import candidate, carry_out, check_whole, settle
 
     reason, by = said(reason, "reason"), person(by)
     (name, _, wanted), uri, at = family_of(model), settings.tracking_uri(root), now()
-    gate = read_gate(root / GATE_FILE, name)
+    gate = read_gate(root / PARAMS_FILE, name)
     with deciding(root):
         found = candidate(uri, name, wanted)
         standing = settle(uri, name, at)

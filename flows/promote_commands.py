@@ -35,7 +35,7 @@ def promote(
     by: By = "",
     as_json: JSON = False,
 ) -> None:
-    """Make a version champion, if the gate in infra/gate.yaml opens; where that wants two persons, both say so.
+    """Make a version champion, if the gate in params.yaml opens; where that wants two persons, both say so.
 
     Leaves with 1 if the gate refuses, and with 75 while a second person is waited for.
 

@@ -1,4 +1,4 @@
-"""The gate before the alias `champion`: what a version must show, declared in a file and judged number by number.
+"""The gate before the alias `champion`: what a version must show, declared in params.yaml and judged number by number.
 
 A rule bounds a metric (`at_least`, or `at_most` where less is better), or how much worse than the champion's it may be
 (`worse_by_at_most`, in the metric's own units), or both. A metric that was not measured does not pass. Nothing here
@@ -8,17 +8,14 @@ knows MLflow: a version is a mapping from metric to value.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
-
-import yaml
 
 Contrast = Literal["better", "worse", "no difference beyond the margin", "not comparable"]
 Verdict = Literal["passes", "not measured", "not at least", "not at most", "falls too far", "rises too far"]
 
 
 class GateError(ValueError):
-    """A gate file says something that cannot be; one line says what, where and what to do."""
+    """A gate is declared as it cannot be; one line says what, where and what to do."""
 
 
 @dataclass(frozen=True)
@@ -75,23 +72,18 @@ class Check:
         return self.verdict == "passes"
 
 
-def read_gate(file: Path, name: str) -> Gate:
-    """The gate of the registered model `name`, as the file declares it.
+def parse_gates(declared: Any, where: str) -> dict[str, Gate]:
+    """The gates that a block of plain values declares, by registered name; `where` stands in messages.
 
     Raises:
-        GateError: there is no such file or model, a key is unknown or missing, or a rule contradicts itself.
+        GateError: a key is unknown or missing, or a rule contradicts itself or asks nothing.
     """
-    if not file.is_file():
-        raise GateError(f"{file}: there is no such file; it declares what a version must show to become champion")
-    try:
-        declared = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise GateError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(declared, dict) or name not in declared:
-        there = ", ".join(map(str, declared)) if isinstance(declared, dict) else "nothing"
-        raise GateError(f"{file}: no gate for {name!r}; it declares: {there}")
-    block = declared[name]
-    where = f"{file}: {name}"
+    if not isinstance(declared, dict) or not declared:
+        raise GateError(f"{where}: expected a gate for each registered model, got {declared!r}")
+    return {str(name): _gate(block, f"{where}.{name}") for name, block in declared.items()}
+
+
+def _gate(block: Any, where: str) -> Gate:
     _check_keys(block, {"needs_second_person", "metrics"}, set(), where)
     if not isinstance(block["needs_second_person"], bool):
         raise GateError(f"{where}.needs_second_person is {block['needs_second_person']!r}; allowed: true, false")

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 import components
+from components.registry.gate import GateError
 from flows import sync
 from flows.parameters import ParameterError, check_file, read_blocks
 from flows.pipeline import PIPELINE
@@ -60,6 +61,8 @@ def test_every_parameter_is_required():
         (lambda b: b.update(sampel={}), "no stage is called 'sampel'"),
         (lambda b: b["pretrain_2"]["training"].update(seed="many"), "pretrain_2.training.seed"),
         (lambda b: b["pretrain_2"].pop("px"), "pretrain_2.px: Field required"),
+        (lambda b: b.pop("gate"), "gate: expected a gate for each registered model"),
+        (lambda b: b["gate"]["easel"].update(metric={}), "gate.easel.metric: no such key"),
     ],
 )
 def test_a_mistake_in_params_is_one_line_that_names_the_key(tmp_path, change, said):
@@ -67,7 +70,7 @@ def test_a_mistake_in_params_is_one_line_that_names_the_key(tmp_path, change, sa
     change(blocks)
     file = tmp_path / "params.yaml"
     file.write_text(yaml.safe_dump(blocks))
-    with pytest.raises(ParameterError, match=re.escape(said)) as caught:
+    with pytest.raises((ParameterError, GateError), match=re.escape(said)) as caught:
         check_file(PIPELINE, file)
     assert "\n" not in str(caught.value)
 

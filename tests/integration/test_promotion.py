@@ -21,18 +21,20 @@ from components.registry.registration import register_directory
 from flows import settings
 from flows.cli import app
 from flows.compare import HEADING_PX, compare, write_sheet
-from flows.promote import GATE_FILE, history, promote, rollback
+from flows.parameters import PARAMS_FILE
+from flows.promote import history, promote, rollback
 
 # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates; ours are errors, theirs are not ours to fix.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
 NAME = "easel"
 GATE = """
-easel:
-  needs_second_person: false
-  metrics:
-    alignment: {better: higher, worse_by_at_most: 0.05, at_least: 0.2}
-    distance: {better: lower, worse_by_at_most: 100}
+gate:
+  easel:
+    needs_second_person: false
+    metrics:
+      alignment: {better: higher, worse_by_at_most: 0.05, at_least: 0.2}
+      distance: {better: lower, worse_by_at_most: 100}
 """
 # By version: 2 is no worse than 1, 3 is below the bound, 4 falls too far below 1 and 2, 5 beats all.
 METRICS = [
@@ -108,8 +110,7 @@ def workspace(registry: Path, root: Path, gate: str = GATE) -> Path:
     (root / "flows" / "pipeline.py").touch()
     database(root).parent.mkdir(parents=True)
     shutil.copyfile(database(registry), database(root))
-    (root / GATE_FILE).parent.mkdir(parents=True)
-    (root / GATE_FILE).write_text(gate)
+    (root / PARAMS_FILE).write_text(gate)
     return root
 
 

@@ -1,8 +1,7 @@
-from pathlib import Path
-
 import pytest
+import yaml
 
-from components.registry.gate import Gate, GateError, Rule, contrast, judge, pareto_front, passes, read_gate
+from components.registry.gate import Gate, GateError, Rule, contrast, judge, pareto_front, parse_gates, passes
 
 ALIGNMENT = Rule("alignment", "higher", worse_by_at_most=0.03, at_least=0.1)
 DISTANCE = Rule("distance", "lower", worse_by_at_most=100, at_most=2000)
@@ -75,23 +74,20 @@ easel:
 """
 
 
-def test_a_gate_is_read_as_it_is_written(tmp_path: Path) -> None:
-    file = tmp_path / "gate.yaml"
-    file.write_text(WRITTEN)
-    assert read_gate(file, "easel") == Gate(
-        (
-            Rule("heldout/alignment", "higher", worse_by_at_most=0.03, at_least=0.1),
-            Rule("heldout/lite0_frechet", "lower", at_most=2000),
-        ),
-        needs_second_person=True,
+def test_a_gate_is_read_as_it_is_written() -> None:
+    rules = (
+        Rule("heldout/alignment", "higher", worse_by_at_most=0.03, at_least=0.1),
+        Rule("heldout/lite0_frechet", "lower", at_most=2000),
     )
+    assert parse_gates(yaml.safe_load(WRITTEN), "gate") == {"easel": Gate(rules, needs_second_person=True)}
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda text: text.replace("easel:", "other:"), "no gate for 'easel'; it declares: other"),
-        (lambda text: "", "no gate for 'easel'; it declares: nothing"),
+        (lambda text: "", "expected a gate for each registered model, got None"),
+        (lambda text: "easel", "expected a gate for each registered model, got 'easel'"),
+        (lambda text: "easel: 1", "easel: expected names and values, got 1"),
         (lambda text: text.replace("better: lower,", "beter: lower,"), r"lite0_frechet\.beter: no such key"),
         (lambda text: text.replace("better: lower, ", ""), r"lite0_frechet\.better is missing"),
         (lambda text: text.replace("lower", "smaller"), "allowed: higher, lower"),
@@ -103,18 +99,10 @@ def test_a_gate_is_read_as_it_is_written(tmp_path: Path) -> None:
         (lambda text: text.replace("true", "perhaps"), "needs_second_person is 'perhaps'"),
         (lambda text: text.replace("  needs_second_person: true\n", ""), "needs_second_person is missing"),
         (lambda text: text.split("  metrics")[0] + "  metrics: {}", "names no metric"),
-        (lambda text: text + "  - [", "not YAML"),
     ],
 )
-def test_a_mistake_in_the_file_is_one_line_that_names_it(tmp_path: Path, change, said: str) -> None:
-    file = tmp_path / "gate.yaml"
-    file.write_text(change(WRITTEN))
+def test_a_mistake_in_a_gate_is_one_line_that_names_it(change, said: str) -> None:
     with pytest.raises(GateError, match=said) as caught:
-        read_gate(file, "easel")
+        parse_gates(yaml.safe_load(change(WRITTEN)), "params.yaml: gate")
     assert "\n" not in str(caught.value)
-    assert "gate.yaml" in str(caught.value)
-
-
-def test_without_the_file_nothing_is_promoted(tmp_path: Path) -> None:
-    with pytest.raises(GateError, match="no such file"):
-        read_gate(tmp_path / "gate.yaml", "easel")
+    assert str(caught.value).startswith("params.yaml: gate")
