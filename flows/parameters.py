@@ -63,14 +63,15 @@ def parse_block(stage: Stage, blocks: Mapping[str, Any], file: Path) -> BaseMode
 
 
 def check_file(pipeline: Pipeline, file: Path) -> dict[str, BaseModel]:
-    """Every stage's block of `file`, parsed; the gate is checked too, and blocks of no stage are refused.
+    """Every stage's block of `file`, parsed; a gate is checked too, and other blocks are refused.
 
     Raises:
         ParameterError: as `parse_block`, or an unknown block.
         GateError: as `read_gate`.
     """
     blocks = read_blocks(file)
-    parse_gates(blocks.get(GATE_BLOCK), f"{file}: {GATE_BLOCK}")
+    if GATE_BLOCK in blocks:
+        parse_gates(blocks[GATE_BLOCK], f"{file}: {GATE_BLOCK}")
     unknown = sorted(set(blocks) - set(pipeline.names) - {GATE_BLOCK})
     if unknown:
         raise ParameterError(f"{file}: no stage is called {unknown[0]!r}; the stages are: {', '.join(pipeline.names)}")
@@ -84,7 +85,9 @@ def read_gate(file: Path, name: str) -> Gate:
         ParameterError: as `read_blocks`, or there is no gate for `name`.
         GateError: a gate is declared as it cannot be.
     """
-    gates = parse_gates(read_blocks(file).get(GATE_BLOCK), f"{file}: {GATE_BLOCK}")
+    blocks = read_blocks(file)
+    gates = parse_gates(blocks[GATE_BLOCK], f"{file}: {GATE_BLOCK}") if GATE_BLOCK in blocks else {}
     if name not in gates:
-        raise ParameterError(f"{file}: no gate for {name!r}; {GATE_BLOCK} declares: {', '.join(gates)}")
+        there = ", ".join(gates) or "nothing; a recipe in infra/recipes/ shows how"
+        raise ParameterError(f"{file}: no gate for {name!r}; the block {GATE_BLOCK!r} declares: {there}")
     return gates[name]

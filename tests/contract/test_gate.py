@@ -26,10 +26,14 @@ def test_every_registered_model_has_a_gate_and_a_family(file: Path) -> None:
 
 
 def test_a_gate_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match="no gate for 'other'; gate declares: easel, easel-turbo"):
+    with pytest.raises(ParameterError, match="no gate for 'other'; the block 'gate' declares: easel, easel-turbo"):
         read_gate(ROOT / "params.yaml", "other")
+    file = tmp_path / "params.yaml"
     with pytest.raises(ParameterError, match="no such file"):
-        read_gate(tmp_path / "params.yaml", "easel")
+        read_gate(file, "easel")
+    file.write_text("sample: {}\n")
+    with pytest.raises(ParameterError, match="declares: nothing; a recipe in infra/recipes/ shows how"):
+        read_gate(file, "easel")
 
 
 def test_no_stage_stands_on_the_gate() -> None:
