@@ -30,7 +30,8 @@ def register(p: Params, *, pipeline: Path, report: Path, receipt: Path) -> Metri
     from components.registry.hashes import verified_digest
     from components.registry.registration import register_directory
     from components.tracking import current_run
-    from flows.settings import EXPERIMENT
+    from flows.provenance import provenance
+    from flows.settings import EXPERIMENT, find_root
 
     run = current_run()
     if not run.uri:
@@ -43,7 +44,7 @@ def register(p: Params, *, pipeline: Path, report: Path, receipt: Path) -> Metri
         source_run_id=run.run_id or None,
         name=p.name,
         digest=digest,
-        tags={"easel.stage": "register"},
+        tags={"easel.stage": "register", **provenance(find_root(Path.cwd()), pipeline)},
         metrics=read_metrics(report, p.evaluated_as),
     )
     run.set_tags({"easel.model_sha256": digest, "easel.model_version": f"{got.name}/{got.version}"})

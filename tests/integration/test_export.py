@@ -344,3 +344,4 @@ def test_both_models_are_registered_in_one_run_each_with_its_own_scores(
         version = mlflow.MlflowClient(store["uri"]).get_model_version_by_alias(name, "candidate")
         assert ("metric.win_rate/turbo_over_dpo" in version.tags) == (evaluated_as == "turbo")
         assert version.tags["metric.heldout_cell/style_accuracy"] == {"dpo": "0.5", "turbo": "0.4"}[evaluated_as]
+        assert {"easel.stage", "easel.recipe", "easel.params_sha256", "easel.data.raw"} <= version.tags.keys()
