@@ -1,8 +1,12 @@
-"""The pipeline as a Prefect flow: one task per stage, in order, each making the local executor's call.
+"""Prefect's flows: the pipeline, one task per stage, in order; and the promotion of a version.
 
-Prefect decides when: order, retries, logs, notices. It caches nothing (DVC does) and reads no parameters.
+Each makes the call that is made without Prefect too. Prefect decides when: order, retries, logs, notices. It caches
+nothing (DVC does) and reads no parameters.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +17,9 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.events.worker import EventsWorker
 from prefect.logging import get_run_logger
 from prefect.logging.handlers import APILogWorker
-from prefect.states import Completed
+from prefect.states import Completed, Failed
 
+from flows import promote as promotion
 from flows import settings
 from flows.freshness import FreshnessError
 from flows.local import execute, load_build
@@ -67,8 +72,51 @@ def run_flow(root: Path, name: str, *, force: bool = False) -> None:
     Raises:
         StageFailedError: as the local executor.
     """
-    try:
+    with _told_to_the_end():
         build.with_options(flow_run_name=name)(str(root), name, force=force)
+
+
+@flow(name="promote", persist_result=False)
+def promote(root: str, version: str, *, reason: str, by: str, override: bool) -> State[promotion.Outcome]:
+    """Decide whether `version` becomes champion, as `easel promote` does; the run fails where the gate refuses."""
+    outcome = promotion.promote(Path(root), version, reason=reason, by=by, override=override)
+    told = f"version {outcome.version} of {outcome.name}: {outcome.result}"
+    create_markdown_artifact(key="promotion", markdown=checks_markdown(outcome), description=told)
+    get_run_logger().info("%s; champion before: %s", told, outcome.before or "none")
+    match outcome.result:
+        case "promoted":
+            return Completed(name="Promoted", message=told, data=outcome)
+        case "waits for a second person":
+            return Completed(name="Waiting", message=told, data=outcome)
+        case "refused by the gate":
+            return Failed(name="Refused", message=told, data=outcome)
+
+
+def checks_markdown(outcome: promotion.Outcome) -> str:
+    """What the gate found, as a table."""
+    rows = [asdict(check) for check in outcome.checks]
+    lines = [f"| {row['rule']['metric']} | {row['value']} | {row['champion']} | {row['verdict']} |" for row in rows]
+    return "\n".join(["| metric | version | champion | verdict |", "|---|--:|--:|---|", *lines])
+
+
+def run_promotion(root: Path, version: str, *, reason: str, by: str, override: bool) -> promotion.Outcome:
+    """What `flows.promote.promote` says, decided in a flow run on the API that the environment names.
+
+    Raises:
+        ValueError: as that function.
+    """
+    with _told_to_the_end():
+        state = promote(str(root), version, reason=reason, by=by, override=override, return_state=True)
+    found: Any = state.result(raise_on_failure=False)  # pyright takes it for the state that the flow returned
+    if isinstance(found, BaseException):
+        raise found
+    return found
+
+
+@contextmanager
+def _told_to_the_end() -> Generator[None]:
+    try:
+        yield
     finally:
         # The API may be a private server that ends with this run; what is still queued would wait a minute for it.
         APILogWorker.drain_all(timeout=10)

@@ -14,6 +14,7 @@ from rich.table import Table
 from flows import settings
 from flows.console import EXIT_MISTAKE, JSON, here, out, remark
 from flows.reports import EXIT_PREEMPTED
+from flows.start import Executor, under_prefect
 
 if TYPE_CHECKING:
     from components.registry.gate import Check
@@ -33,6 +34,9 @@ def promote(
     reason: Reason,
     override: Annotated[bool, typer.Option("--override", help="Although the gate refuses; kept as such.")] = False,
     by: By = "",
+    executor: Annotated[
+        Executor, typer.Option(help="`prefect` keeps the decision as a flow run too.")
+    ] = Executor.local,
     as_json: JSON = False,
 ) -> None:
     """Make a version champion, if the gate in params.yaml opens; where that wants two persons, both say so.
@@ -40,12 +44,20 @@ def promote(
     Leaves with 1 if the gate refuses, and with 75 while a second person is waited for.
 
     Examples: `easel promote 3 --reason "better lettering"` · `easel promote turbo:candidate --reason "less drift"` ·
-    `easel promote 4 --reason "last week's set was wrong" --override --by ann`
+    `easel promote 4 --reason "last week's set was wrong" --override --by ann` ·
+    `easel promote candidate --reason "nightly" --executor prefect`
     """
     settings.go_quiet()
     from flows.promote import promote as decide
 
-    outcome = decide(here(), version, reason=reason, by=by, override=override)
+    if executor is Executor.local:
+        outcome = decide(here(), version, reason=reason, by=by, override=override)
+    else:
+        with under_prefect(here()) as url:
+            remark(f"Prefect: {url}")
+            from flows.build import run_promotion
+
+            outcome = run_promotion(here(), version, reason=reason, by=by, override=override)
     if as_json:
         _write_json(asdict(outcome))
     else:

@@ -2,6 +2,8 @@
 
 import re
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
@@ -55,7 +57,6 @@ def start_build(root: Path, chosen: tuple[str, ...], profile: str, executor: Exe
     """Open a build, run it under `executor` while its display follows, and print how it ended."""
     from flows.display import Display
     from flows.local import open_build, run_local
-    from flows.server import prefect_api, prefect_environment
 
     started = time.monotonic()
     settings.go_quiet()
@@ -64,14 +65,27 @@ def start_build(root: Path, chosen: tuple[str, ...], profile: str, executor: Exe
             with Display(chosen, build.directory, out):
                 run_local(build, force=force)
         else:
-            with prefect_api(root) as api:
-                out.print(f"Prefect: {api.removesuffix('/api')}")
-                settings.go_quiet(prefect_environment(settings.home(root) / "prefect") | {"PREFECT_API_URL": api})
+            with under_prefect(root) as url:
+                out.print(f"Prefect: {url}")
                 from flows.build import run_flow
 
                 with Display(chosen, build.directory, out):
                     run_flow(root, build.name, force=force)
     print_ending(root, build.name, chosen, time.monotonic() - started)
+
+
+@contextmanager
+def under_prefect(root: Path) -> Generator[str]:
+    """Inside the block Prefect may be imported, and its flows reach the server at the address given.
+
+    Raises:
+        ServerError: no server runs, and none could be started.
+    """
+    from flows.server import prefect_api, prefect_environment
+
+    with prefect_api(root) as api:
+        settings.go_quiet(prefect_environment(settings.home(root) / "prefect") | {"PREFECT_API_URL": api})
+        yield api.removesuffix("/api")
 
 
 def print_ending(root: Path, build: str, chosen: tuple[str, ...], seconds: float) -> None:

@@ -1,6 +1,7 @@
 """Promoting and rolling back in a real MLflow registry (SQLite): the gate, the reasons, two persons, kills, races."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
@@ -23,6 +25,7 @@ from flows.cli import app
 from flows.compare import HEADING_PX, compare, write_sheet
 from flows.parameters import PARAMS_FILE
 from flows.promote import history, promote, rollback
+from flows.server import start_prefect, stop
 
 # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates; ours are errors, theirs are not ours to fix.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
@@ -356,3 +359,27 @@ def test_the_commands_say_what_they_did_in_words_json_and_exit_codes(
     assert "0.5 better" in shown
     assert "in all of it: easel/5" in " ".join(shown.split())
     assert json.loads(easel("compare", "1", "5", "--json"))["front"] == ["easel/5"]
+
+
+def test_prefect_keeps_the_decision_that_is_made_without_it_too(root: Path) -> None:
+    def easel(*words: str, code: int = 0) -> dict:
+        command = [sys.executable, "-m", "flows", "promote", *words, "--by", "ann", "--json", "--executor", "prefect"]
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=240)
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout)
+
+    environment = dict(os.environ)
+    server = start_prefect(root)
+    try:
+        environment["PREFECT_API_URL"] = f"{server.url}/api"
+        assert easel("1", "--reason", "first")["result"] == "promoted"
+        assert easel("3", "--reason", "hope", code=1)["result"] == "refused by the gate"
+        runs = httpx.post(f"{server.url}/api/flow_runs/filter", json={}, trust_env=False).json()
+        tables = httpx.post(f"{server.url}/api/artifacts/filter", json={}, trust_env=False).json()
+    finally:
+        stop(server)
+    assert champion(root) == 1
+    (decision,) = history(root)
+    assert (decision.by, decision.reason) == ("ann", "first")
+    assert {run["state_name"] for run in runs} == {"Promoted", "Refused"}
+    assert any("| alignment | 0.1 | 0.4 | not at least |" in table["data"] for table in tables)
