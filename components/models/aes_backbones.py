@@ -17,7 +17,6 @@ from torch import Tensor
 from transformers import AutoImageProcessor, AutoModel
 from transformers.utils.logging import disable_progress_bar
 
-from components.data.decode import square
 from components.models.aes_config import AesBackbone
 from components.models.image_features import ImageFeatures, extract
 from components.models.token_score import token_logits
@@ -44,8 +43,19 @@ def load_backbone(backbone: AesBackbone) -> Features:
 
 
 def _lite0(network: ImageFeatures, px: int, images_u8: Pictures) -> Float[np.ndarray, "n d"]:
-    squares = np.stack([square(image_u8, px) for image_u8 in images_u8]) if len(images_u8) else np.empty((0, px, px, 3))
+    squares = (
+        np.stack([squared(image_u8, px) for image_u8 in images_u8]) if len(images_u8) else np.empty((0, px, px, 3))
+    )
     return extract(network, squares.astype(np.uint8, copy=False))
+
+
+def squared(image_u8: UInt8[np.ndarray, "h w 3"], px: int) -> UInt8[np.ndarray, "{px} {px} 3"]:
+    """The whole picture on a white square, averaged over areas to `px` by `px`: as training pictures are."""
+    height, width = image_u8.shape[:2]
+    side = max(height, width)
+    ground = Image.new("RGB", (side, side), "white")
+    ground.paste(Image.fromarray(image_u8), ((side - width) // 2, (side - height) // 2))
+    return np.asarray(ground.resize((px, px), Image.Resampling.BOX))
 
 
 def _of_transformers(backbone: AesBackbone) -> Features:
