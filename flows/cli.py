@@ -15,6 +15,7 @@ from rich.table import Table
 from flows import settings
 from flows.ablate_commands import ablate_app
 from flows.annotate_commands import agreement, annotate
+from flows.benchmark_commands import benchmark_app
 from flows.console import EXIT_MISTAKE, JSON, complain, fail, here, out, remark
 from flows.data_commands import data_app
 from flows.promote_commands import promotion_app
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.add_typer(ablate_app, name="ablate")
+app.add_typer(benchmark_app, name="benchmark")
 app.add_typer(promotion_app)
 app.command()(annotate)
 app.command()(agreement)

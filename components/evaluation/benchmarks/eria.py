@@ -1,0 +1,61 @@
+"""ERIA-1K: a thousand images with tiers from 1 to 10, a benchmark of models of taste; nothing is drawn.
+
+It comes as `test/test.json`, a list of images and tiers, with the images beside it. Its card shows the folder and no
+row; a name of the image and a tier are looked for under the names that such lists use. Never train on these images.
+Source: arXiv:2605.25347, section 3.2; Hub data set baidu/ERIA-1K-Benchmark.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from components.data.config import DecodeLimits
+from components.data.decode import ImageRejectedError, at_most, decode_image
+from components.data.errors import DataError
+from components.evaluation.benchmarks.rows import Row, check_different, file_in, read_rows
+
+NUM_IMAGES = 1000
+IMAGE_NAMES = ("image", "image_path", "img_path", "file_name", "filename", "name")
+TIER_NAMES = ("tier", "score", "gt_score", "label", "mos")
+LIMITS = DecodeLimits(max_pixels=100_000_000, max_bytes=50_000_000, max_ratio=1000.0)
+
+
+@dataclass(frozen=True)
+class Rated:
+    """An image's file, the tier that people gave it, and its category ("" where none is told)."""
+
+    file: Path
+    tier: float
+    category: str
+    place: str
+
+
+def read(path: Path) -> list[Rated]:
+    """The rated images of `test.json`, of the folder that holds it, or of the data set's.
+
+    Raises:
+        DataError: in one line with file and row: fields missing, an image twice, or not there.
+    """
+    file = next((one for one in (path, path / "test.json", path / "test" / "test.json") if one.is_file()), None)
+    if file is None:
+        raise DataError(f"{path}: no test.json in it; name ERIA-1K's folder or its test/test.json")
+    rows = read_rows(file)
+    check_different(rows, lambda row: row.text(*IMAGE_NAMES), "the image")
+    return [_rated(file.parent, row) for row in rows]
+
+
+def decoded(rated: Rated, side_px: int) -> UInt8[np.ndarray, "h w 3"]:
+    """The image's pixels with the longer side at most `side_px`; DataError with file and row if it is unreadable."""
+    try:
+        return at_most(decode_image(rated.file.read_bytes(), LIMITS, side_px).pixels_u8, side_px)
+    except (ImageRejectedError, OSError) as error:
+        raise DataError(f"{rated.place}: {rated.file} cannot be read ({error}); fetch the image again") from error
+
+
+def _rated(folder: Path, row: Row) -> Rated:
+    category = row.values.get("category")
+    tier = row.number(*TIER_NAMES, low=1, high=10)
+    file = file_in(folder, row.text(*IMAGE_NAMES), row.place)
+    return Rated(file, tier, category if isinstance(category, str) else "", row.place)
