@@ -97,6 +97,27 @@ def longtext(
     _run(Request("longtext", prompts, model, limit, enhance, seed, side, official, again), as_json=as_json)
 
 
+@benchmark_app.command("eria")
+def eria(
+    prompts: Annotated[Path, typer.Option(help="ERIA-1K's folder, or its test/test.json.")],
+    model: Annotated[Path | None, typer.Option(help="Folder of an Aes model; default: this workspace's own.")] = None,
+    limit: Annotated[int | None, typer.Option(min=3, help="The first so many images; default: all of them.")] = None,
+    as_json: JSON = False,
+) -> None:
+    """ERIA-1K: how far the Aes model's scores follow the tiers that people gave a thousand images.
+
+    Examples: `easel benchmark eria --prompts ERIA-1K-Benchmark` ·
+    `easel benchmark eria --prompts ERIA-1K-Benchmark/test/test.json --model artifacts/models/aes --json`
+    """
+    settings.go_quiet()
+    from flows.benchmark_eria import EriaRequest, run_eria
+
+    root = here()
+    with progress_bars() as advance:
+        results, folder = run_eria(root, EriaRequest(prompts, model, limit), advance)
+    show(results, folder.relative_to(root), as_json=as_json)
+
+
 @benchmark_app.command("published")
 def published(
     table: Annotated[str, typer.Argument(help="geneval, oneig_en, oneig_zh, longtext, eria, human_preference.")],

@@ -20,6 +20,7 @@ from PIL import Image
 from components.evaluation.benchmarks.suite import Picture
 
 DRAWN, IMAGES = "drawn.json", "images"
+_PART = ".part"
 Draw = Callable[[str, int], Image.Image]
 """From a prompt and a seed to a drawing; the same again for the same two."""
 Progress = Callable[[int, int], None]
@@ -32,6 +33,8 @@ def begin(folder: Path, settings: Mapping[str, Any], pictures: Sequence[Picture]
         ValueError: there are pictures in it that were drawn with other settings.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.rglob(f".*{_PART}"):  # of whoever was killed
+        leftover.unlink()
     before = drawn_with(folder)
     if before is not None and before != dict(settings) and any((folder / IMAGES).rglob("*.*")):
         changed = next(name for name in (*settings, *before) if before.get(name) != settings.get(name))
@@ -112,7 +115,7 @@ def in_a_grid(images: Sequence[Image.Image]) -> Image.Image:
 
 def write_whole(file: Path, content: bytes) -> None:
     """Write a file under a temporary name and rename it: it is whole or not there."""
-    handle, name = tempfile.mkstemp(prefix=f".{file.stem}-", suffix=".part", dir=file.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{file.stem}-", suffix=_PART, dir=file.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)

@@ -15,7 +15,7 @@ from components.models.text_recognition import MODEL_NAME as READER_NAME
 
 READER = READER_NAME
 VARIETY = f"{FEATURES_NAME} features"
-WORD_ACCURACY, EDIT_SHARE, TEXT, DIVERSITY = "word_accuracy", "edit_share", "text", "diversity"
+WORD_ACCURACY, EDIT_DISTANCE, TEXT, DIVERSITY = "word_accuracy", "edit_distance", "text", "diversity"
 
 
 def longtext_scores(
@@ -26,7 +26,7 @@ def longtext_scores(
     groups = [case.group for case in cases]
     return [
         *score(metric, scorer, letters.word_accuracy, rows, groups, is_official=official),
-        *score(EDIT_SHARE, scorer, letters.edit_share, rows, groups),
+        *score(EDIT_DISTANCE, scorer, letters.edit_share, rows, groups),
     ]
 
 
@@ -37,7 +37,7 @@ def oneig_text_scores(cases: Sequence[Case], read: Sequence[Sequence[str]], lang
     return [
         *score(TEXT, READER, lambda some: letters.text_score(some, language), rows, groups),
         *score(WORD_ACCURACY, READER, letters.word_accuracy, rows, groups),
-        *score(EDIT_SHARE, READER, letters.edit_share, rows, groups),
+        *score(EDIT_DISTANCE, READER, letters.edit_share, rows, groups),
     ]
 
 

@@ -4,7 +4,7 @@ from components.data.report.look import whole_page
 
 EXPLAINED = {
     "word_accuracy": "of all words that were asked for, the share that can be read (Chinese: characters)",
-    "edit_share": "edits from what was read to what was asked for, by length; less is better",
+    "edit_distance": "edits from what was read to what was asked for, by length; less is better",
     "text": "the benchmark's formula of edits and words; a short text scores high though nothing is read",
     "diversity": "half the distance between two drawings of a prompt; 0 where all are alike",
     "overall": "the mean of the tasks",

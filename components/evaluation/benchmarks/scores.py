@@ -13,7 +13,7 @@ NUM_RESAMPLES, SEED = 1000, 0
 
 @dataclass(frozen=True)
 class Score:
-    """A value in [0, 1] with its 95 % interval, over `num` prompts or images, and the `scorer` that gave it.
+    """A value with its 95 % interval, over `num` prompts or images, and the `scorer` that gave it.
 
     `group` is "" where it is of all of them. `is_official` where the benchmark's own scorer gave it: only then
     may it stand beside published numbers.

@@ -82,6 +82,14 @@ def test_pictures_of_other_settings_are_never_mixed(tmp_path: Path) -> None:
     assert drawn_with(tmp_path) == {"seed": 1, "steps": 8}
 
 
+def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
+    left = tmp_path / IMAGES / "0" / ".0-abc.part"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    begin(tmp_path, {"seed": 0}, PICTURES, {})
+    assert not left.exists()
+
+
 def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"0/0\.png: missing; the same command draws it"):
         drawings(tmp_path, PICTURES[0])

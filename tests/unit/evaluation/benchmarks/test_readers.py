@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import kendalltau, pearsonr, spearmanr
 
 from components.data.errors import DataError
 from components.evaluation.benchmarks import eria, geneval, longtext, oneig
@@ -57,7 +58,7 @@ def eria_folder(folder: Path, rows: Sequence[dict[str, Any]]) -> Path:
 
 
 def rated(folder: Path, rows: Sequence[dict[str, Any]]) -> object:
-    return eria.read(eria_folder(folder / "eria", rows))
+    return eria.read(eria.find(eria_folder(folder / "eria", rows)))
 
 
 def test_geneval_is_numbered_by_its_lines_and_keeps_each_row_for_the_scorer(tmp_path: Path) -> None:
@@ -107,11 +108,34 @@ def test_eria_is_found_by_folder_or_file(tmp_path: Path) -> None:
     rows = [{"image": "000001.jpg", "score": 3, "category": "film"}, {"image": "000002.jpg", "score": "9.5"}]
     folder = eria_folder(tmp_path / "eria", rows)
     for place in (folder, folder / "test", folder / "test" / "test.json"):
-        assert [(one.file.name, one.tier, one.category) for one in eria.read(place)] == [
+        assert [(one.file.name, one.tier, one.category) for one in eria.read(eria.find(place))] == [
             ("000001.jpg", 3.0, "film"),
             ("000002.jpg", 9.5, ""),
         ]
-    assert eria.decoded(eria.read(folder)[0], 6).shape[1] == 6
+    assert eria.decoded(eria.read(eria.find(folder))[0], 6).shape[1] == 6
+
+
+def test_how_far_scores_follow_tiers_is_told_by_category_where_there_is_an_order(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    rated_images = [eria.Rated(tmp_path, float(tier), name, "") for name in "ab" for tier in range(1, 11)]
+    rated_images += [eria.Rated(tmp_path, 5.0, "all alike", "")] * 3
+    tiers = np.array([one.tier for one in rated_images])
+    scores = tiers + draw.normal(0, 2, len(tiers))
+    found = {(one.metric, one.group): one for one in eria.follows(scores, rated_images, "m", 0)}
+    assert {group for _, group in found} == {"", "a", "b"}
+    assert found["srcc", ""].value == pytest.approx(spearmanr(scores, tiers).statistic)
+    assert found["plcc", "b"].value == pytest.approx(pearsonr(scores[10:20], tiers[10:20]).statistic)
+    assert found["krcc", ""].value == pytest.approx(kendalltau(scores, tiers).statistic)
+    assert all(one.low <= one.value <= one.high for one in found.values())
+    assert [metric for metric in ("srcc", "plcc", "krcc") if found[metric, ""].is_official] == ["srcc", "plcc"]
+
+
+def test_black_and_white_is_seen_after_a_jpeg_too(tmp_path: Path) -> None:
+    grey = np.repeat(np.random.default_rng(0).integers(0, 256, (32, 32, 1), dtype=np.uint8), 3, axis=2)
+    Image.fromarray(grey).save(tmp_path / "grey.jpg")
+    with Image.open(tmp_path / "grey.jpg") as image:
+        assert eria.is_grey(np.asarray(image))
+    assert not eria.is_grey(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
 
 
 def test_a_limit_takes_turns_among_the_groups_and_keeps_keys(tmp_path: Path) -> None:
@@ -169,7 +193,7 @@ WRONG: list[tuple[str, Callable[[Path], object], str]] = [
         lambda d: rated(d, [{"image": "000001.jpg", "tier": 1}] * 2),
         "entry 1: the image '000001.jpg'",
     ),
-    ("no such folder", lambda d: eria.read(d / "none"), "no test.json in it"),
+    ("no such folder", lambda d: eria.find(d / "none"), "no test.json in it"),
     ("no such file", lambda d: geneval.read(d / "none.jsonl"), "No such file"),
     ("a folder", lambda d: geneval.read(d), "Is a directory"),
 ]
@@ -187,7 +211,7 @@ def test_a_damaged_image_and_a_damaged_line_are_named(tmp_path: Path) -> None:
     folder = eria_folder(tmp_path / "eria", [{"image": "000001.jpg", "tier": 4}])
     (folder / "test" / "000001.jpg").write_bytes(b"\xff\xd8\xff damaged")
     with pytest.raises(DataError, match=r"test\.json, entry 0: .*000001\.jpg cannot be read"):
-        eria.decoded(eria.read(folder)[0], 64)
+        eria.decoded(eria.read(eria.find(folder))[0], 64)
     (tmp_path / "g.jsonl").write_text(json.dumps(GENEVAL[0]) + "\n{'tag'\n")
     with pytest.raises(DataError, match=r"g\.jsonl, line 2: not readable as JSON"):
         geneval.read(tmp_path / "g.jsonl")
