@@ -27,6 +27,10 @@ SEED = 42
 """Of the first drawing of every prompt, as GenEval has it."""
 SHOWN = 12
 READ_SIDE_PX, FEATURE_PX = 736, 224
+ABOUT = (
+    "A public benchmark, drawn as it asks and scored with what is here. Every score names who gave it. Only the "
+    "benchmark's own scorer gives numbers that may stand beside published ones."
+)
 Progress = Callable[[str, int, int], None]
 """Is told what is being done, how much of it is, and how much there is to do."""
 
@@ -74,7 +78,7 @@ def run_benchmark(root: Path, request: Request, on_progress: Progress) -> "tuple
         scores = measured(suite, folder, label, request, on_progress)
         facts = {"drawings": suite.num_images * len(suite.cases), "prompts": len(suite.cases), **drawn_with}
         results = as_results(suite, label, facts, scores, notes)
-        leave(root, folder, results, some_of(suite, folder, label, request.seed), seconds)
+        leave(root, folder, results, some_of(suite, folder, label, request.seed, told), seconds)
     return results, folder
 
 
@@ -242,6 +246,8 @@ def as_results(
     return Results(
         suite.name,
         suite.title,
+        ABOUT,
+        "Some of what was drawn",
         label,
         facts,
         scores,
@@ -251,19 +257,19 @@ def as_results(
     )
 
 
-def some_of(suite: "Suite", folder: Path, label: str, seed: int) -> "list[Shown]":
-    """The first few drawings of each group, in turns."""
+def some_of(suite: "Suite", folder: Path, label: str, seed: int, told: Mapping[str, str]) -> "list[Shown]":
+    """The first few drawings of each group, in turns, and what was drawn where that is not the prompt itself."""
     import numpy as np
 
     from components.evaluation.benchmarks.drawing import drawings
     from components.evaluation.benchmarks.results import Shown
 
-    few = suite.first(SHOWN).cases
-    parts = [[drawings(folder, picture) for picture in suite.place(case, label, seed)] for case in few]
-    return [
-        Shown(case.prompt, list(np.concatenate(part)), " · ".join(word for word in (case.key, case.group) if word))
-        for case, part in zip(few, parts, strict=True)
-    ]
+    shown: list[Shown] = []
+    for case in suite.first(SHOWN).cases:
+        images = np.concatenate([drawings(folder, picture) for picture in suite.place(case, label, seed)])
+        words = (case.key, case.group, f"drawn as: {told[case.prompt]}" if case.prompt in told else "")
+        shown.append(Shown(case.prompt, list(images), " · ".join(word for word in words if word)))
+    return shown
 
 
 def leave(

@@ -13,10 +13,15 @@ if TYPE_CHECKING:
 
     from components.evaluation.benchmarks.eria import Rated
     from components.evaluation.benchmarks.results import Results, Shown
+    from components.evaluation.score_biases import ScoreBias
     from components.models.aes_model import AesModel
 
 AES = Path("artifacts/models/aes")
 """What this workspace's own stage makes."""
+ABOUT = (
+    "How far a model of taste follows the tiers that people gave to images of many kinds. Nobody trained on them here. "
+    "The people who made the benchmark also made the best model of the published table, with the same annotators."
+)
 SEED = 0
 SIDE_PX, AT_ONCE, SHOWN, SHOWN_PX = 2048, 16, 6, 192
 
@@ -93,20 +98,26 @@ def as_results(
     part = f"{len(rated)} of the benchmark's {eria.NUM_IMAGES} images: no published number is of these."
     levels = 100 * (np.array([one.tier for one in rated]) - 1) / 9
     bias = bias_of_group("black_and_white", scores, levels, is_grey)
-    told = bias.measured
-    if bias.bias is not None:
-        interval = f"{bias.low:+.1f} to {bias.high:+.1f}"
-        told = f"over-rated by {bias.bias:+.1f} of 100 levels ({interval}), {bias.num_images} images"
     return Results(
         "eria",
         "ERIA-1K",
+        ABOUT,
+        "Where it is furthest from people",
         label,
         facts,
         eria.follows(scores, rated, "Aes model", SEED),
         [],
-        [f"Black and white: {told}.", *([] if is_whole else [part])],
+        [f"Black and white: {told_bias(bias)}.", *([] if is_whole else [part])],
         published("eria") if is_whole else (),
     )
+
+
+def told_bias(bias: "ScoreBias") -> str:
+    """A bias in words; none is claimed where its interval holds 0."""
+    if bias.bias is None or bias.low is None or bias.high is None:
+        return bias.measured
+    what = "no bias seen" if bias.low <= 0 <= bias.high else "over-rated" if bias.bias > 0 else "under-rated"
+    return f"{what}, {bias.bias:+.1f} of 100 levels ({bias.low:+.1f} to {bias.high:+.1f}), {bias.num_images} images"
 
 
 def furthest_off(rated: "Sequence[Rated]", scores: "np.ndarray") -> "list[Shown]":

@@ -16,6 +16,11 @@ from components.data import records
 from components.data.config import DecodeLimits, ReportExamples
 from components.data.report.build import build_report
 from components.data.report.tables import Tables
+from components.evaluation.benchmarks.published import published
+from components.evaluation.benchmarks.results import Results, Shown
+from components.evaluation.benchmarks.results import render_page as benchmark_page
+from components.evaluation.benchmarks.scores import Score
+from components.evaluation.benchmarks.suite import Unscored
 from components.evaluation.comparison import Difference, Guard, Row, WinRate
 from components.evaluation.report import EnhancerGrid, Example, FewStepDrift, Report, Rewritten, Section, render_page
 from components.models.training_record import Drift
@@ -74,7 +79,15 @@ def evaluation(tmp_path: Path) -> str:
     return render_page(Report(models, sections, wins, guards, {HOSTILE: 1.0}, facts, [HOSTILE], few_steps, grid))
 
 
-PAGES = {"Easel data report": data_report, "Easel report": evaluation}
+def benchmark(tmp_path: Path) -> str:
+    """The page of a benchmark whose every text is an attack, beside published rows."""
+    scores = [Score("overall", 0.5, 0.4, 0.6, 9, HOSTILE, "", True), Score(HOSTILE, 0.5, 0.4, 0.6, 9, HOSTILE, HOSTILE)]
+    said = {"facts": {HOSTILE: HOSTILE}, "scores": scores, "unscored": [Unscored(HOSTILE, HOSTILE)], "notes": [HOSTILE]}
+    results = Results(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, **said, beside=published("geneval"))
+    return benchmark_page(results, [Shown(HOSTILE, [np.zeros((16, 16, 3), np.uint8)], HOSTILE)] * 3)
+
+
+PAGES = {"Easel data report": data_report, "Easel report": evaluation, "Easel benchmark": benchmark}
 
 
 @pytest.fixture(params=PAGES)

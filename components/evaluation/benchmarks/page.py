@@ -7,7 +7,7 @@ EXPLAINED = {
     "edit_distance": "edits from what was read to what was asked for, by length; less is better",
     "text": "the benchmark's formula of edits and words; a short text scores high though nothing is read",
     "diversity": "half the distance between two drawings of a prompt; 0 where all are alike",
-    "overall": "the mean of the tasks",
+    "overall": "the mean of the parts",
     "srcc": "Spearman's rank correlation with the tiers that people gave",
     "plcc": "Pearson's correlation with the tiers that people gave",
     "krcc": "Kendall's rank correlation with the tiers that people gave",
@@ -32,8 +32,7 @@ tr.ours td { font-weight: 650; }
 
 _MAIN = """
 <h1>{{ results.title }}: {{ results.model }}</h1>
-<p class="quiet">A public benchmark, drawn as it asks and scored with what is here. Every score names who gave it. Only
-the benchmark's own scorer gives numbers that may stand beside published ones.</p>
+<p class="quiet">{{ results.about }}</p>
 <dl>
 {% for name, value in results.facts.items() %}
   <div><dt>{{ name.replace("_", " ") }}</dt><dd>{{ value|fact }}</dd></div>
@@ -52,12 +51,12 @@ the benchmark's own scorer gives numbers that may stand beside published ones.</
 {% for metric, scores in results.by_metric.items() %}
 {% for score in scores %}
 <tr{% if score.group %} class="group"{% endif %}>
-<td class="name">{{ score.group or metric.replace("_", " ") }}
+<td class="name">{{ score.group or metric|metric }}
 {% if not score.group %}<span>{{ explained[metric] ~ "; " if metric in explained }}by {{ score.scorer }}</span>
 {% endif %}</td>
 <td class="n">{% if score.group %}{{ "%.4f"|format(score.value) }}{% else %}<b>{{ "%.4f"|format(score.value) }}</b>
 {% endif %}</td>
-<td class="n">{{ "%.4f"|format(score.low) }} – {{ "%.4f"|format(score.high) }}</td>
+<td class="n">{{ "%.4f"|format(score.low) }} to {{ "%.4f"|format(score.high) }}</td>
 <td class="n">{{ score.num }}</td>
 <td class="plot"><div class="track" role="img" aria-label="bar of the value to the left">
 <i class="bar" style="width:{{ score.value|place }}%"></i>
@@ -89,13 +88,13 @@ prompts or images</span></p>
 {% if results.compared %}
 <p class="quiet">The same benchmark with the same scorer. Published numbers have no intervals.</p>
 <div class="scroll"><table>
-<thead><tr><th>model</th>{% for score in results.compared %}<th class="n">{{ score.metric.replace("_", " ") }}</th>
+<thead><tr><th>model</th>{% for score in results.compared %}<th class="n">{{ score.metric|metric }}</th>
 {% endfor %}<th>source</th></tr></thead>
 <tbody>
 <tr class="ours"><td>{{ results.model }} (ours)</td>
 {% for score in results.compared %}
 <td class="n">{{ "%.4f"|format(score.value) }}
-<span>{{ "%.4f"|format(score.low) }} – {{ "%.4f"|format(score.high) }}</span></td>
+<span>{{ "%.4f"|format(score.low) }} to {{ "%.4f"|format(score.high) }}</span></td>
 {% endfor %}<td>measured here</td></tr>
 {% for row in results.beside %}
 <tr><td>{{ row.model }}</td>
@@ -112,7 +111,7 @@ prompts or images</span></p>
 </section>
 {% if shown %}
 <section>
-<h2>Some of it</h2>
+<h2>{{ results.shown_title }}</h2>
 <ul class="drawn">
 {% for one in shown %}
 <li><div{% if one.images_u8|length == 1 %} class="one"{% endif %}>

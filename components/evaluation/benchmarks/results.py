@@ -35,12 +35,14 @@ class Shown:
 class Results:
     """A benchmark's scores of a model, what was not scored, and what a reader must know.
 
-    `beside` are published rows that may be compared with the scores; none where another scorer or other cases would
-    be compared.
+    `about` says what was done, `shown_title` what the pictures at the end of the page are. `beside` are published rows
+    that may be compared with the scores; none where another scorer or other cases would be compared.
     """
 
     name: str
     title: str
+    about: str
+    shown_title: str
     model: str
     facts: Mapping[str, Any]
     scores: Sequence[Score]
@@ -67,7 +69,7 @@ class Results:
         """The scores that are not given, by what they would need."""
         found: dict[str, list[str]] = {}
         for one in self.unscored:
-            found.setdefault(one.needs, []).append(one.metric.replace("_", " "))
+            found.setdefault(one.needs, []).append(_metric(one.metric))
         return found
 
 
@@ -97,11 +99,17 @@ def render_page(results: Results, shown: Sequence[Shown]) -> str:
     filters: dict[str, Any] = {
         "png": lambda pixels: png_data_uri(at_most(pixels, SHOWN_PX)),
         "fact": _fact,
+        "metric": _metric,
         "place": lambda share: round(100 * min(max(share, 0.0), 1.0), 1),
     }
     environment.filters.update(filters)
     page = environment.from_string(TEMPLATE).render(results=results, shown=shown, explained=EXPLAINED)
     return "\n".join(line for line in page.splitlines() if line.strip()) + "\n"
+
+
+def _metric(name: str) -> str:
+    """A metric as people write it: correlations in capitals."""
+    return name.upper() if name.endswith("cc") or name in ("en", "zh") else name.replace("_", " ")
 
 
 def _fact(value: Any) -> str:

@@ -91,6 +91,8 @@ def results(**changes: object) -> Results:
     said = {
         "name": "geneval",
         "title": "GenEval",
+        "about": "",
+        "shown_title": "",
         "model": "turbo",
         "facts": {"steps": 8, "model_sha256": "ab" * 32, "enhanced": False},
         "scores": scores,
@@ -117,6 +119,8 @@ def test_other_peoples_words_stay_words_and_the_page_loads_nothing(tmp_path: Pat
     picture = np.zeros((8, 8, 3), np.uint8)
     hostile = results(
         title=HOSTILE,
+        about=HOSTILE,
+        shown_title=HOSTILE,
         model=HOSTILE,
         facts={HOSTILE: HOSTILE},
         scores=[Score(HOSTILE, 0.5, 0.4, 0.6, 9, HOSTILE, group) for group in ("", HOSTILE)],
