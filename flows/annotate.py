@@ -1,42 +1,62 @@
-"""Tournaments of images: the page on which a person votes, and what came of it. What `easel annotate` does."""
+"""Tournaments of images: the page on which a person votes, and what came of it.
+
+What `easel annotate`, `easel agreement` and `easel votes` do. The logs lie in tournaments/NAME/ANNOTATOR of the
+workspace's state: calibration.jsonl and votes.jsonl, which only grow.
+"""
 
 import csv
+import json
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows import settings
+from flows.reports import write_durably
 
 if TYPE_CHECKING:
+    from components.preference.calibration import CalibrationRules
+    from components.preference.counted import Annotator
     from components.preference.gallery import Picture
     from components.preference.session import Session
+    from components.preference.votes_log import LoggedVote
     from components.preference.voting_server import VotingServer
 
 QUESTION = "Which of the two looks more pleasing?"
 ERROR_RATE = 0.1
 """How often an annotator is thought to err when votes become places."""
 MIN_ACCURACY, MIN_CONSISTENCY, MIN_SIDE_P = 0.8, 0.6, 0.001
-REPEAT_FRAC = 0.05
+REPEAT_FRAC, SHARED_FRAC = 0.05, 0.05
+"""Shares: of a round's pairs that are shown again, and of the images that all annotators of a tournament see."""
 _MAX_PIXELS, _MAX_BYTES, _MAX_RATIO = 64_000_000, 64_000_000, 1000.0
 _NAME = re.compile(r"[^\W_][\w.-]{0,79}")
 
 
 def open_session(
-    images: Path, annotator: str, *, name: str, prompt: str, num_calibration: int, seed: int
+    images: Path,
+    annotator: str,
+    *,
+    name: str,
+    prompt: str,
+    num_calibration: int,
+    seed: int,
+    among: Sequence[str] = (),
 ) -> "tuple[Session, dict[str, Picture], Path]":
     """The tournament of a folder's images as one annotator has left it, its pictures, and where its votes lie.
+
+    With `among`, all who share the work, she gets her share of the images.
 
     Raises:
         ValueError: in one line, for images, names or votes that cannot be.
     """
     from components.data.config import DecodeLimits
-    from components.preference.calibration import CalibrationRules
     from components.preference.gallery import damaged_pairs, pictures_in
     from components.preference.json_rows import MAX_PROMPT_CHARACTERS
     from components.preference.session import Session, Tournament
+    from components.preference.shares import share_of
     from components.preference.swiss import Plan
 
     name = name or images.resolve().name
@@ -46,49 +66,104 @@ def open_session(
         raise ValueError(f"prompt of {len(prompt)} characters; allowed: 1 to {MAX_PROMPT_CHARACTERS}, not all blank")
     limits = DecodeLimits(_MAX_PIXELS, _MAX_BYTES, _MAX_RATIO)
     pictures = pictures_in(images, limits)
+    if among:
+        pictures = {one: pictures[one] for one in share_of(list(pictures), among, annotator, SHARED_FRAC, seed)}
     shown, known = damaged_pairs(pictures, num_calibration, seed, limits)
     tournament = Tournament(
         name=name,
         prompt=prompt,
         plan=Plan(tuple(pictures), seed, REPEAT_FRAC),
         known=tuple(known),
-        rules=CalibrationRules(MIN_ACCURACY, MIN_CONSISTENCY, MIN_SIDE_P),
+        rules=rules(),
         annotator=annotator,
         versions={"easel": version("easel")},
     )
-    folder = settings.home(settings.find_root(Path.cwd())) / "tournaments" / name / annotator
+    folder = _folder(name) / annotator
     return Session(tournament, folder, time.time), pictures | shown, folder
+
+
+def rules() -> "CalibrationRules":
+    """What an annotator must show before and while she votes."""
+    from components.preference.calibration import CalibrationRules
+
+    return CalibrationRules(MIN_ACCURACY, MIN_CONSISTENCY, MIN_SIDE_P)
+
+
+def who_voted(name: str) -> "dict[str, tuple[Annotator, list[LoggedVote]]]":
+    """Everybody who voted in a tournament, by name: whether her votes count, and why not, and the votes.
+
+    Raises:
+        ValueError: in one line, for a tournament in which nobody did, or a log that is damaged.
+    """
+    from components.preference.counted import judged
+    from components.preference.votes_log import read_log
+
+    _check_name("name", name)
+    folder, found = _folder(name), dict[str, Any]()
+    for file in sorted(folder.glob("*/votes.jsonl")):
+        test, votes = file.with_name("calibration.jsonl"), read_log(file)
+        if votes:
+            tested = read_log(test) if test.is_file() else []
+            found[file.parent.name] = (judged(file.parent.name, tested, votes, rules()), votes)
+    if not found:
+        raise ValueError(f"{folder}: nobody has voted; `easel annotate IMAGES --name {name} --annotator WHO` starts")
+    return found
 
 
 def compared(name: str, categories: "dict[str, str]") -> dict[str, Any]:
     """How far the annotators of a tournament agree: Kendall's W of places, Krippendorff's alpha of tiers, biases.
 
-    `categories` are those of the images, by sample id; without any there are no biases.
+    Only those whose votes count are compared, and W only where all of them share images. `categories` are those of the
+    images, by sample id; without any there are no biases.
 
     Raises:
-        ValueError: in one line, for a tournament that fewer than two have voted in.
+        ValueError: in one line, for a tournament in which the votes of fewer than two count.
     """
+    import numpy as np
+
     from components.preference.agreement import category_biases, kendalls_w, krippendorffs_alpha
     from components.preference.ratings import ratings_of
     from components.preference.standings import EQUAL_SHARES
-    from components.preference.votes_log import read_log
 
-    _check_name("name", name)
-    folder = settings.home(settings.find_root(Path.cwd())) / "tournaments" / name
-    logs = {file.parent.name: read_log(file) for file in sorted(folder.glob("*/votes.jsonl"))}
-    logs = {annotator: votes for annotator, votes in logs.items() if votes}
+    voted = who_voted(name)
+    left_out = {who: one.reasons for who, (one, _) in voted.items() if one.reasons}
+    logs = {who: votes for who, (one, votes) in voted.items() if one.counts}
     if len(logs) < 2:
-        raise ValueError(f"{folder}: {len(logs)} annotators have voted; allowed: 2 or more of the same images")
+        raise ValueError(f"{name}: the votes of {len(logs)} annotators count; allowed: 2 or more{_why(left_out)}")
     found = ratings_of(logs, ERROR_RATE, EQUAL_SHARES)
     of_images = [categories.get(image, "") for image in found.images]
     biases = category_biases(found.tiers, found.annotators, of_images) if categories else []
     return {
         "annotators": found.annotators,
+        "left_out": left_out,
         "num_images": len(found.images),
+        "num_shared": int(((~np.isnan(found.tiers)).sum(axis=0) >= 2).sum()),
         "kendalls_w": kendalls_w(found.places),
         "krippendorffs_alpha": krippendorffs_alpha(found.tiers, "ordinal"),
         "biases": [asdict(bias) for bias in biases],
     }
+
+
+def write_votes(name: str, output: Path) -> dict[str, Any]:
+    """Write the votes that count of all annotators to one file, and say whose they are and whose were left out.
+
+    The file is what `preferences.votes` reads for pairs, and what tiers for Aes are made of. It is written whole.
+
+    Raises:
+        ValueError: in one line: nobody's votes count, or there is no such folder.
+    """
+    from components.preference.counted import settled_votes
+
+    voted = who_voted(name)
+    lines = [asdict(vote) for one, votes in voted.values() if one.counts for vote in settled_votes(votes)]
+    left_out = {who: one.reasons for who, (one, _) in voted.items() if one.reasons}
+    if not lines:
+        raise ValueError(f"{name}: nobody's votes count{_why(left_out)}")
+    if not output.parent.is_dir():
+        raise ValueError(f"{output.parent}: no such folder; make it, or name another file")
+    write_durably(output, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    counted = {who: one.num_votes for who, (one, _) in voted.items() if one.counts}
+    return {"file": str(output), "votes": len(lines), "annotators": counted, "left_out": left_out}
 
 
 def read_categories(file: Path) -> dict[str, str]:
@@ -124,3 +199,12 @@ def outcome(session: "Session") -> dict[str, Any]:
 def _check_name(what: str, value: str) -> None:
     if not _NAME.fullmatch(value):
         raise ValueError(f"{what} is {value!r}; allowed: 1 to 80 letters, digits, '_', '.' and '-', no mark first")
+
+
+def _why(left_out: dict[str, list[str]]) -> str:
+    told = "; ".join(f"{who} {reasons[0]}" for who, reasons in left_out.items())
+    return f" ({told})" if told else ""
+
+
+def _folder(name: str) -> Path:
+    return settings.home(settings.find_root(Path.cwd())) / "tournaments" / name

@@ -1,4 +1,4 @@
-"""`easel annotate` and `easel agreement`: vote on images in a browser, and how far those agree who did."""
+"""`easel annotate`, `agreement` and `votes`: vote on images in a browser, see who agrees, and use what came of it."""
 
 import json
 import sys
@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows import settings
-from flows.annotate import QUESTION, compared, open_session, outcome, read_categories, serve
-from flows.console import JSON, out
+from flows.annotate import QUESTION, compared, open_session, outcome, read_categories, serve, write_votes
+from flows.console import JSON, out, remark
 from flows.data_views import printable
 
 
@@ -21,24 +21,29 @@ def annotate(
     annotator: Annotated[str, typer.Option(help="Who votes: one person plays a tournament alone.")],
     name: Annotated[str, typer.Option(help="Of the tournament; default: the folder's name.")] = "",
     prompt: Annotated[str, typer.Option(help="Shown above; what the images were drawn for, for DPO.")] = QUESTION,
-    calibration: Annotated[int, typer.Option(min=0, help="Pairs of known order to pass first; 0: none.")] = 12,
+    among: Annotated[str, typer.Option(help="All who share the work, `p7,p8,p9`: each gets a part, and 5 % all.")] = "",
+    calibration: Annotated[
+        int, typer.Option(min=0, help="Pairs of known order to pass first; 0: none, and the votes do not count.")
+    ] = 12,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same pairs.")] = 0,
     host: Annotated[str, typer.Option(help="An IPv4 address; any but this machine's own wants a token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
     results: Annotated[bool, typer.Option("--results", help="Only say what came of it.")] = False,
     as_json: JSON = False,
 ) -> None:
-    """Vote on pairs of a folder's images, about n log2(n) / 2 of them, for tiers 1 to 10 and pairs for DPO.
+    """Vote on pairs of a folder's images, for tiers 1 to 10 and for pairs for DPO.
 
+    n images take (log2 n + 2) n / 2 votes (112 for 32, 256 for 64, 576 for 128, 1280 for 256), and 5 % of them twice.
     Keys: left, right, space for a tie, Z to undo. Every vote is on the disk at once: end it at any time (Ctrl-C), and
     the same command goes on. Votes lie in `tournaments/NAME/ANNOTATOR/votes.jsonl` of the workspace's state.
 
     Examples: `easel annotate photos --annotator p7` · `easel annotate foxes --annotator p7 --prompt "a red fox"` ·
-    `easel annotate photos --annotator p7 --results --json`
+    `easel annotate photos --annotator p7 --among p7,p8,p9` · `easel annotate photos --annotator p7 --results --json`
     """
     settings.go_quiet()
+    everybody = [who.strip() for who in among.split(",")] if among else []
     session, pictures, folder = open_session(
-        images, annotator, name=name, prompt=prompt, num_calibration=calibration, seed=seed
+        images, annotator, name=name, prompt=prompt, num_calibration=calibration, seed=seed, among=everybody
     )
     try:
         if not results:
@@ -53,6 +58,28 @@ def annotate(
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
     else:
         _show(found, folder)
+
+
+def votes(
+    name: Annotated[str, typer.Argument(help="A tournament.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write: below data/ for a stage to read.")],
+    as_json: JSON = False,
+) -> None:
+    """Gather the votes that count of a tournament's annotators in one file, for DPO pairs and for tiers of Aes.
+
+    Whoever was not tested, prefers one side, or contradicts herself when pairs come again is left out, and named.
+
+    A stage reads the file once its parameters name it, as `preferences: {votes: preferences/votes.jsonl}`.
+
+    Examples: `easel votes foxes -o data/preferences/votes.jsonl` · `easel votes photos -o data/aes/votes.jsonl --json`
+    """
+    settings.go_quiet()
+    found = write_votes(name, output)
+    if as_json:
+        sys.stdout.write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
+        return
+    out.print(escape(f"wrote {found['votes']} votes of {', '.join(found['annotators'])} to {output}"), soft_wrap=True)
+    _remark_left_out(found["left_out"])
 
 
 def agreement(
@@ -72,7 +99,8 @@ def agreement(
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
         return
     told = f"{len(found['annotators'])} annotators ({', '.join(found['annotators'])}), {found['num_images']} images"
-    out.print(escape(told), soft_wrap=True)
+    out.print(escape(f"{told}, {found['num_shared']} of them seen by two or more"), soft_wrap=True)
+    _remark_left_out(found["left_out"])
     w, alpha = found["kendalls_w"], found["krippendorffs_alpha"]
     out.print(f"Kendall's W of places {w:.3f}, Krippendorff's alpha of tiers (ordinal) {alpha:.3f}")
     if found["biases"]:
@@ -82,6 +110,11 @@ def agreement(
             row = (bias["annotator"], bias["category"], str(bias["num_images"]), f"{bias['bias']:+.2f}", interval)
             table.add_row(*(printable(cell) for cell in row))
         out.print(table)
+
+
+def _remark_left_out(left_out: dict[str, list[str]]) -> None:
+    for who, reasons in left_out.items():
+        remark(f"left out: {who}: {'; '.join(reasons)}")
 
 
 def _show(found: dict[str, Any], folder: Path) -> None:

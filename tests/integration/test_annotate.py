@@ -6,20 +6,25 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
+from components.preference.config import PairRules
+from components.preference.ratings import ratings_of
+from components.preference.standings import EQUAL_SHARES
 from components.preference.swiss import num_comparisons
-from components.preference.votes import read_votes
+from components.preference.votes import pairs_from_votes, read_votes
 from components.preference.votes_log import read_log
 from components.preference.voting_server import VotingServer
-from flows.annotate import compared, open_session, outcome, read_categories
+from flows import settings
+from flows.annotate import compared, open_session, outcome, read_categories, write_votes
 from tests.integration.browser import CHROMIUM, Page, opened
 
 NUM_IMAGES, NUM_PAIRS = 6, 3
@@ -103,25 +108,74 @@ def test_bound_elsewhere_a_token_is_asked_for_everywhere(server: VotingServer) -
         assert web.get(f"/state?token={server.token}").status_code == 200
 
 
+def play_alone(images: Path, annotator: str, taste: Callable[[str], float], **told: Any) -> list[str]:
+    """A whole tournament without its page, whose test is passed; the images that she saw."""
+    given = {"name": "", "prompt": "a red fox", "num_calibration": NUM_PAIRS, "seed": 0} | told
+    session, _, _ = open_session(images, annotator, **given)
+    better = {pair.better for pair in session._tournament.known}
+    while (state := session.state()).vote_id:
+        is_left = state.left in better if state.phase == "calibration" else taste(state.left) > taste(state.right)
+        assert session.vote(state.vote_id, "a" if is_left else "b")
+    session.close()
+    return list(session._tournament.plan.images)
+
+
+def log_of(annotator: str) -> Path:
+    return settings.home(ROOT) / "tournaments" / "foxes" / annotator / "votes.jsonl"
+
+
 def test_two_annotators_of_one_tournament_are_compared(images: Path, tmp_path: Path) -> None:
-    file = tmp_path / "categories.csv"
+    file, names = tmp_path / "categories.csv", list[str]()
     for annotator in ("p7", "p8"):
-        session, pictures, _ = open_session(images, annotator, name="", prompt="which?", num_calibration=0, seed=0)
-        names = sorted(pictures)
-        while (state := session.state()).vote_id:
-            session.vote(state.vote_id, "a" if names.index(state.left) > names.index(state.right) else "b")
-        session.close()
+        names = play_alone(images, annotator, lambda name: int(name, 16))
         if annotator == "p7":
-            with pytest.raises(ValueError, match="1 annotators have voted"):
+            with pytest.raises(ValueError, match="the votes of 1 annotators count; allowed: 2 or more"):
                 compared("foxes", {})
     file.write_text("image,category\n" + "".join(f"{name},c{place % 2}\n" for place, name in enumerate(names)))
     found = compared("foxes", read_categories(file))
-    assert (found["annotators"], found["num_images"]) == (["p7", "p8"], NUM_IMAGES)
+    assert (found["annotators"], found["num_images"], found["num_shared"]) == (["p7", "p8"], NUM_IMAGES, NUM_IMAGES)
     assert found["kendalls_w"] == found["krippendorffs_alpha"] == pytest.approx(1.0)
     assert {bias["bias"] for bias in found["biases"]} == {0.0}
     file.write_text("name\nx\n")
     with pytest.raises(ValueError, match="needed: image, category"):
         read_categories(file)
+
+
+def test_annotators_who_share_the_work_see_a_few_images_of_each_other(images: Path) -> None:
+    people = ("p7", "p8")
+    shown = {who: play_alone(images, who, lambda name: int(name, 16), among=people) for who in people}
+    assert len(set(shown["p7"]) & set(shown["p8"])) == 2
+    assert len(set(shown["p7"]) | set(shown["p8"])) == NUM_IMAGES
+    found = compared("foxes", {})
+    assert (found["num_images"], found["num_shared"], found["kendalls_w"]) == (NUM_IMAGES, 2, pytest.approx(1.0))
+    with pytest.raises(ValueError, match="p9 among them"):
+        play_alone(images, "p9", len, among=people)
+
+
+def test_votes_that_count_become_pairs_and_tiers_and_others_are_left_out(images: Path, tmp_path: Path) -> None:
+    output = tmp_path / "votes.jsonl"
+    with pytest.raises(ValueError, match="nobody has voted; `easel annotate IMAGES --name foxes"):
+        write_votes("foxes", output)
+    play_alone(images, "untested", lambda name: -int(name, 16), num_calibration=0)
+    with pytest.raises(ValueError, match=r"nobody's votes count \(untested was not tested"):
+        write_votes("foxes", output)
+    for who in ("p7", "p8"):
+        names = play_alone(images, who, lambda name: int(name, 16))
+    with pytest.raises(ValueError, match="no such folder"):
+        write_votes("foxes", tmp_path / "none" / "votes.jsonl")
+    told = write_votes("foxes", output)
+    assert told["left_out"] == {"untested": ["was not tested before she voted"]}
+    assert told["votes"] == sum(not vote.is_repeat for who in ("p7", "p8") for vote in read_log(log_of(who)))
+
+    rules = PairRules(0.0, None, 1, "moderate_first", 0.5, 0)
+    pairs = pairs_from_votes(read_votes(output), {}, rules).table.to_pylist()
+    assert len(pairs) == told["votes"] / 2
+    assert all(int(row["winner"], 16) > int(row["loser"], 16) for row in pairs)
+    assert {(row["prompt"], row["margin"], row["is_human"]) for row in pairs} == {("a red fox", 1.0, True)}
+    logged = read_log(output)
+    logs = {who: [vote for vote in logged if vote.annotator == who] for who in ("p7", "p8")}
+    found = ratings_of(logs, 0.1, EQUAL_SHARES)
+    assert (found.images, found.tiers[0].argmax()) == (sorted(names), NUM_IMAGES - 1)
 
 
 @pytest.mark.parametrize(
