@@ -10,6 +10,7 @@ from typing import Any
 from flows.data_pipeline import (
     AUTOENCODER,
     CATALOGUE,
+    CATEGORIES,
     CATEGORIZE,
     CURATE_SFT,
     DATA_STAGES,
@@ -20,9 +21,11 @@ from flows.data_pipeline import (
     SCORE,
     SELECTION,
     SFT_LATENTS,
+    VERDICTS,
     WISHES,
 )
 from flows.declaration import Artifact, Pipeline, Stage
+from flows.stages.aes import aes
 from flows.stages.distill import distill
 from flows.stages.dpo import dpo
 from flows.stages.enhancer import enhancer
@@ -145,6 +148,21 @@ ENHANCER = Stage(
     distributed=True,
 )
 
+AES = Stage(
+    aes,
+    inputs={
+        "images": IMAGES,
+        "catalogue": CATALOGUE,
+        "verdicts": VERDICTS,
+        "categories": CATEGORIES,
+        "candidates": PREFERENCES.out("candidates"),
+        "candidate_images": PREFERENCES.out("candidate_images"),
+        "raw": RAW,
+    },
+    outputs={"model": "artifacts/models/aes"},
+    needs_libraries=True,
+)
+
 EVALUATE = Stage(
     evaluate,
     inputs={
@@ -202,6 +220,7 @@ PIPELINE = Pipeline(
     EXPERT_STYLE,
     DISTILL,
     ENHANCER,
+    AES,
     EVALUATE,
     EXPORT,
     REGISTER,

@@ -34,6 +34,11 @@ class Correlations:
     plcc: Correlation
     krcc: Correlation
 
+    @property
+    def three(self) -> tuple[Correlation, Correlation, Correlation]:
+        """SRCC, PLCC and KRCC."""
+        return self.srcc, self.plcc, self.krcc
+
 
 def correlations(
     scores: Float[np.ndarray, " n"],
