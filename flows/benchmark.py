@@ -184,6 +184,7 @@ def measured(suite: "Suite", folder: Path, label: str, request: Request, on_prog
     """The scores that can be given here, and those that the benchmark's own scorer gave."""
     from components.evaluation.benchmarks import official
     from components.evaluation.benchmarks.measures import READER, longtext_scores, oneig_text_scores, variety_scores
+    from components.evaluation.benchmarks.official_oneig import oneig_scores
 
     def in_drawings(of: "Sequence[Case]") -> list[list[str]]:
         return read_letters(suite, of, folder, label, request.seed, on_progress)
@@ -199,7 +200,8 @@ def measured(suite: "Suite", folder: Path, label: str, request: Request, on_prog
         case _:
             worded = [case for case in suite.cases if case.text]
             letters = oneig_text_scores(worded, in_drawings(worded), suite.language) if worded else []
-            return letters + variety_scores(suite.cases, seen(suite, folder, label, request.seed, on_progress))
+            theirs = oneig_scores(request.official, suite, label) if request.official else []
+            return theirs + letters + variety_scores(suite.cases, seen(suite, folder, label, request.seed, on_progress))
 
 
 def read_letters(

@@ -60,18 +60,20 @@ def oneig(
     limit: LIMIT = None,
     seed: SEED_OPTION = SEED,
     side: SIDE = 64,
+    official: OFFICIAL = None,
     again: AGAIN = False,
     as_json: JSON = False,
 ) -> None:
     """OneIG-Bench, a grid of four drawings for each row of OneIG-Bench.csv or OneIG-Bench-ZH.csv.
 
     Scored here: letters by PP-OCRv4, where text_content.csv (text_content_zh.csv) lies beside the prompts or in
-    scripts/text, and how much the drawings of a prompt vary.
+    scripts/text, and how much the drawings of a prompt vary. `--official` takes the folder `results` that the
+    benchmark's own scripts wrote of artifacts/benchmarks/oneig_en/MODEL/images.
 
     Examples: `easel benchmark oneig --prompts OneIG-Bench.csv --limit 24` ·
-    `easel benchmark oneig --prompts OneIG-Bench-ZH.csv --model turbo --enhance --json`
+    `easel benchmark oneig --prompts OneIG-Bench-ZH.csv --model turbo --enhance --official results --json`
     """
-    _run(Request("oneig", prompts, model, limit, enhance, seed, side, None, again), as_json=as_json)
+    _run(Request("oneig", prompts, model, limit, enhance, seed, side, official, again), as_json=as_json)
 
 
 @benchmark_app.command("longtext")

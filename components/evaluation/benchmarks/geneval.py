@@ -18,6 +18,8 @@ NUM_PROMPTS, NUM_IMAGES = 553, 4
 TASKS = ("single_object", "two_object", "counting", "colors", "position", "color_attr")
 DETECTOR = "an object detector (Mask2Former, Swin-S, COCO) and CLIP ViT-L/14 for colours"
 
+SCORER = "Mask2Former and CLIP, as the benchmark has it"
+
 
 def read(file: Path) -> Suite:
     """The benchmark; DataError, one line with file and row, for a file that is not as published."""

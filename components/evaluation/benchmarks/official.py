@@ -33,7 +33,7 @@ def geneval_scores(file: Path, suite: Suite) -> list[Score]:
         by_key[found[1]].append(float(right))
     _check_all(file, suite.cases, [len(by_key[case.key]) for case in suite.cases], suite.num_images)
     shares = np.array([[np.mean(by_key[case.key]), geneval.TASKS.index(case.group)] for case in suite.cases])
-    overall, *tasks = score("overall", geneval.DETECTOR, mean_of_tasks, shares, _groups(suite), is_official=True)
+    overall, *tasks = score("overall", geneval.SCORER, mean_of_tasks, shares, _groups(suite), is_official=True)
     return [overall, *(_of_task(task) for task in tasks)]
 
 

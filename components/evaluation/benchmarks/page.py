@@ -19,7 +19,8 @@ td.n b { font-weight: 650; font-size: 1.1rem; } td.n span, td.name span { displa
 tr.group td { border-bottom-style: dotted; padding: .3rem .75rem .3rem 0; font-size: .88rem; }
 tr.group td.name { padding-left: 1rem; } tr.group td.plot { padding-top: .55rem; }
 .track .band { background: var(--band); top: -.15rem; bottom: -.15rem; border-radius: .15rem; }
-tr.ours td { font-weight: 650; }
+table.beside { min-width: 62rem; } .beside td.name { min-width: 15rem; } .beside td.name span { line-height: 1.35; }
+tr.ours td { font-weight: 650; background: var(--track); } tr.ours span { font-weight: 400; }
 .drawn { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 16rem), 1fr)); gap: 1rem;
   margin: 1rem 0 0; padding: 0; list-style: none; }
 .drawn li { background: var(--sheet); border: 1px solid var(--line); border-radius: .5rem; overflow: hidden; }
@@ -87,21 +88,20 @@ prompts or images</span></p>
 <h2>Beside published numbers</h2>
 {% if results.compared %}
 <p class="quiet">The same benchmark with the same scorer. Published numbers have no intervals.</p>
-<div class="scroll"><table>
-<thead><tr><th>model</th>{% for score in results.compared %}<th class="n">{{ score.metric|metric }}</th>
-{% endfor %}<th>source</th></tr></thead>
+<div class="scroll"><table class="{{ "beside" if results.compared|length > 3 }}">
+<thead><tr><th>model</th>{% for score in results.compared %}<th class="n">{{ score.metric|metric }}</th>{% endfor %}
+</tr></thead>
 <tbody>
-<tr class="ours"><td>{{ results.model }} (ours)</td>
+<tr class="ours"><td class="name">{{ results.model }}<span>ours, with 95 % intervals</span></td>
 {% for score in results.compared %}
 <td class="n">{{ "%.4f"|format(score.value) }}
-<span>{{ "%.4f"|format(score.low) }} to {{ "%.4f"|format(score.high) }}</span></td>
-{% endfor %}<td>measured here</td></tr>
+<span>{{ "%.3f"|format(score.low) }} to {{ "%.3f"|format(score.high) }}</span></td>
+{% endfor %}</tr>
 {% for row in results.beside %}
-<tr><td>{{ row.model }}</td>
+<tr><td class="name">{{ row.model }}<span>{{ row.source }} ({{ row.certainty }})</span></td>
 {% for score in results.compared %}
-<td class="n">{{ "%.4f"|format(row.values[score.metric]) }}</td>
-{% endfor %}
-<td class="name"><span>{{ row.source }} ({{ row.certainty }})</span></td></tr>
+<td class="n">{{ "%g"|format(row.values[score.metric]) }}</td>
+{% endfor %}</tr>
 {% endfor %}
 </tbody>
 </table></div>

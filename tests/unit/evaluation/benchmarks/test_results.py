@@ -10,6 +10,7 @@ from scipy.stats import bootstrap
 from components.data.errors import DataError
 from components.evaluation.benchmarks import geneval, longtext
 from components.evaluation.benchmarks.official import geneval_scores, longtext_official, mean_of_tasks
+from components.evaluation.benchmarks.official_oneig import oneig_scores
 from components.evaluation.benchmarks.published import published
 from components.evaluation.benchmarks.results import PAGE, RESULTS, Results, Shown, render_page, write_results
 from components.evaluation.benchmarks.scores import Score, score
@@ -86,6 +87,50 @@ def test_what_another_reader_read_is_scored_as_the_benchmark_does(tmp_path: Path
     assert (score_of_all.metric, score_of_all.value, score_of_all.is_official) == ("en", 0.75, True)
 
 
+def oneig_results(folder: Path, *, without: str = "") -> Path:
+    """As the benchmark's scripts write them; drawings of two models were scored."""
+    tables = {
+        "alignment": "anime_000,0.5,1\nhuman_000,0.7,1\nobject_000,,1",
+        "text": '000,"[10.0, 0.5, 0.25]","[0.0, 1.0, 1.0]"\n001,"[30.0, 0.0, 0.75]","[0.0, 1.0, 1.0]"',
+        "reasoning": "000,0.3,1",
+        "style": "000,0.4,1",
+        "diversity": "anime_000,0.1,1\nhuman_000,0.3,1\ntext_000,0.2,1",
+    }
+    folder.mkdir()
+    for metric, rows in tables.items():
+        if metric != without:
+            file = folder / f"{metric}_prompt_score_EN_2026-01-01_00-00-00.csv"
+            file.write_text(f",turbo,other\n{rows}\n")
+    return folder
+
+
+ONEIG = [Case(f"{folder}/000", "p", folder) for folder in ("anime", "human", "object", "reasoning")]
+ONEIG += [Case("text/000", "p", "text", "one two three"), Case("text/001", "p", "text", "one")]
+
+
+def test_oneig_is_the_mean_of_five_scores_each_over_its_own_prompts(tmp_path: Path) -> None:
+    suite = suite_of("longtext", ONEIG)
+    found = {one.metric: one for one in oneig_scores(oneig_results(tmp_path / "results"), suite, "turbo")}
+    text = 1 - 20 * (1 - 0.25) * (1 - (0.75 + 0.75) / 4) / 100
+    expected = {"alignment": 0.6, "text": text, "reasoning": 0.3, "style": 0.4, "diversity": 0.2}
+    assert {name: found[name].value for name in expected} == pytest.approx(expected)
+    assert found["overall"].value == pytest.approx(sum(expected.values()) / 5)
+    assert found["overall"].low < found["overall"].value < found["overall"].high
+    assert all(one.is_official for one in found.values())
+
+
+def test_oneig_has_no_mean_of_four_scores_and_none_of_other_models(tmp_path: Path) -> None:
+    suite = suite_of("longtext", ONEIG)
+    found = oneig_scores(oneig_results(tmp_path / "results", without="style"), suite, "turbo")
+    assert {one.metric for one in found} == {"alignment", "text", "reasoning", "diversity"}
+    with pytest.raises(DataError, match=r"alignment_prompt.*line 2: 'base' is missing"):
+        oneig_scores(tmp_path / "results", suite, "base")
+    with pytest.raises(DataError, match=r"line 4: 'object_000' is no prompt of this benchmark"):
+        oneig_scores(tmp_path / "results", suite_of("longtext", [*ONEIG[:2], *ONEIG[3:]]), "turbo")
+    with pytest.raises(DataError, match="no alignment_prompt_score_EN"):
+        oneig_scores(tmp_path, suite, "turbo")
+
+
 def results(**changes: object) -> Results:
     scores = [Score("overall", 0.5, 0.4, 0.6, 553, "a detector", "", True), Score("diversity", 0.2, 0.1, 0.3, 9, "f")]
     said = {
@@ -107,10 +152,11 @@ def test_published_rows_stand_beside_official_scores_only() -> None:
     assert [one.metric for one in results().compared] == ["overall"]
     page = render_page(results(), [])
     assert "0.8856" in page
-    assert "turbo (ours)" in page
+    assert "ours, with 95 % intervals" in page
     assert "0.9596" not in page  # the two-object task was not scored
     alone = render_page(results(beside=()), [])
     assert "0.8856" not in alone
+    assert "ours, with" not in alone
     assert "None are shown" in alone
     assert "style, mood" in alone
 
