@@ -157,7 +157,9 @@ def test_the_wheel_holds_the_two_packages_and_nothing_else(tmp_path):
     subprocess.run(command, check=True, capture_output=True)
     [wheel] = tmp_path.glob("easel-*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        tops = {name.split("/")[0] for name in archive.namelist()}
+        names = set(archive.namelist())
+    tops = {name.split("/")[0] for name in names}
+    assert {file.relative_to(ROOT).as_posix() for file in (ROOT / "components").rglob("*.csv")} <= names
     assert {top for top in tops if not top.endswith(".dist-info")} == {"components", "flows"}
 
 
