@@ -73,7 +73,7 @@ def run_benchmark(root: Path, request: Request, on_progress: Progress) -> "tuple
         pipeline = load_pipeline(directory)
         suite, notes = readable(whole, fits(pipeline))
         told = enhanced(suite, root, directory, request)
-        drawn_with = sampling(directory, request)
+        drawn_with = sampling(root, directory, request)
         seconds = draw_all(folder, suite, label, told, drawer(pipeline, drawn_with), drawn_with, request, on_progress)
         scores = measured(suite, folder, label, request, on_progress)
         facts = {"drawings": suite.num_images * len(suite.cases), "prompts": len(suite.cases), **drawn_with}
@@ -122,10 +122,12 @@ def enhanced(suite: "Suite", root: Path, directory: Path, request: Request) -> d
     return {prompt: one.text for prompt, one in found.items() if one.was_enhanced}
 
 
-def sampling(directory: Path, request: Request) -> dict[str, Any]:
+def sampling(root: Path, directory: Path, request: Request) -> dict[str, Any]:
     """How every picture is drawn: the model, its steps and guidance, as it states them, and what was asked for."""
+    from components.enhancer.decoding import MODEL
     from components.models.diffusers_layout import stated_few_steps
     from components.registry.hashes import file_sha256, path_sha256, stated_digest
+    from flows.enhance import enhancer_of
 
     stated = stated_few_steps(directory)
     return {
@@ -135,7 +137,7 @@ def sampling(directory: Path, request: Request) -> dict[str, Any]:
         "guidance": stated.guidance_scale if stated else GUIDANCE,
         "side_px": request.side_px,
         "seed": request.seed,
-        "enhanced": request.enhance,
+        "enhancer_sha256": path_sha256(enhancer_of(directory, root) / MODEL) if request.enhance else "",
     }
 
 
@@ -166,10 +168,10 @@ def draw_all(
     """Draw what is not there yet; returns the seconds for one drawing, None where all were there."""
     import shutil
 
-    from components.evaluation.benchmarks.drawing import IMAGES, begin, draw_missing
+    from components.evaluation.benchmarks.drawing import begin, draw_missing
 
     if request.again:
-        shutil.rmtree(folder / IMAGES, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
     pictures = suite.pictures(label, request.seed)
     begin(folder, drawn_with, pictures, told)
     started = time.monotonic()

@@ -107,7 +107,7 @@ def test_geneval_is_drawn_once_for_the_official_scorer_whose_results_make_the_ta
         "an object detector (Mask2Former, Swin-S, COCO) and CLIP ViT-L/14 for colours"
     }
     drawn = json.loads((folder / "drawn.json").read_text())
-    assert [row["seeds"] for row in drawn["pictures"][:4]] == [[7], [8], [9], [10]]
+    assert [drawn["pictures"][f"00001/samples/{n:05}.png"]["seeds"] for n in range(4)] == [[7], [8], [9], [10]]
     before = {file: file.stat().st_mtime_ns for file in images.rglob("*.png")}
     lines = [{"filename": str(file), "correct": file.parts[-3] == "00001"} for file in before]
     scored = jsonl(workspace / "results.jsonl", lines)

@@ -35,34 +35,35 @@ def begin(folder: Path, settings: Mapping[str, Any], pictures: Sequence[Picture]
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.rglob(f".*{_PART}"):  # of whoever was killed
         leftover.unlink()
-    before = drawn_with(folder)
+    before, rows = drawn_before(folder)
     if before is not None and before != dict(settings) and any((folder / IMAGES).rglob("*.*")):
         changed = next(name for name in (*settings, *before) if before.get(name) != settings.get(name))
         raise ValueError(
             f"{folder}: its pictures were drawn with {changed} {before.get(changed)!r}, not {settings.get(changed)!r}; "
             "move it away, or draw them anew with --again"
         )
-    rows = [
-        {
-            "file": picture.file,
+    kept = rows if before == dict(settings) else {}
+    now = {
+        picture.file: {
             "prompt": picture.case.prompt,
             "told": told.get(picture.case.prompt, picture.case.prompt),
             "seeds": list(picture.seeds),
         }
         for picture in pictures
-    ]
-    content = {"settings": dict(settings), "pictures": rows}
+    }
+    content = {"settings": dict(settings), "pictures": kept | now}
     write_whole(folder / DRAWN, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def drawn_with(folder: Path) -> dict[str, Any] | None:
-    """The settings that the pictures in `folder` were drawn with, None where it tells none."""
+def drawn_before(folder: Path) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """The settings that the pictures in `folder` were drawn with, None where it tells none, and what each file is."""
     try:
-        return dict(json.loads((folder / DRAWN).read_text(encoding="utf-8"))["settings"])
+        content = json.loads((folder / DRAWN).read_text(encoding="utf-8"))
+        return dict(content["settings"]), dict(content["pictures"])
     except FileNotFoundError:
-        return None
+        return None, {}
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder / DRAWN}: damaged ({type(error).__name__}); draw anew with --again") from error
+        raise ValueError(f"{folder / DRAWN}: damaged ({type(error).__name__}); move {folder} away") from error
 
 
 def draw_missing(

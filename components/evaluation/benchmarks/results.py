@@ -119,5 +119,7 @@ def _fact(value: Any) -> str:
             return "yes" if value else "no"
         case str() if len(value) == 64:
             return f"{value[:12]}…"
+        case "":
+            return "none"
         case _:
             return str(value)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.evaluation.benchmarks.drawing import IMAGES, begin, draw_missing, drawings, drawn_with, in_a_grid
+from components.evaluation.benchmarks.drawing import IMAGES, begin, draw_missing, drawings, drawn_before, in_a_grid
 from components.evaluation.benchmarks.suite import Case, Picture
 
 CASE = Case("0", "a cat", "", note='{"tag": "x"}')
@@ -79,7 +79,20 @@ def test_pictures_of_other_settings_are_never_mixed(tmp_path: Path) -> None:
     begin(tmp_path, {"seed": 1, "steps": 8}, PICTURES, {})
     with pytest.raises(ValueError, match="drawn with steps 8, not 25; move it away, or draw them anew with --again"):
         begin(tmp_path, {"seed": 1, "steps": 25}, PICTURES, {})
-    assert drawn_with(tmp_path) == {"seed": 1, "steps": 8}
+    assert drawn_before(tmp_path)[0] == {"seed": 1, "steps": 8}
+
+
+def test_what_was_drawn_stays_known_when_less_is_asked_for(tmp_path: Path) -> None:
+    begin(tmp_path, {"seed": 0}, PICTURES, {"a cat": "a grey cat"})
+    begin(tmp_path, {"seed": 0}, PICTURES[:1], {})
+    _, pictures = drawn_before(tmp_path)
+    assert {file: row["told"] for file, row in pictures.items()} == {
+        "0/0.png": "a cat",
+        **dict.fromkeys(("0/1.png", "0/2.png", "0/3.png"), "a grey cat"),
+    }
+    assert pictures["0/3.png"]["seeds"] == [3]
+    begin(tmp_path, {"seed": 1}, PICTURES[:1], {})
+    assert list(drawn_before(tmp_path)[1]) == ["0/0.png"]
 
 
 def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
