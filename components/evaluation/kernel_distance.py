@@ -9,6 +9,7 @@ arXiv:1801.01401, section 4 (the kernel).
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -21,8 +22,18 @@ def cubic_kernel(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> Fl
 
 def kernel_distance(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> float:
     """The unbiased estimate, from all pairs of different rows; ValueError for a set of fewer than 2 rows."""
-    kernels = Kernels(b, [a])
+    kernels = Kernels(KernelReference(b), [a])
     return kernels.distance(kernels.rows[0])
+
+
+class KernelReference:
+    """The features that others are compared with, and the mean kernel of two of them."""
+
+    def __init__(self, features: Float[np.ndarray, "m d"]) -> None:
+        if len(features) < 2:
+            raise ValueError(f"a kernel distance needs at least 2 rows of reference, got {len(features)}")
+        self.features = features
+        self.mean = _mean_of_different(cubic_kernel(features, features), np.ones(len(features), np.int64))
 
 
 class Kernels:
@@ -31,33 +42,30 @@ class Kernels:
     `rows` numbers the rows of each set, as a column: readings from which `distance` makes a score.
     """
 
-    def __init__(self, reference: Float[np.ndarray, "m d"], sets: Sequence[Float[np.ndarray, "_ d"]]) -> None:
+    def __init__(self, reference: KernelReference, sets: Sequence[Float[np.ndarray, "_ d"]]) -> None:
         everything = np.concatenate(sets)
-        if len(reference) < 2:
-            raise ValueError(f"a kernel distance needs at least 2 rows of reference, got {len(reference)}")
-        ends = np.cumsum([0, *map(len, sets)])
-        self.rows = [
-            np.arange(start, end, dtype=np.float64)[:, None]
-            for start, end in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)
-        ]
+        ends = np.cumsum([0, *map(len, sets)]).tolist()
+        self.rows = [np.arange(start, end, dtype=np.float64)[:, None] for start, end in pairwise(ends)]
         self._among = cubic_kernel(everything, everything)
-        self._to_reference = cubic_kernel(everything, reference).mean(axis=1)
-        self._of_reference = _mean_of_different(cubic_kernel(reference, reference), np.ones(len(reference), np.int64))
+        self._to_reference = cubic_kernel(everything, reference.features).mean(axis=1)
+        self._of_reference = reference.mean
 
     def distance(self, rows: Float[np.ndarray, "n 1"]) -> float:
         """Of the rows with these numbers to the reference; a row drawn twice is never a pair with itself.
 
-        ValueError for fewer than 2 different rows.
+        Unless nothing else was drawn, as a resample of few rows may have it. ValueError for fewer than 2 rows.
         """
+        if len(rows) < 2:
+            raise ValueError(f"a kernel distance needs at least 2 rows, got {len(rows)}")
         unique, counts = np.unique(rows[:, 0].astype(np.int64), return_counts=True)
-        if len(unique) < 2:
-            raise ValueError(f"a kernel distance needs at least 2 different rows, got {len(unique)}")
         within = _mean_of_different(self._among[np.ix_(unique, unique)], counts)
         across = float(counts @ self._to_reference[unique]) / int(counts.sum())
         return within + self._of_reference - 2 * across
 
 
 def _mean_of_different(kernels: Float[np.ndarray, "n n"], counts: Int[np.ndarray, " n"]) -> float:
-    """The mean kernel of two different rows, where row i occurs `counts[i]` times."""
+    """The mean kernel of two different rows, row i occurring `counts[i]` times; of a single row, with itself."""
+    if len(counts) == 1:
+        return float(kernels[0, 0])
     alike = float(counts**2 @ np.diagonal(kernels))
     return float(counts @ kernels @ counts - alike) / int(counts.sum() ** 2 - (counts**2).sum())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics.pairwise import polynomial_kernel
 
-from components.evaluation.kernel_distance import Kernels, cubic_kernel, kernel_distance
+from components.evaluation.kernel_distance import KernelReference, Kernels, cubic_kernel, kernel_distance
 
 
 def rows(seed: int, number: int, width: int, shift: float = 0.0) -> np.ndarray:
@@ -49,7 +49,7 @@ def test_the_estimate_is_unbiased_and_grows_with_the_shift_of_the_mean() -> None
 
 def test_rows_that_are_drawn_twice_are_no_pairs() -> None:
     reference, sets = rows(0, 9, 4), [rows(1, 6, 4, 0.2), rows(2, 5, 4)]
-    kernels = Kernels(reference, sets)
+    kernels = Kernels(KernelReference(reference), sets)
     for one, own in zip(sets, kernels.rows, strict=True):
         assert kernels.distance(own) == pytest.approx(kernel_distance(one, reference), rel=1e-12)
     drawn = np.array([0, 0, 3, 5, 5, 5])
@@ -61,11 +61,14 @@ def test_rows_that_are_drawn_twice_are_no_pairs() -> None:
         - 2 * cubic_kernel(sets[0][drawn], reference).mean()
     )
     assert kernels.distance(kernels.rows[0][drawn]) == pytest.approx(expected, rel=1e-12)
+    only = cubic_kernel(sets[0][:1], np.concatenate([sets[0][:1], reference]))[0]
+    expected = only[0] + cubic_kernel(reference, reference)[~np.eye(9, dtype=bool)].mean() - 2 * only[1:].mean()
+    assert kernels.distance(kernels.rows[0][[0, 0]]) == pytest.approx(expected, rel=1e-12)
     np.testing.assert_array_equal(np.concatenate(kernels.rows)[:, 0], np.arange(11))
 
 
 def test_too_few_rows_are_told() -> None:
     with pytest.raises(ValueError, match="at least 2 rows of reference, got 1"):
         kernel_distance(rows(0, 5, 3), rows(1, 1, 3))
-    with pytest.raises(ValueError, match="at least 2 different rows, got 1"):
+    with pytest.raises(ValueError, match="at least 2 rows, got 1"):
         kernel_distance(rows(0, 1, 3), rows(1, 5, 3))
