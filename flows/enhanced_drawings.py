@@ -1,21 +1,17 @@
 """The prompt enhancer in the evaluation: it rewrites the held-out prompts, and models draw what it wrote as well."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from components.data.latents import LatentStore
-    from components.data.prompts import Prompt
-    from components.evaluation.enhanced import Scored
-    from components.evaluation.judging import Judges
-    from components.evaluation.report import EnhancerGrid, Rewritten
-    from components.evaluation.suite import Drawn, Images, Model, Question
-    from components.preference.judges import Judge
+    import torch
 
-WITH_ENHANCER = ("dpo", "turbo")
-"""The models that are drawn with the prompt enhancer too: those that are exported."""
+    from components.evaluation.report import Rewritten
+    from components.evaluation.suite import Model, Question
+
+    Encode = Callable[[Sequence[str]], Sequence[torch.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -30,20 +26,21 @@ class Told:
 def tell(
     models: "Mapping[str, Model]",
     questions: "Sequence[Question]",
-    enhancer: Path,
+    enhancer: Path | None,
     px: int,
     num_prompts: int,
     seed: int,
+    encode: "Encode",
 ) -> Told:
-    """Have the enhancer rewrite the first prompts of each split, and the models of `WITH_ENHANCER` draw that too."""
+    """Have the enhancer, if any, rewrite the first prompts of each question, and every model draw that too."""
     from components.evaluation.enhanced import in_other_words, with_enhancer
-    from components.models.text_encoder import TextEncoder
 
+    if enhancer is None:
+        return Told(models, questions, {})
     prompts = [prompt.text for question in questions for prompt in question.prompts[:num_prompts]]
     rewritten = rewrite(prompts, enhancer, px, seed)
-    encode = TextEncoder.load()
     asked = [in_other_words(question, rewritten, encode) for question in questions]
-    return Told(with_enhancer(models, WITH_ENHANCER), asked, rewritten)
+    return Told(with_enhancer(models), asked, rewritten)
 
 
 def rewrite(prompts: Sequence[str], enhancer: Path, px: int, seed: int) -> "dict[str, Rewritten]":
@@ -66,39 +63,3 @@ def rewrite(prompts: Sequence[str], enhancer: Path, px: int, seed: int) -> "dict
         text = one.text if one.was_enhanced else wish
         rewritten[wish] = Rewritten(wish, text, one.was_enhanced, one.reason)
     return rewritten
-
-
-def grid_of(
-    told: Told,
-    judges: "Judges",
-    store: "LatentStore",
-    rounds: "Sequence[Drawn]",
-    prefer: "Scored",
-    weights: Mapping[str, float],
-    num_examples: int,
-) -> "EnhancerGrid":
-    """The models with the enhancer beside those without; letters are read where their judge has a weight."""
-    from components.evaluation.enhanced import enhancer_grid
-
-    read = read_letters() if weights.get("lettering", 0) > 0 else None
-    return enhancer_grid(judges, store, told.questions, rounds, told.rewritten, prefer, read, num_examples)
-
-
-def read_letters() -> "Scored":
-    """How many of the words that a prompt quotes can be read in each image."""
-    from components.models.text_recognition import TextReader
-    from components.preference.judges import LetteringJudge
-    from flows.judges import LETTERING_SIDE_PX
-
-    return as_asked(LetteringJudge(TextReader(LETTERING_SIDE_PX).read))
-
-
-def as_asked(judge: "Judge") -> "Scored":
-    """A judge of preferences that is told style and category of each prompt, and the words that it quotes."""
-    from components.data.top_down.facts import quoted_in
-    from components.preference.judges import Asked
-
-    def scored(images_u8: "Images", prompts: "Sequence[Prompt]") -> Any:
-        return judge(images_u8, [Asked(p.text, p.category, p.style, " ".join(quoted_in(p.text))) for p in prompts])
-
-    return scored

@@ -177,6 +177,7 @@ EVALUATE = Stage(
         "classifier": CATEGORIZE.out("classifier"),
         "scorer": SCORE.out("scorer"),
         "enhancer": ENHANCER.out("model"),
+        "aes": AES.out("model"),
     },
     outputs={"report": "artifacts/report"},
     needs_libraries=True,

@@ -15,6 +15,7 @@ from components.data.errors import DataError
 from components.data.latents import LatentStore
 from components.data.prompts import Prompt
 from components.data.records import CATALOGUE, read_images, read_table, take_ids
+from components.evaluation.suite import Question
 
 CREDITS = pa.schema([CATALOGUE.field("sample_id"), CATALOGUE.field("attribution")])
 TRAIN = "train"
@@ -46,9 +47,9 @@ def read_prompts(store: LatentStore, caption_kind: str) -> dict[str, list[Prompt
     return prompts
 
 
-def token_states(store: LatentStore, prompts: Sequence[Prompt]) -> list[Float[Tensor, "_ d"]]:
-    """The token states of each prompt, in float32."""
-    return [torch.from_numpy(store.texts.of(prompt.text_number).astype(np.float32)) for prompt in prompts]
+def states_of(store: LatentStore, text_number: int) -> Float[Tensor, "_ d"]:
+    """The token states of a text, in float32."""
+    return torch.from_numpy(store.texts.of(text_number).astype(np.float32))
 
 
 def pooled_texts(store: LatentStore, prompts: Sequence[Prompt]) -> Float[np.ndarray, "n d"]:
@@ -64,7 +65,9 @@ def read_squares(
     return np.stack([decode_square(data.as_py(), px, limits) for data in table.column("bytes")])
 
 
-def read_credits(catalogue_file: Path, sample_ids: Sequence[str]) -> list[str]:
-    """The attributions of these samples, each once: whoever shows the images must name their authors (CC-BY)."""
-    table = take_ids(read_table(catalogue_file, CREDITS), list(sample_ids), catalogue_file)
+def read_credits(catalogue_file: Path, questions: Sequence[Question], num_examples: int) -> list[str]:
+    """The attributions of the real images of each question's first prompts: their authors must be named (CC-BY)."""
+    prompts = [prompt for question in questions for prompt in question.prompts[:num_examples]]
+    sample_ids = [prompt.sample_id for prompt in prompts if prompt.sample_id]
+    table = take_ids(read_table(catalogue_file, CREDITS), sample_ids, catalogue_file)
     return sorted({text for text in table.column("attribution").to_pylist() if text})

@@ -5,6 +5,7 @@ It is a string and not a file of its own, so that what the evaluate stage depend
 
 from components.data.report.look import whole_page
 from components.evaluation.page_enhancer import ENHANCER
+from components.evaluation.page_worst import WORST
 
 _STYLE = """
 main { max-width: 76rem; overflow-wrap: anywhere; } table { overflow-wrap: break-word; }
@@ -42,6 +43,10 @@ p.chart { max-width: none; margin: 1.5rem 0 0; }
 figure { margin: 0; } figure + figure { border-left: 1px solid var(--line); }
 figure img { width: 100%; aspect-ratio: 1; display: block; background: #ffffff; }
 figcaption { color: var(--quiet); font-size: .72rem; padding: .3rem .2rem 0; text-align: center; }
+table.worst { min-width: 56rem; } .worst td { width: 20%; } .worst td:first-child { width: 8rem; }
+.worst td > span { display: block; color: var(--quiet); font-size: .82rem; line-height: 1.4; }
+.worst b { color: var(--ink); } .worst img { width: 7rem; aspect-ratio: 1; display: block; margin: .3rem 0;
+  background: #ffffff; border-radius: .3rem; }
 .examples p { margin: 0; padding: .3rem .7rem .65rem; font-size: .82rem; line-height: 1.35; }
 """
 
@@ -54,7 +59,7 @@ _PARTS = """
 {% macro won_of(rate) %}
 {{ fact_of(rate.model|label ~ " preferred to " ~ rate.over|label, rate.share|percent ~ " %",
   "95 % interval " ~ rate.low|percent ~ " – " ~ rate.high|percent ~ ": "
-  ~ ("no difference beyond noise" if rate.low <= 0.5 <= rate.high else "beyond noise") ~ ". " ~ rate.num_prompts
+  ~ ("no difference seen" if rate.low <= 0.5 <= rate.high else "beyond noise") ~ ". " ~ rate.num_prompts
   ~ " prompts, " ~ (rate.num_drawings ~ " drawings of each, " if rate.num_drawings > 1 else "") ~ rate.num_ties
   ~ " ties, which count half.") }}
 {% endmacro %}
@@ -64,7 +69,8 @@ _PARTS = """
 {% if row.difference %}
 {% set moved = row.difference %}
 <span>{{ moved.value|signed(row.unit) }} ({{ moved.low|signed(row.unit) }} to {{ moved.high|signed(row.unit) }})</span>
-<span class="{{ moved.verdict if moved.verdict in ("better", "worse") }}">{{ moved.verdict }}</span>
+<span class="{{ moved.verdict if moved.verdict in ("better", "worse") }}">{{ moved.verdict
+  if moved.verdict in ("better", "worse") else "no difference seen" }}</span>
 {% endif %}</td>
 {% endmacro %}
 """
@@ -189,6 +195,9 @@ style="left:{{ (row.low / scale)|place }}%;width:{{ (row.high / scale)|place - (
 </ul>
 {% endif %}
 </section>
+{% if loop.first and report.costs %}
+{{ costs_of(report.costs) }}
+{% endif %}
 {% if loop.first and report.drift %}
 {{ drift_of(report.drift) }}
 {% endif %}
@@ -196,6 +205,9 @@ style="left:{{ (row.low / scale)|place }}%;width:{{ (row.high / scale)|place - (
 {{ enhancer_of(report.enhancer) }}
 {% endif %}
 {% endfor %}
+{% if report.worst %}
+{{ worst_of(report.worst) }}
+{% endif %}
 <footer class="quiet">
 <p>Below each later model's score stands its difference to the model left of it, with a 95 % interval of a paired
 bootstrap over the prompts. Where that interval holds 0 the two cannot be told apart, however the scores look; and of
@@ -209,4 +221,4 @@ project; its score on real images says how far it can be trusted, and its chance
 </footer>
 """
 
-TEMPLATE = whole_page("Easel report", _STYLE, _PARTS + ENHANCER + _MAIN)
+TEMPLATE = whole_page("Easel report", _STYLE, _PARTS + ENHANCER + WORST + _MAIN)

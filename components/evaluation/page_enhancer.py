@@ -19,7 +19,7 @@ prompts. Every judge is told the prompt, not what was made of it.</p>
 <div class="scroll"><table class="scores grid">
 <thead><tr><th>metric</th>{% for model in grid.models %}<th class="n">{{ model|label }}</th>{% endfor %}</tr></thead>
 <tbody>
-{% for rows in grid.rows|selectattr("split", "equalto", "heldout")|list|by_metric %}
+{% for rows in grid.rows|selectattr("split", "in", ("heldout", "rendered_text"))|list|by_metric %}
 <tr>
 <td class="name">{{ rows[0].name }}<span>{{ rows[0].explanation }}</span></td>
 {% for row in rows %}
@@ -29,8 +29,8 @@ prompts. Every judge is told the prompt, not what was made of it.</p>
 {% endfor %}
 </tbody>
 </table></div>
-<p class="quiet">Both kinds of prompts together. Below each score with the enhancer stands its difference to the one
-left of it, with a paired 95 % interval.</p>
+<p class="quiet">Both kinds of held-out prompts together, then those that ask for words. Below each score with the
+enhancer stands its difference to the one left of it, with a paired 95 % interval.</p>
 {% if grid.examples %}
 <ul class="examples wide">
 {% for example, rewritten in grid.shown %}

@@ -18,8 +18,10 @@ from jinja2 import Environment, StrictUndefined
 from PIL import Image, ImageDraw, ImageFont
 
 from components.evaluation.comparison import Guard, Row, Unit, WinRate
+from components.evaluation.costs import Cost
 from components.evaluation.drift import KEEPS, KEEPS_DIVERSITY, TITLES
 from components.evaluation.page import TEMPLATE
+from components.evaluation.worst import WorstOf
 from components.models.training_record import Drift
 
 LABELS = {"base": "pre-trained", "sft": "SFT", "dpo": "DPO", "turbo": "Turbo"}
@@ -127,7 +129,7 @@ class Report:
     """`models` are in the order of the chain, the last one is the result; the first section is of all prompts.
 
     `judges` are those that decided the wins, with their weights; `facts` are shown as they are; `credits` name the
-    authors of the real images.
+    authors of the real images; `costs` are those of one image, `worst` the worst cases of each category.
     """
 
     models: Sequence[str]
@@ -139,6 +141,8 @@ class Report:
     credits: Sequence[str] = ()
     drift: FewStepDrift | None = None
     enhancer: EnhancerGrid | None = None
+    costs: Sequence[Cost] = ()
+    worst: Sequence[WorstOf] = ()
 
     @property
     def rows(self) -> list[Row]:
@@ -164,6 +168,8 @@ def write_report(out: Path, report: Report) -> None:
         "win_rates": [asdict(rate) for rate in report.win_rates],
         "guards": [asdict(guard) for guard in report.guards],
         "drift": [asdict(row) for row in report.drift.rows] if report.drift else [],
+        "costs": [asdict(cost) for cost in report.costs],
+        "worst": [_stored_worst(one) for one in report.worst],
         "prompts": [example.prompt for section in report.sections for example in section.examples],
         "enhancer": _stored(report.enhancer) if report.enhancer else None,
     }
@@ -188,6 +194,14 @@ def _stored(grid: EnhancerGrid) -> dict[str, Any]:
         "win_rates": [asdict(rate) for rate in grid.win_rates],
         "rewritten": [asdict(one) for one in grid.rewritten],
     }
+
+
+def _stored_worst(one: WorstOf) -> dict[str, Any]:
+    models = {
+        model: {name: value for name, value in vars(worst).items() if name != "image_u8"}
+        for model, worst in one.models.items()
+    }
+    return {"category": one.category, "num_prompts": one.num_prompts, "models": models}
 
 
 def render_page(report: Report) -> str:
@@ -226,7 +240,7 @@ def by_metric(rows: Sequence[Row]) -> list[list[Row]]:
 
 def _amount(value: float, unit: Unit) -> str:
     """A score as people read it: shares in percent."""
-    text = {"share": _percent, "similarity": "{:.3f}".format, "distance": _number}[unit](abs(value))
+    text = {"share": _percent, "similarity": _similarity, "distance": _number}[unit](abs(value))
     return f"−{text}" if value < 0 else text
 
 
@@ -238,6 +252,10 @@ def _signed(value: float, unit: Unit) -> str:
 def _number(value: float) -> str:
     """Three significant digits, never in powers of ten."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _similarity(value: float) -> str:
+    return f"{value:.1f}" if value >= 10 else f"{value:.3f}"
 
 
 def _percent(share: float) -> str:
@@ -258,7 +276,7 @@ def _fact(value: Any) -> str:
 def png_data_uri(image_u8: UInt8[np.ndarray, "h w 3"]) -> str:
     """The image as a `data:` address, so that the page needs no other file."""
     buffer = io.BytesIO()
-    Image.fromarray(image_u8).save(buffer, "PNG", optimize=True)
+    Image.fromarray(image_u8).save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

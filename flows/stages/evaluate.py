@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, Field
 
 from components.data.config import DecodeLimits
+from components.data.top_down.config import Lettering
 from components.evaluation.config import RetrievalConfig
 from components.preference.config import JudgeWeights
 from components.samplers.config import SamplingConfig
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderKLFlux2
-
-    from components.data.latents import LatentStore
-    from components.evaluation.judging import Judges
     from components.evaluation.report import EnhancerGrid, FewStepDrift, Report
-    from components.evaluation.suite import Model, Question
+    from components.evaluation.suite import Model
     from components.models.training_record import TrainingRecord
 
 
@@ -30,31 +27,36 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     which of two models' images is preferred: take those that made the preference pairs, and see `drawings_per_prompt`
     of each prompt (all else is of the first). A distilled model is drawn as it says, the others with `sampling`.
     The first `num_enhanced_prompts` of each split are drawn in the prompt enhancer's words too, if there is one.
+    `num_text_prompts` more prompts ask for words in the picture, which a reader looks for; `lettering` says how the
+    same words are set in type beside them.
     """
 
     caption_kind: str
     num_prompts: int = Field(gt=1)
     drawings_per_prompt: int = Field(gt=0)
     num_enhanced_prompts: int = Field(gt=1)
+    num_text_prompts: int = Field(ge=0)
     num_examples: int = Field(ge=0)
     num_reference_images: int = Field(gt=1)
     num_axes: int = Field(gt=0)
     sampling: SamplingConfig
     retrieval: RetrievalConfig
     judges: JudgeWeights
+    lettering: Lettering
     limits: DecodeLimits
     seed: int
 
 
 SEEN = {"base": "images", "sft": "images", "dpo": "pairs", "turbo": "prompts"}
-PREFIXES = {"heldout_cell": "cell", "heldout_concept": "concept", "heldout": "all"}
+PREFIXES = {"heldout_cell": "cell", "heldout_concept": "concept", "heldout": "all", "rendered_text": "text"}
 
 
 @dataclass(frozen=True)
 class Metrics:
     """Shares and cosines in [0, 1] and Lite0 Fréchet distances of the last model of the chain, and against the others.
 
-    `cell` are unseen style x concept cells, `concept` unseen concepts, `all` both together. A win rate is the share of
+    `cell` are unseen style x concept cells, `concept` unseen concepts, `all` both together; kernel distances are of
+    Lite0 features too. A win rate is the share of
     drawings at which the preference judge takes the later model's image, with its 95 % interval. Ratios are of a model
     to the one before. Every score of every model is in the report and in MLflow as `model/score`.
     """
@@ -65,12 +67,14 @@ class Metrics:
     cell_retrieval_r1: float
     cell_retrieval_r5: float
     cell_lite0_frechet: float
+    cell_lite0_kernel: float
     concept_style_accuracy: float
     concept_category_accuracy: float
     concept_alignment: float
     concept_retrieval_r1: float
     concept_retrieval_r5: float
     concept_lite0_frechet: float
+    concept_lite0_kernel: float
     base_alignment: float
     sft_alignment: float
     dpo_alignment: float
@@ -79,6 +83,10 @@ class Metrics:
     sft_lite0_frechet: float
     dpo_lite0_frechet: float
     all_lite0_frechet: float
+    base_lite0_kernel: float
+    sft_lite0_kernel: float
+    dpo_lite0_kernel: float
+    all_lite0_kernel: float
     win_rate_sft_over_base: float
     win_rate_sft_over_base_low: float
     win_rate_sft_over_base_high: float
@@ -111,75 +119,57 @@ def evaluate(
     classifier: Path,
     scorer: Path,
     enhancer: Path | None = None,
+    aes: Path | None = None,
     report: Path,
 ) -> Metrics:
     """Ask every model for the same held-out images and report each beside the one before, chance and real images."""
-    from components.data.latents import read_latents
+    from components.data.latents import EMPTY_TEXT, read_latents
     from components.evaluation import suite
-    from components.evaluation.held_out import read_credits
+    from components.evaluation.enhanced import enhancer_grid
+    from components.evaluation.examination import examine, preferred
+    from components.evaluation.held_out import read_credits, states_of
     from components.evaluation.report import Report, write_report
     from components.models.autoencoder import autoencoder_sha256, load_autoencoder
+    from components.models.text_encoder import TextEncoder
     from components.models.training_record import read_training_records
     from components.tracking import current_run
-    from flows.enhanced_drawings import Told, as_asked, grid_of, tell
-    from flows.judges import load_judge
+    from flows.enhanced_drawings import tell
+    from flows.questions import ask, costs_of, open_judges, preference_judge, text_reader
 
     chain = {"base": base, "sft": sft, "dpo": dpo, "turbo": turbo}
-    records, decoder = read_training_records(chain), load_autoencoder(autoencoder)
-    px = records["base"].px
-    store = read_latents(latents, px, autoencoder_sha256(autoencoder))
-    judges, questions, num_reference = prepare(p, store, decoder, images, classifier, px)
+    records, decoder, encode = read_training_records(chain), load_autoencoder(autoencoder), TextEncoder.load()
+    store = read_latents(latents, px := records["base"].px, autoencoder_sha256(autoencoder))
+    eyes = open_judges(p, store, images, classifier, aes, px)
+    questions, empty, read = ask(p, store, decoder, images, encode, px), states_of(store, EMPTY_TEXT), text_reader()
     models = {name: suite.load_model(path, records[name], p.sampling) for name, path in chain.items()}
-    told = Told(models, questions, {})
-    if enhancer:
-        told = tell(models, questions, enhancer, px, p.num_enhanced_prompts, p.seed)
-    drawn = suite.draw_all(told.models, decoder, store, told.questions, current_run().progress)
+    told = tell(models, questions, enhancer, px, p.num_enhanced_prompts, p.seed, encode)
+    drawn = suite.draw_all(told.models, decoder, empty, told.questions, current_run().progress)
     rounds = [{name: images[name] for name in chain} for images in drawn.rounds]
-    sections, guards = suite.examine(judges, store, questions, rounds[0], p.num_examples)
-    shown = [prompt.sample_id for asked in questions for prompt in asked.prompts[: p.num_examples]]
     weights = {str(name): weight for name, weight in p.judges.items() if weight > 0}
-    prefer = as_asked(load_judge(classifier, scorer, weights))
+    prefer = preference_judge(classifier, scorer, weights, eyes)
+    sections, guards, worst = examine(eyes, read, questions, rounds, p.num_examples)
     found = Report(
         list(chain),
         sections,
-        suite.preferred(prefer, questions, rounds),
+        preferred(prefer, questions, rounds),
         guards,
         weights,
-        facts_of(models, records) | {"side": f"{px} px", "reference images": num_reference, "seed": p.seed},
-        read_credits(catalogue, shown),
+        facts_of(records, len(eyes.reference.features), p.seed),
+        read_credits(catalogue, questions, p.num_examples),
         drift_of(models, records),
-        grid_of(told, judges, store, drawn.rounds, prefer, weights, p.num_examples) if told.rewritten else None,
+        enhancer_grid(eyes, read, told.questions, drawn.rounds, told.rewritten, prefer, p.num_examples),
+        costs_of(told.models, told.questions, empty),
+        worst,
     )
     write_report(report, found)
-    log(found, drawn.images_per_s, report, records["dpo"].images_seen)
-    return metrics_of(found, p.drawings_per_prompt)
+    log(found, drawn.seconds_per_image, report, records["dpo"].images_seen)
+    return metrics_of(found, drawn.num_images)
 
 
-def prepare(
-    p: Params, store: "LatentStore", decoder: "AutoencoderKLFlux2", images: Path, classifier: Path, px: int
-) -> "tuple[Judges, list[Question], int]":
-    """The judges, made of training images, whose number comes last; and what is asked of each held-out split."""
-    from components.data.prompts import choose_prompts
-    from components.evaluation import suite
-    from components.evaluation.held_out import HELD_OUT, TRAIN, read_prompts, read_squares
-
-    candidates = read_prompts(store, p.caption_kind)
-    reference = choose_prompts(candidates[TRAIN], p.num_reference_images, p.seed)
-    reference_u8 = read_squares(images, reference, px, p.limits)
-    judges = suite.train_judges(store, reference, reference_u8, classifier, p.retrieval, p.num_axes, p.seed)
-    asked = [choose_prompts(candidates[split], p.num_prompts, p.seed) for split in HELD_OUT]
-    noises = (p.sampling.batch_size, p.drawings_per_prompt, p.seed)
-    questions = [
-        suite.make_question(store, decoder, prompts, read_squares(images, prompts, px, p.limits), *noises)
-        for prompts in asked
-    ]
-    return judges, questions, len(reference)
-
-
-def facts_of(models: "Mapping[str, Model]", records: "Mapping[str, TrainingRecord]") -> dict[str, Any]:
-    """What each model saw, and how often its network runs for one image."""
+def facts_of(records: "Mapping[str, TrainingRecord]", num_reference: int, seed: int) -> dict[str, Any]:
+    """What each model saw, and what all have in common."""
     seen = {f"{SEEN[name]} seen by {name}": record.images_seen for name, record in records.items()}
-    return seen | {f"evaluations per image of {name}": model.sampling.num_evaluations for name, model in models.items()}
+    return seen | {"side": f"{records['base'].px} px", "reference images": num_reference, "seed": seed}
 
 
 def drift_of(models: "Mapping[str, Model]", records: "Mapping[str, TrainingRecord]") -> "FewStepDrift | None":
@@ -193,14 +183,19 @@ def drift_of(models: "Mapping[str, Model]", records: "Mapping[str, TrainingRecor
     return None
 
 
-def log(found: "Report", images_per_s: Mapping[str, float], report: Path, images_seen: int) -> None:
-    """Hand the run every score and speed, the sheets and the report; a speed is no metric that DVC may keep."""
+def log(found: "Report", seconds_per_image: Mapping[str, float], report: Path, images_seen: int) -> None:
+    """Hand the run every score, the seconds that an image took, the sheets and the report.
+
+    A time is no metric that DVC may keep. Scores are `<model>/<split>/<score>`, as the registry has them of a version.
+    """
     from components.evaluation.report import read_png
     from components.tracking import current_run
 
     run = current_run()
-    scores = {f"{row.model}/{PREFIXES[row.split]}_{row.key}": row.value for row in found.rows}
-    run.log_metrics(scores | {f"{name}/images_per_s": speed for name, speed in images_per_s.items()}, step=images_seen)
+    scores = {f"{row.model}/{row.split}/{row.key}": row.value for row in found.rows}
+    costs = {f"{cost.model}/gflops_per_image": cost.gflops for cost in found.costs}
+    times = {f"{name}/seconds_per_image": seconds for name, seconds in seconds_per_image.items()}
+    run.log_metrics(scores | costs | times, step=images_seen)
     if grid := found.enhancer:
         run.log_metrics(effects_of(grid), step=images_seen)
         run.log_image("compare_enhancer", read_png(report / "compare_enhancer.png"), step=images_seen)
@@ -213,9 +208,9 @@ def effects_of(grid: "EnhancerGrid") -> dict[str, float]:
     """The scores with the enhancer, their differences to those without, with intervals, and how it did."""
     values = {"enhancer/fallback_frac": grid.fallback_frac, "enhancer/length_ratio": grid.length_ratio}
     for row in grid.rows:
-        name = f"{row.model}/{PREFIXES[row.split]}_{row.key}"
-        values[name] = row.value
-        if moved := row.difference:
+        if moved := row.difference:  # those without it are of fewer prompts than the chain's, under the same name
+            name = f"{row.model}/{row.split}/{row.key}"
+            values[name] = row.value
             name = f"{name}_difference"
             values |= {name: moved.value, f"{name}_low": moved.low, f"{name}_high": moved.high}
     for rate in grid.win_rates:
@@ -224,7 +219,7 @@ def effects_of(grid: "EnhancerGrid") -> dict[str, float]:
     return values
 
 
-def metrics_of(found: "Report", num_drawings: int) -> Metrics:
+def metrics_of(found: "Report", num_images: int) -> Metrics:
     """The metrics among all that was found: the last model's by its split, the earlier ones' over all prompts."""
     values: dict[str, float] = {}
     for row in found.rows:
@@ -237,7 +232,4 @@ def metrics_of(found: "Report", num_drawings: int) -> Metrics:
         values |= {name: rate.share, f"{name}_low": rate.low, f"{name}_high": rate.high}
     values |= {f"{guard.key}_{guard.model}_to_{guard.over}": guard.ratio for guard in found.guards}
     scores = {field.name: values[field.name] for field in fields(Metrics) if field.name in values}
-    images = len(found.models) * found.sections[0].num_prompts
-    if grid := found.enhancer:
-        images += len(grid.models) // 2 * len(grid.rewritten)
-    return Metrics(**scores, evaluated_images=images * num_drawings)
+    return Metrics(**scores, evaluated_images=num_images)

@@ -3,12 +3,9 @@
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFont
 
-from components.data.prompts import Prompt
-from flows.enhanced_drawings import read_letters, rewrite
+from flows.enhanced_drawings import rewrite
 from tests.integration.enhancers import make_enhancer
 
 
@@ -41,12 +38,3 @@ def test_an_enhancer_that_lacks_a_part_is_told_in_one_line(enhancer: Path, tmp_p
     with pytest.raises(ValueError, match=f"{lost}: ") as told:
         rewrite(["a red apple"], tmp_path / "enhancer", 64, 0)
     assert "\n" not in str(told.value)
-
-
-def test_letters_are_read_where_a_prompt_quotes_some() -> None:
-    sign = Image.new("RGB", (256, 256), "white")
-    ImageDraw.Draw(sign).text((20, 90), "SALE", fill="black", font=ImageFont.load_default(80))
-    texts = ['a sign that says "SALE"', 'a sign that says "CLOSED"', "a sign"]
-    prompts = [Prompt(f"id{i}", "heldout_cell", "", "", "sign", text, i) for i, text in enumerate(texts)]
-    scores = read_letters()(np.stack([np.asarray(sign)] * 3), prompts)
-    np.testing.assert_array_equal(scores, [1, 0, np.nan])

@@ -20,6 +20,7 @@ from components.data.buckets import Bucket
 from components.data.config import DecodeLimits
 from components.data.errors import DataError
 from components.data.records import CAPTIONS, CATALOGUE, IMAGES, SELECTION, part_file, write_table
+from components.data.top_down.config import FontChoice, Lettering
 from components.enhancer.decoding import Writer
 from components.evaluation.config import RetrievalConfig
 from components.evaluation.held_out import read_prompts
@@ -119,12 +120,14 @@ PARAMS = Params(
     num_prompts=10,
     drawings_per_prompt=2,
     num_enhanced_prompts=10,
+    num_text_prompts=3,
     num_examples=3,
     num_reference_images=30,
     num_axes=8,
     sampling=SamplingConfig(num_sampling_steps=2, guidance_scale=2.0, batch_size=4),
     retrieval=RetrievalConfig(8, 20, 16, 1e-2, 0.0, 0.1),
     judges={"alignment": 1.0, "aesthetic_proxy": 0.5},
+    lettering=Lettering(64, ("sign",), 4.5, (FontChoice("DejaVuSans-Bold.ttf", 0, None, True),), ()),
     limits=DecodeLimits(max_pixels=10_000, max_bytes=100_000, max_ratio=100.0),
     seed=0,
 )
@@ -140,14 +143,19 @@ def stored(report: Path) -> dict[str, Any]:
     return json.loads((report / "report.json").read_text())
 
 
+def rows_of(content: dict[str, Any]) -> dict[tuple[str, str, str], Any]:
+    return {(row["split"], row["model"], row["key"]): row for row in content["rows"]}
+
+
 def test_metrics_are_those_of_the_last_model_and_of_its_steps_over_the_others(evaluated: tuple[Path, Metrics]) -> None:
     content, metrics = stored(evaluated[0]), evaluated[1]
-    rows = {(row["split"], row["model"], row["key"]): row for row in content["rows"]}
-    assert len(rows) == 3 * 4 * 6
+    rows = rows_of(content)
+    assert len(rows) == 3 * 4 * 8 + 4 * 2
     assert content["models"] == ["base", "sft", "dpo", "turbo"]
-    assert metrics.evaluated_images == 4 * 20 * 2
+    assert metrics.evaluated_images == 4 * (20 * 2 + 3)
     assert metrics.cell_style_accuracy == rows["heldout_cell", "turbo", "style_accuracy"]["value"]
     assert metrics.concept_lite0_frechet == rows["heldout_concept", "turbo", "lite0_frechet"]["value"]
+    assert metrics.sft_lite0_kernel == rows["heldout", "sft", "lite0_kernel"]["value"]
     assert metrics.sft_alignment == rows["heldout", "sft", "alignment"]["value"]
     assert metrics.dpo_alignment == rows["heldout", "dpo", "alignment"]["value"]
     assert metrics.all_alignment == rows["heldout", "turbo", "alignment"]["value"]
@@ -162,7 +170,7 @@ def test_metrics_are_those_of_the_last_model_and_of_its_steps_over_the_others(ev
 
 def test_real_images_score_above_those_of_an_untrained_network(evaluated: tuple[Path, Metrics]) -> None:
     for row in stored(evaluated[0])["rows"]:
-        if row["key"] == "lite0_frechet":
+        if row["key"] in ("lite0_frechet", "lite0_kernel", "edit_distance"):
             assert row["real"] < row["value"]
         if row["key"] in ("style_accuracy", "category_accuracy"):
             assert row["real"] > 0.8 > row["value"]
@@ -172,7 +180,7 @@ def test_equal_models_draw_equal_images_and_are_told_apart_by_nothing(inputs: di
     same = inputs | {name: inputs["base"] for name in ("sft", "dpo", "turbo")}
     metrics = evaluate(PARAMS, **same, report=tmp_path / "report")
     differences = [row["difference"] for row in stored(tmp_path / "report")["rows"] if row["difference"]]
-    assert len(differences) == 3 * 18
+    assert len(differences) == 3 * (3 * 8 + 2)
     assert {difference["verdict"] for difference in differences} == {"no difference beyond noise"}
     assert {difference["value"] for difference in differences} == {0}
     rates = stored(tmp_path / "report")["win_rates"]
@@ -182,7 +190,12 @@ def test_equal_models_draw_equal_images_and_are_told_apart_by_nothing(inputs: di
 
 def test_a_distilled_model_is_drawn_as_it_says_and_its_drift_is_shown(evaluated: tuple[Path, Metrics]) -> None:
     content = stored(evaluated[0])
-    assert [content["facts"][f"evaluations per image of {name}"] for name in content["models"]] == [4, 4, 4, 3]
+    assert {cost["model"]: cost["num_evaluations"] for cost in content["costs"]} == {
+        "base": 4,
+        "sft": 4,
+        "dpo": 4,
+        "turbo": 3,
+    }
     assert content["facts"]["prompts seen by turbo"] == 640
     drift = {"domain": "<b>", "measure": "alignment", "student": 0.2 * 0.97, "teacher": 0.2, "ratio": 0.97}
     assert content["drift"] == [drift]
@@ -197,7 +210,7 @@ def test_the_first_drawing_does_not_depend_on_how_many_there_are(
 ) -> None:
     evaluate(PARAMS.model_copy(update={"drawings_per_prompt": 1}), **inputs, report=tmp_path / "report")
     one, two = stored(tmp_path / "report"), stored(evaluated[0])
-    assert one["rows"] == two["rows"]
+    assert one["rows"] == [row for row in two["rows"] if row["key"] != "diversity"]
     assert [rate["num_drawings"] for rate in one["win_rates"] + two["win_rates"]] == [1] * 3 + [2] * 3
 
 
@@ -222,21 +235,23 @@ def test_an_enhancer_whose_answers_are_all_refused_changes_nothing(
     content, plain = stored(tmp_path / "report"), stored(evaluated[0])
     grid = content.pop("enhancer")
     assert plain.pop("enhancer") is None
+    costs = {cost.pop("model"): cost for cost in content.pop("costs")}
+    assert [costs[name] for name in plain["models"]] == [costs[f"{name}_enhanced"] for name in plain["models"]]
+    del plain["costs"]
     assert content == plain
-    assert asdict(metrics) == asdict(evaluated[1]) | {"evaluated_images": 6 * 20 * 2}
-    assert grid["models"] == ["dpo", "dpo_enhanced", "turbo", "turbo_enhanced"]
+    assert asdict(metrics) == asdict(evaluated[1]) | {"evaluated_images": 8 * (20 * 2 + 3)}
+    assert grid["models"] == [name + end for name in content["models"] for end in ("", "_enhanced")]
     assert (grid["fallback_frac"], grid["length_ratio"]) == (1, 1)
     assert all(one["text"] == one["prompt"] and one["reason"] for one in grid["rewritten"])
     assert [one["prompt"] for one in grid["rewritten"][:3]] == content["prompts"][:3]
-    assert len(grid["rows"]) == 3 * 7 * 4
+    assert len(grid["rows"]) == (8 + 2) * 8
     of_chain = {(row["split"], row["model"], row["key"]): row["value"] for row in content["rows"]}
     for row in grid["rows"]:
-        if row["key"] != "diversity":
-            assert row["value"] == of_chain[row["split"], row["model"].removesuffix("_enhanced"), row["key"]]
+        assert row["value"] == of_chain[row["split"], row["model"].removesuffix("_enhanced"), row["key"]]
     changes = [row["difference"] for row in grid["rows"] if row["difference"]]
-    assert len(changes) == 3 * 7 * 2
+    assert len(changes) == (8 + 2) * 4
     assert {(change["value"], change["verdict"]) for change in changes} == {(0, "no difference beyond noise")}
-    assert [(rate["share"], rate["num_ties"]) for rate in grid["win_rates"]] == [(0.5, 40)] * 2
+    assert [(rate["share"], rate["num_ties"]) for rate in grid["win_rates"]] == [(0.5, 40)] * 4
 
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 deprecates: not ours to fix.
@@ -262,24 +277,26 @@ def test_models_draw_what_the_enhancer_wrote_and_judges_are_told_the_prompt(
     }
     with open_run("evaluate", **store) as run:
         metrics = evaluate(params, **inputs, enhancer=enhancer, report=tmp_path / "report")
-    assert metrics.evaluated_images == (4 * 20 + 2 * 12) * 2
+    assert metrics.evaluated_images == 4 * (20 * 2 + 3) + 4 * (12 * 2 + 3)
     content = stored(tmp_path / "report")
     grid = content["enhancer"]
-    assert len(grid["rewritten"]) == 12
-    assert [(rate["num_prompts"], rate["num_drawings"]) for rate in grid["win_rates"]] == [(12, 2)] * 2
+    assert len(grid["rewritten"]) == 12 + 3
+    assert [(rate["num_prompts"], rate["num_drawings"]) for rate in grid["win_rates"]] == [(12, 2)] * 4
     for one in grid["rewritten"]:
         assert one["was_enhanced"] == ("3" not in one["prompt"])
         told = ", drawn with care, in the middle of the page" if one["was_enhanced"] else ""
         assert one["text"] == one["prompt"] + told
     assert content["rows"] == stored(evaluated[0])["rows"]
-    rows = {(row["split"], row["model"], row["key"]): row for row in grid["rows"]}
+    rows = rows_of(grid)
     assert rows["heldout", "dpo_enhanced", "lite0_frechet"]["difference"]["value"] != 0
     logged = mlflow.MlflowClient(store["uri"]).get_run(str(run.run_id)).data.metrics
-    moved = rows["heldout_cell", "turbo_enhanced", "alignment"]["difference"]
+    moved = rows["heldout", "turbo_enhanced", "alignment"]["difference"]
     names = {"value": "difference", "low": "difference_low", "high": "difference_high"}
-    assert {end: logged[f"turbo_enhanced/cell_alignment_{name}"] for end, name in names.items()} == pytest.approx(
+    assert {end: logged[f"turbo_enhanced/heldout/alignment_{name}"] for end, name in names.items()} == pytest.approx(
         {end: moved[end] for end in names}
     )
+    assert logged["dpo/heldout/alignment"] == rows_of(content)["heldout", "dpo", "alignment"]["value"]
+    assert 0 < logged["turbo/seconds_per_image"] < logged["turbo_enhanced/seconds_per_image"] * 100
     assert logged["enhancer/fallback_frac"] == grid["fallback_frac"]
     assert 0 < grid["fallback_frac"] < 1
     page = (tmp_path / "report" / "index.html").read_text()

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from components.evaluation.comparison import Difference, Guard, Row, WinRate
+from components.evaluation.costs import Cost
 from components.evaluation.report import (
     EnhancerGrid,
     Example,
@@ -21,6 +22,7 @@ from components.evaluation.report import (
     render_page,
     write_report,
 )
+from components.evaluation.worst import Worst, WorstOf
 from components.models.training_record import Drift
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)> {{ facts }} 苹果'
@@ -87,7 +89,7 @@ def test_prompts_stay_text_and_nothing_is_loaded(report: Report) -> None:
 
 def test_each_model_stands_beside_the_one_before_chance_and_real(report: Report) -> None:
     text = " ".join(parsed(render_page(report)).text.split())
-    assert "58.9 % 52.0 – 66.0 62.0 % 55.0 – 69.0 +3.1 (−1.0 to +7.0) no difference beyond noise 16.7 97.0" in text
+    assert "58.9 % 52.0 – 66.0 62.0 % 55.0 – 69.0 +3.1 (−1.0 to +7.0) no difference seen 16.7 97.0" in text
     assert "53 47 – 59 40 35 – 44 −13 (−17 to −9) better 90 3" in text
 
 
@@ -217,7 +219,7 @@ def test_the_enhancer_stands_beside_the_same_model_without_it(report: Report, gr
     text = " ".join(page.text.split())
     assert "drew 4 of these prompts once more" in text
     assert "25 % of the answers were refused" in text
-    assert "SFT + enhancer preferred to SFT 42.0 % 95 % interval 30.0 – 55.0: no difference beyond noise." in text
+    assert "SFT + enhancer preferred to SFT 42.0 % 95 % interval 30.0 – 55.0: no difference seen." in text
     assert "62.0 % 55.0 – 69.0 58.9 % 52.0 – 66.0 −3.1 (−7.0 to −1.0) worse" in text
     assert "12.3" not in text
     assert f"{HOSTILE} at length" in text
@@ -243,3 +245,29 @@ def test_the_grid_is_stored_beside_the_rows_of_the_chain(tmp_path: Path, report:
     with Image.open(tmp_path / "with" / "compare_enhancer.png") as sheet:
         assert sheet.mode == "RGB"
     assert not (tmp_path / "without" / "compare_enhancer.png").exists()
+
+
+def test_costs_and_worst_cases_are_tables_and_numbers(tmp_path: Path, report: Report) -> None:
+    of_models = {
+        name: Worst(0.2, 0.15, 0.25, -0.05, HOSTILE, images(seed))
+        for seed, name in enumerate(("base", "sft"), start=20)
+    }
+    whole = replace(
+        report,
+        costs=[Cost("base", 32, 1.234), Cost("sft_enhanced", 8, 0.5)],
+        worst=[WorstOf("animals", 7, of_models)],
+    )
+    write_report(tmp_path / "report", whole)
+    page = parsed((tmp_path / "report" / "index.html").read_text())
+    text = " ".join(page.text.split())
+    assert "pre-trained 32 1.23 SFT + enhancer 8 0.5" in text
+    assert f"animals 7 prompts 0.200 (0.150 – 0.250) −0.050: {HOSTILE}" in text
+    assert not {"script", "b>"} & {tag for tag, _ in page.tags}
+    for seed in (20, 21):
+        assert sum(attributes.get("src") == png_data_uri(images(seed)) for _, attributes in page.tags) == 1
+    stored = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert stored["costs"][1] == {"model": "sft_enhanced", "num_evaluations": 8, "gflops": 0.5}
+    (category,) = stored["worst"]
+    assert category["models"]["sft"] == {"mean": 0.2, "low": 0.15, "high": 0.25, "score": -0.05, "prompt": HOSTILE}
+    for name in ("What one image costs", "Worst cases"):
+        assert (name in text, name in render_page(report)) == (True, False)
