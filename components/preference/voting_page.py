@@ -25,6 +25,8 @@ footer button { min-height: 2.9rem; min-width: 4.5rem; border: 2px solid #fff6; 
 footer button:disabled { opacity: .4; cursor: default; }
 footer p { flex: 1; margin: 0; text-align: center; } progress { width: 100%; display: block; accent-color: #fff; }
 #told { margin: 0; text-align: center; } #told:empty { display: none; }
+main[hidden] + #told { flex: 1; display: grid; place-content: center; padding: 1rem; font-size: 1.4rem; }
+#keys { opacity: .8; } @media (hover: none) { #keys { display: none; } }
 [hidden] { display: none !important; }
 @media (orientation: portrait) { main { flex-direction: column; } }
 </style></head><body>
@@ -36,7 +38,8 @@ footer p { flex: 1; margin: 0; text-align: center; } progress { width: 100%; dis
 <p id="told" role="status"></p>
 <footer>
 <button id="undo" title="Z or backspace">Undo</button>
-<p><span id="count"></span><progress id="bar" value="0" max="1"></progress></p>
+<p><span id="count"></span> <small id="keys">· keys: ← → choose, space ties, Z undoes</small>
+<progress id="bar" value="0" max="1"></progress></p>
 <button id="tie" title="Space or arrow down">Tie</button>
 </footer>
 <script nonce="NONCE">
