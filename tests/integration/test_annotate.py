@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 from typing import Any
 
 import httpx
@@ -28,6 +28,7 @@ from flows.annotate import compared, open_session, outcome, read_categories, wri
 from tests.integration.browser import CHROMIUM, Page, opened
 
 NUM_IMAGES, NUM_PAIRS = 6, 3
+PROMPT = "<b>a fox</b>"
 ROOT = Path(__file__).parents[2]
 
 
@@ -48,7 +49,7 @@ def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def server(images: Path, request: pytest.FixtureRequest) -> Iterator[VotingServer]:
     host = getattr(request, "param", "127.0.0.1")
-    session, pictures, _ = open_session(images, "p7", name="", prompt="<b>a fox</b>", num_calibration=0, seed=0)
+    session, pictures, _ = open_session(images, "p7", name="", prompt=PROMPT, num_calibration=0, seed=0)
     with VotingServer(host, 0, session, pictures) as running:
         thread = Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -194,7 +195,7 @@ def test_names_and_prompts_that_cannot_be_are_refused(images: Path, change: dict
 
 def started(images: Path, port: int) -> tuple[subprocess.Popen[str], str]:
     """The command in a process of its own, and the address that it prints."""
-    options = ["--annotator", "p7", "--prompt", "<b>a fox</b>", "--calibration", str(NUM_PAIRS), "--port", str(port)]
+    options = ["--annotator", "p7", "--prompt", PROMPT, "--calibration", str(NUM_PAIRS), "--port", str(port)]
     process = subprocess.Popen(
         [sys.executable, "-m", "flows", "annotate", str(images), *options], stdout=subprocess.PIPE, text=True
     )
@@ -232,7 +233,7 @@ def answer(page: Page, sharper: dict[str, bool]) -> None:
 def test_a_whole_tournament_by_keys_and_touch_with_a_reload_an_undo_and_a_killed_server(
     images: Path, tmp_path: Path
 ) -> None:
-    told = {"name": "", "prompt": "<b>a fox</b>", "num_calibration": NUM_PAIRS, "seed": 0}
+    told = {"name": "", "prompt": PROMPT, "num_calibration": NUM_PAIRS, "seed": 0}
     session, _, folder = open_session(images, "p7", **told)
     sharper = {pair.better: True for pair in session._tournament.known}
     sharper |= {pair.worse: False for pair in session._tournament.known}
@@ -241,7 +242,7 @@ def test_a_whole_tournament_by_keys_and_touch_with_a_reload_an_undo_and_a_killed
     try:
         with opened(url, tmp_path / "profile") as page:
             page.wait("typeof state !== 'undefined' && state")
-            assert page.value("document.getElementById('prompt').textContent") == "<b>a fox</b>"
+            assert page.value("document.getElementById('prompt').textContent") == PROMPT
             assert page.value("document.documentElement.scrollWidth <= innerWidth")
             for _ in range(2 * NUM_PAIRS):
                 answer(page, sharper)
@@ -271,3 +272,61 @@ def test_a_whole_tournament_by_keys_and_touch_with_a_reload_an_undo_and_a_killed
     session, _, _ = open_session(images, "p7", **told)
     assert outcome(session)["ranking"][0]["tier"] == 10
     session.close()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+def test_two_browsers_in_one_tournament_never_count_a_question_twice(server: VotingServer, tmp_path: Path) -> None:
+    with opened(server.url, tmp_path / "one") as one, opened(server.url, tmp_path / "two") as two:
+        for page in (one, two):
+            page.wait("typeof state !== 'undefined' && state")
+        seen = [page.value("state.vote_id") for page in (one, two)]
+        assert seen[0] == seen[1]
+        one.press("1")
+        one.wait(f"!busy && state.vote_id !== {json.dumps(seen[0])}")
+        two.press("2")  # on a page that is behind: it is told how things stand, and changes nothing
+        two.wait(f"!busy && state.vote_id !== {json.dumps(seen[1])}")
+        assert one.value("state") == two.value("state")
+        page, other = one, two
+        while server.session.state().phase != "done":
+            page.send("Page.reload")
+            before = page.wait("typeof state !== 'undefined' && !busy && state && state.num_done")
+            page.press("2")
+            page.wait(f"!busy && state.num_done === {before + 1}")
+            page, other = other, page
+        other.send("Page.reload")
+        assert other.wait("typeof state !== 'undefined' && state && state.phase") == "done"
+    logged = read_log(log_of("p7"))
+    assert len(logged) == len({vote.match for vote in logged}) == server.session.state().num_done
+    assert [vote.choice for vote in logged][:1] == ["a"]
+
+
+def test_a_server_that_is_killed_while_votes_come_loses_none_that_it_answered(images: Path) -> None:
+    session, _, folder = open_session(images, "p7", name="", prompt=PROMPT, num_calibration=NUM_PAIRS, seed=0)
+    better = {pair.better for pair in session._tournament.known}
+    session.close()
+    answered, delays = set[str](), [0.01, 0.03, 0.05]  # seconds after the first question, in which several are answered
+    process, url = started(images, 0)
+    try:
+        while True:
+            killer = Timer(delays.pop(), process.kill) if delays else None
+            try:
+                with httpx.Client(base_url=url, trust_env=False) as web:
+                    state = web.get("/state").json()
+                    if killer:
+                        killer.start()
+                    while asked := state["vote_id"]:
+                        is_left = state["left"] in better if state["phase"] == "calibration" else len(answered) % 2
+                        for _ in range(2):  # a page that got no answer sends its vote again
+                            state = web.post("/vote", json={"vote_id": asked, "choice": "a" if is_left else "b"}).json()
+                        answered.add(asked)
+                    assert killer is None, "the server was to be killed before the end"
+                    break
+            except httpx.TransportError:
+                process.communicate(timeout=60)
+                process, _ = started(images, int(url.rsplit(":", 1)[1].strip("/")))
+    finally:
+        ended(process, signal.SIGINT)
+    logged = [vote.vote_id for name in ("calibration", "votes") for vote in read_log(folder / f"{name}.jsonl")]
+    assert len(logged) == len(set(logged))
+    assert answered <= set(logged)
+    assert not delays
