@@ -1,7 +1,8 @@
 """ERIA-1K: a thousand images with tiers from 1 to 10, a benchmark of models of taste; nothing is drawn.
 
-It comes as `test/test.json`, a list of images and tiers, with the images beside it. Its card shows the folder and no
-row; a name of the image and a tier are looked for under the names that such lists use. Never train on these images.
+It comes as `test/test.json`, a list of images and tiers. Its card shows the images beside the list, speaks of a folder
+`images`, and shows no row: images are looked for in both places, names and tiers under the names that such lists use.
+Never train on these images.
 Source: arXiv:2605.25347, section 3.2; Hub data set baidu/ERIA-1K-Benchmark.
 """
 
@@ -95,5 +96,7 @@ def _has_order(scores: Float[np.ndarray, " n"], tiers: Float[np.ndarray, " n"]) 
 def _rated(folder: Path, row: Row) -> Rated:
     category = row.values.get("category")
     tier = row.number(*TIER_NAMES, low=1, high=10)
-    file = file_in(folder, row.text(*IMAGE_NAMES), row.place)
-    return Rated(file, tier, category if isinstance(category, str) else "", row.place)
+    name = row.text(*IMAGE_NAMES)
+    places = (folder, folder / "images", folder.parent / "images")
+    there = next((place for place in places if (place / name).is_file()), folder)
+    return Rated(file_in(there, name, row.place), tier, category if isinstance(category, str) else "", row.place)

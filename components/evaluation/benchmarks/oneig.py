@@ -42,7 +42,7 @@ def read(file: Path) -> Suite:
     Texts are looked for in the published place, from the prompt file on, and beside it; without them none is scored.
     """
     rows = read_rows(file)
-    language: Language = "zh" if any(name in rows[0].values for name in PROMPTS["zh"]) else "en"
+    language = _language(file, rows[0])
     check_different(rows, _key, "id")
     texts = _texts(file, language)
     cases = [_case(row, language, texts) for row in rows]
@@ -57,6 +57,14 @@ def place(case: Case, model: str, seed: int) -> list[Picture]:
     """One grid."""
     folder, name = case.key.split("/")
     return [Picture(f"{folder}/{model}/{name}.webp", case, [seed + number for number in range(NUM_IMAGES)])]
+
+
+def _language(file: Path, row: Row) -> Language:
+    """That of the column of prompts; of two columns the file's name says which."""
+    has: dict[Language, bool] = {
+        language: any(name in row.values for name in names) for language, names in PROMPTS.items()
+    }
+    return "zh" if has["zh"] and (not has["en"] or "zh" in file.stem.lower()) else "en"
 
 
 def _case(row: Row, language: Language, texts: Mapping[str, str]) -> Case:

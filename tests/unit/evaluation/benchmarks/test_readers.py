@@ -104,6 +104,20 @@ def test_oneig_in_chinese_is_another_benchmark_and_json_will_do(tmp_path: Path) 
     assert "text_content_zh.csv" in {one.metric: one.needs for one in suite.unscored}["text"]
 
 
+def test_of_two_columns_of_prompts_the_files_name_decides(tmp_path: Path) -> None:
+    both = [row | {"prompt_cn": "一只猫"} for row in ONEIG]
+    assert oneig.read(table(tmp_path / "OneIG-Bench.csv", both)).language == "en"
+    assert oneig.read(table(tmp_path / "OneIG-Bench-ZH.csv", both)).cases[0].prompt == "一只猫"
+
+
+def test_eria_may_keep_its_images_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    folder = eria_folder(tmp_path / "eria", [{"image": "000001.jpg", "score": 3}])
+    (folder / "test" / "000001.jpg").rename(folder / "moved.jpg")
+    (folder / "test" / "images").mkdir()
+    (folder / "moved.jpg").rename(folder / "test" / "images" / "000001.jpg")
+    assert eria.read(eria.find(folder))[0].file == folder / "test" / "images" / "000001.jpg"
+
+
 def test_eria_is_found_by_folder_or_file(tmp_path: Path) -> None:
     rows = [{"image": "000001.jpg", "score": 3, "category": "film"}, {"image": "000002.jpg", "score": "9.5"}]
     folder = eria_folder(tmp_path / "eria", rows)
