@@ -18,7 +18,9 @@ from flows.parameters import PARAMS_FILE
 
 ROOT_PACKAGES = ("components", "flows")
 LOCK_FILE = "requirements.lock"
-WATCHERS = frozenset({"components.tracking", "flows.provenance", "flows.reports", "flows.settings"})
+WATCHERS = frozenset(
+    {"components.tracking", "components.tracking.tables", "flows.provenance", "flows.reports", "flows.settings"}
+)
 """They record a stage or say where it runs, and hand nothing back that could change a number: no dependencies."""
 HEADER = "# Generated from flows/pipeline.py and flows/data_pipeline.py by `easel sync`; edit those, not this one.\n"
 

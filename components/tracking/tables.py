@@ -4,6 +4,7 @@ The page joins rows by their first column and shows the second one of each run, 
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,4 +34,9 @@ def _split(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for row in rows:
         if list(row) != columns:
             raise ValueError(f"table {name!r}: a row has the columns {list(row)}; the first one has {columns}")
-    return {"columns": columns, "data": [list(row.values()) for row in rows]}
+    return {"columns": columns, "data": [[_shown(value) for value in row.values()] for row in rows]}
+
+
+def _shown(value: Any) -> Any:
+    """The value, or None for a number that JSON has no word for."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

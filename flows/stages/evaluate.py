@@ -184,12 +184,13 @@ def drift_of(models: "Mapping[str, Model]", records: "Mapping[str, TrainingRecor
 
 
 def log(found: "Report", seconds_per_image: Mapping[str, float], report: Path, images_seen: int) -> None:
-    """Hand the run every score, the seconds that an image took, the sheets and the report.
+    """Hand the run every score, the seconds that an image took, the sheets, the report and the table of scores.
 
     A time is no metric that DVC may keep. Scores are `<model>/<split>/<score>`, as the registry has them of a version.
     """
     from components.evaluation.report import read_png
     from components.tracking import current_run
+    from components.tracking.tables import log_tables
 
     run = current_run()
     scores = {f"{row.model}/{row.split}/{row.key}": row.value for row in found.rows}
@@ -202,6 +203,12 @@ def log(found: "Report", seconds_per_image: Mapping[str, float], report: Path, i
     for sheet in ("compare", *(f"samples_{model}" for model in found.models)):
         run.log_image(sheet, read_png(report / f"{sheet}.png"), step=images_seen)
     run.log_artifact(report, "evaluation")
+    shown = ("value", "low", "high", "chance", "real")
+    table = [
+        {"measure": f"{row.model}/{row.split}/{row.key}", **{name: getattr(row, name) for name in shown}}
+        for row in found.rows
+    ]
+    log_tables(run, {"scores": table})
 
 
 def effects_of(grid: "EnhancerGrid") -> dict[str, float]:

@@ -289,7 +289,11 @@ def test_models_draw_what_the_enhancer_wrote_and_judges_are_told_the_prompt(
     assert content["rows"] == stored(evaluated[0])["rows"]
     rows = rows_of(grid)
     assert rows["heldout", "dpo_enhanced", "lite0_frechet"]["difference"]["value"] != 0
-    logged = mlflow.MlflowClient(store["uri"]).get_run(str(run.run_id)).data.metrics
+    client = mlflow.MlflowClient(store["uri"])
+    logged = client.get_run(str(run.run_id)).data.metrics
+    table = json.loads(Path(client.download_artifacts(str(run.run_id), "scores.json", str(tmp_path))).read_text())
+    assert (table["columns"][:2], len(table["data"])) == (["measure", "value"], len(content["rows"]))
+    assert dict(row[:2] for row in table["data"])["dpo/heldout/alignment"] == logged["dpo/heldout/alignment"]
     moved = rows["heldout", "turbo_enhanced", "alignment"]["difference"]
     names = {"value": "difference", "low": "difference_low", "high": "difference_high"}
     assert {end: logged[f"turbo_enhanced/heldout/alignment_{name}"] for end, name in names.items()} == pytest.approx(
