@@ -34,6 +34,8 @@ from flows import settings
 from flows.benchmark import FOLDER, Request, measured, readable, run_benchmark
 from flows.benchmark_eria import AES, EriaRequest, run_eria
 from flows.cli import app
+from tests.integration.enhancers import make_enhancer
+from tests.integration.test_enhance import DESCRIPTION, WISH, teach
 from tests.integration.test_export import parts
 
 # diffusers 0.42 hands a tensor to numpy: not ours to fix.
@@ -141,6 +143,25 @@ def test_scores_and_settings_stand_in_the_experiment(workspace: Path) -> None:
     assert {artifact.path for artifact in client.list_artifacts(run.info.run_id)} == {PAGE, RESULTS}
     logged = {one.metric: one.value for one in results.scores if not one.group}
     assert {name: run.data.metrics[f"oneig_en/{name}"] for name in logged} == pytest.approx(logged)
+
+
+def test_the_enhancers_words_are_drawn_and_told(workspace: Path) -> None:
+    taught = make_enhancer(workspace / "artifacts" / "models" / "enhancer", max_new_tokens=80)
+    teach(taught)
+    prompts = jsonl(workspace / "evaluation_metadata.jsonl", [GENEVAL[0] | {"prompt": WISH}])
+    request = Request("geneval", prompts, side_px=32, enhance=True)
+    results, folder = run_benchmark(workspace, request, silent)
+    assert (results.model, folder.name) == ("latest-enhanced", "latest-enhanced")
+    drawn = json.loads((folder / "drawn.json").read_text())["pictures"]
+    assert {(row["prompt"], row["told"]) for row in drawn.values()} == {(WISH, DESCRIPTION)}
+    assert f"drawn as: {DESCRIPTION}" in (folder / PAGE).read_text()
+    _, plain = run_benchmark(workspace, replace(request, enhance=False), silent)
+    assert plain.name == "latest"
+    assert bytes_below(plain / IMAGES) != bytes_below(folder / IMAGES)
+    file = next((taught / "pe").glob("*.safetensors"))
+    file.write_bytes(file.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(ValueError, match="drawn with enhancer_sha256"):
+        run_benchmark(workspace, request, silent)
 
 
 def test_known_letters_are_read_and_other_letters_are_not(tmp_path: Path) -> None:
