@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ SEED = 42
 """Of the first drawing of every prompt, as GenEval has it."""
 SHOWN = 12
 READ_SIDE_PX, FEATURE_PX = 736, 224
+READERS = 2
 ABOUT = (
     "A public benchmark, drawn as it asks and scored with what is here. Every score names who gave it. Only the "
     "benchmark's own scorer gives numbers that may stand beside published ones."
@@ -214,11 +216,12 @@ def read_letters(
     from components.models.text_recognition import TextReader
 
     reader, found = TextReader(READ_SIDE_PX), list[list[str]]()
-    for number, case in enumerate(cases):
-        parts = [drawings(folder, picture) for picture in suite.place(case, label, seed)]
-        lines = [reader.read(image) for part in parts for image in part]
-        found.append([" ".join(line.text for line in of_image) for of_image in lines])
-        on_progress(f"{label}: reading letters", number + 1, len(cases))
+    with ThreadPoolExecutor(READERS) as threads:
+        for number, case in enumerate(cases):
+            parts = [drawings(folder, picture) for picture in suite.place(case, label, seed)]
+            lines = threads.map(reader.read, [image for part in parts for image in part])
+            found.append([" ".join(line.text for line in of_image) for of_image in lines])
+            on_progress(f"{label}: reading letters", number + 1, len(cases))
     return found
 
 
