@@ -73,8 +73,9 @@ def run_benchmark(root: Path, request: Request, on_progress: Progress) -> "tuple
         from components.models.diffusers_layout import load_pipeline
 
         pipeline = load_pipeline(directory)
-        suite, notes = readable(whole, fits(pipeline))
-        told = enhanced(suite, root, directory, request)
+        reads = fits(pipeline)
+        suite, notes = readable(whole, reads)
+        told = enhanced(suite, root, directory, request, reads)
         drawn_with = sampling(root, directory, request)
         seconds = draw_all(folder, suite, label, told, drawer(pipeline, drawn_with), drawn_with, request, on_progress)
         scores = measured(suite, folder, label, request, on_progress)
@@ -99,13 +100,13 @@ def label_of(model: str, *, enhance: bool) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") + ("-enhanced" if enhance else "")
 
 
-def readable(suite: "Suite", fits: Callable[[str], bool]) -> "tuple[Suite, list[str]]":
+def readable(suite: "Suite", reads: Callable[[str], bool]) -> "tuple[Suite, list[str]]":
     """The cases whose prompts the model reads to their end, and a line on the others.
 
     Raises:
         ValueError: it reads none of them.
     """
-    cases = [case for case in suite.cases if fits(case.prompt)]
+    cases = [case for case in suite.cases if reads(case.prompt)]
     num_left = len(suite.cases) - len(cases)
     if not cases:
         raise ValueError(f"{suite.title}: the model reads none of the {num_left} prompts to its end; all are too long")
@@ -113,15 +114,17 @@ def readable(suite: "Suite", fits: Callable[[str], bool]) -> "tuple[Suite, list[
     return replace(suite, cases=cases), [line] if num_left else []
 
 
-def enhanced(suite: "Suite", root: Path, directory: Path, request: Request) -> dict[str, str]:
-    """What is drawn for each prompt that the enhancer says at more length; nothing without it."""
+def enhanced(
+    suite: "Suite", root: Path, directory: Path, request: Request, reads: Callable[[str], bool]
+) -> dict[str, str]:
+    """What is drawn for each prompt that the enhancer says at more length, if the model `reads` that to its end."""
     if not request.enhance:
         return {}
     from flows.enhance import enhancer_of
     from flows.enhanced_drawings import rewrite
 
     found = rewrite([case.prompt for case in suite.cases], enhancer_of(directory, root), request.side_px, request.seed)
-    return {prompt: one.text for prompt, one in found.items() if one.was_enhanced}
+    return {prompt: one.text for prompt, one in found.items() if one.was_enhanced and reads(one.text)}
 
 
 def sampling(root: Path, directory: Path, request: Request) -> dict[str, Any]:
