@@ -96,7 +96,7 @@ def read_suite(request: Request) -> "Suite":
 
 def label_of(model: str, *, enhance: bool) -> str:
     """What a model's folder is called: `turbo:3` is turbo-3, a directory goes by its name."""
-    name = Path(model).name if "/" in model else model
+    name = Path(model).resolve().name if Path(model).is_dir() else model
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") + ("-enhanced" if enhance else "")
 
 
