@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from components.registry.gate import Contrast, Gate
 
 SAMPLES, HEADING_PX = "samples.png", 36
+ALL = "all"
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -29,23 +30,27 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was compared, as it is called, with the gate's metrics first; `front` are those that no other beats."""
+    """What was compared, as it is called, with the gate's metrics first.
+
+    `front` are those that no other beats, `beaten_by` says of each which ones do: as good in every metric of the gate,
+    and better in one.
+    """
 
     names: Sequence[str]
     rows: Sequence[Row]
     front: Sequence[str]
+    beaten_by: Mapping[str, Sequence[str]]
 
 
 def compare(root: Path, models: Sequence[str]) -> Comparison:
     """The metrics of `models` (versions, aliases, `turbo:3`, ids of runs), the first being what others stand to.
 
-    One alone is compared with the champion of its family. Where differences stay within the gate's margins none is
-    called better.
+    Which these are `chosen` says. Where differences stay within the gate's margins none is called better.
 
     Raises:
         ValueError: in one line, naming what there is.
     """
-    models = with_champion(models)
+    models = chosen(root, models)
     family = next((family_of(model)[0] for model in models if not RUN_ID.fullmatch(model)), FAMILIES[""][0])
     measured = dict(_measured(root, model) for model in models)
     if len(measured) < 2:
@@ -53,10 +58,17 @@ def compare(root: Path, models: Sequence[str]) -> Comparison:
     return side_by_side(read_gate(root / PARAMS_FILE, family), measured)
 
 
-def with_champion(models: Sequence[str]) -> Sequence[str]:
-    """`models`, of which one alone has the champion of its family, in the words of `family_of`, before it."""
+def chosen(root: Path, models: Sequence[str]) -> Sequence[str]:
+    """`models`, where `all` and `turbo:all` are every version there is, and one alone has its champion before it."""
     if len(models) != 1:
         return models
+    family, _, wanted = models[0].rpartition(":")
+    words = f"{family}:" if family else ""
+    if wanted == ALL:
+        from components.registry.promotion import candidates
+
+        found = candidates(settings.tracking_uri(root), family_of(models[0])[0])
+        return [f"{words}{one.number}" for one in found]
     family, _, _ = models[0].partition(":")
     return [f"{family}:champion" if family and family in FAMILIES else "champion", *models]
 
@@ -75,7 +87,7 @@ def _measured(root: Path, model: str) -> tuple[str, dict[str, float]]:
 
 def side_by_side(gate: "Gate", measured: Mapping[str, Mapping[str, float]]) -> Comparison:
     """The table of `measured`, by name, whose first is what the others stand to."""
-    from components.registry.gate import contrast, pareto_front
+    from components.registry.gate import beaten_by, contrast, pareto_front
 
     rules = {rule.metric: rule for rule in gate.rules}
     everywhere = sorted(set().union(*measured.values()) - rules.keys())
@@ -85,7 +97,7 @@ def side_by_side(gate: "Gate", measured: Mapping[str, Mapping[str, float]]) -> C
         rule = rules.get(metric)
         contrasts = [contrast(rule, value, values[0]) if rule else "" for value in values[1:]]
         rows.append(Row(metric, rule.better if rule else "", values, contrasts))
-    return Comparison(list(measured), rows, pareto_front(gate, measured))
+    return Comparison(list(measured), rows, pareto_front(gate, measured), beaten_by(gate, measured))
 
 
 def write_sheet(root: Path, models: Sequence[str], out: Path) -> Path:

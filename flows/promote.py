@@ -9,6 +9,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -24,13 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a wish to promote: `version` follows `before` as champion if it was promoted."""
+    """What became of a wish to promote: `version` follows `before` as champion if it was promoted.
+
+    `beaten_by` are other versions that are as good in every metric of the gate and better in one: a person's to weigh.
+    """
 
     name: str
     version: int
     before: int | None
     result: Literal["promoted", "refused by the gate", "waits for a second person"]
     checks: "Sequence[Check]"
+    beaten_by: Sequence[str]
 
 
 def promote(root: Path, model: str, *, reason: str, by: str = "", override: bool = False) -> Outcome:
@@ -43,8 +48,8 @@ def promote(root: Path, model: str, *, reason: str, by: str = "", override: bool
         ValueError: in one line, for what cannot be promoted whatever the gate says.
     """
     from components.registry.decisions import Decision, PromotionError, said
-    from components.registry.gate import judge, passes
-    from components.registry.promotion import candidate, carry_out, check_whole, settle
+    from components.registry.gate import beaten_by, judge, passes
+    from components.registry.promotion import candidate, candidates, carry_out, check_whole, settle
 
     reason, by = said(reason, "reason"), person(by)
     (name, _, wanted), uri, at = family_of(model), settings.tracking_uri(root), now()
@@ -56,8 +61,11 @@ def promote(root: Path, model: str, *, reason: str, by: str = "", override: bool
         if found.number == before:
             raise PromotionError(f"version {before} of {name} is champion already")
         checks = judge(gate, found.metrics, candidate(uri, name, str(before)).metrics if before is not None else None)
+        others = {str(one.number): one.metrics for one in candidates(uri, name)}
+        better = beaten_by(gate, others | {str(found.number): found.metrics})[str(found.number)]
+        told = partial(Outcome, name, found.number, before, checks=checks, beaten_by=better)
         if not passes(checks) and not override:
-            return Outcome(name, found.number, before, "refused by the gate", checks)
+            return told("refused by the gate")
         check_whole(uri, found)
         decision = Decision(
             standing.next_number, "promote", found.number, before, found.digest, reason, by, at,
@@ -66,10 +74,10 @@ def promote(root: Path, model: str, *, reason: str, by: str = "", override: bool
         if gate.needs_second_person:
             seconded = _seconded(uri, found, decision, standing.requests.get(found.number))
             if seconded is None:
-                return Outcome(name, found.number, before, "waits for a second person", checks)
+                return told("waits for a second person")
             decision = seconded
         carry_out(uri, name, decision)
-    return Outcome(name, found.number, before, "promoted", checks)
+    return told("promoted")
 
 
 def _seconded(uri: str, found: "Candidate", decision: "Decision", asked: "Request | None") -> "Decision | None":

@@ -113,18 +113,20 @@ def history(family: Family = "", as_json: JSON = False) -> None:
 
 @promotion_app.command()
 def compare(
-    models: Annotated[list[str], typer.Argument(help="Versions, aliases, `turbo:3`, ids of MLflow runs.")],
+    models: Annotated[list[str], typer.Argument(help="Versions, aliases, `turbo:3`, `all`, `turbo:all`, ids of runs.")],
     sheet: Annotated[Path | None, typer.Option(help="A PNG to write: what each drew, one above another.")] = None,
     as_json: JSON = False,
 ) -> None:
     """Show the metrics of versions or runs side by side, as the gate sees them; one alone beside the champion.
 
+    Below stand the versions that no other beats: none is as good in every metric of the gate, and better in one.
+
     Examples: `easel compare champion candidate` · `easel compare 1 2 3` · `easel compare turbo:candidate --json` ·
-    `easel compare champion candidate --sheet both.png`
+    `easel compare all` · `easel compare turbo:all` · `easel compare champion candidate --sheet both.png`
     """
     settings.go_quiet()
+    from flows.compare import chosen, write_sheet
     from flows.compare import compare as side_by_side
-    from flows.compare import with_champion, write_sheet
 
     found = side_by_side(here(), models)
     if as_json:
@@ -132,7 +134,7 @@ def compare(
     else:
         _show_comparison(found)
     if sheet:
-        remark(f"wrote {write_sheet(here(), with_champion(models), sheet)}")
+        remark(f"wrote {write_sheet(here(), chosen(here(), models), sheet)}")
 
 
 def _write_json(value: Any) -> None:
@@ -145,6 +147,8 @@ def _figure(value: float | None) -> str:
 
 def _show_outcome(outcome: "Outcome") -> None:
     out.print(_checks_table(outcome.checks))
+    if outcome.beaten_by:
+        out.print(f"as good in every metric of the gate, and better in one: {escape(', '.join(outcome.beaten_by))}")
     before = f"version {outcome.before}" if outcome.before is not None else "none"
     what = f"version {outcome.version} of {outcome.name}"
     match outcome.result:
@@ -178,3 +182,6 @@ def _show_comparison(found: "Comparison") -> None:
         table.add_row(escape(row.metric), row.better, *cells)
     out.print(table)
     out.print(f"=: no difference beyond the gate's margin · beaten by no other in all of it: {', '.join(found.front)}")
+    for name, better in found.beaten_by.items():
+        if better:
+            out.print(f"{escape(name)} is beaten in all of it by {escape(', '.join(better))}")

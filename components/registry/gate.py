@@ -156,13 +156,18 @@ def contrast(rule: Rule, value: float | None, other: float | None) -> Contrast:
 
 
 def pareto_front(gate: Gate, versions: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Those that no other beats: no other is at least as good in every metric of the gate and better in one.
+    """Those that no other beats."""
+    return [name for name, better in beaten_by(gate, versions).items() if not better]
+
+
+def beaten_by(gate: Gate, versions: Mapping[str, Mapping[str, float]]) -> dict[str, list[str]]:
+    """For each those that beat it: that are at least as good in every metric of the gate and better in one.
 
     Differences count to the last digit here, unlike in `contrast`, whose margins do not add up over several versions.
     One that lacks a metric beats none and is beaten by none.
     """
     values = {name: [_finite(metrics, rule.metric) for rule in gate.rules] for name, metrics in versions.items()}
-    return [name for name in values if not any(_beats(gate, values[by], values[name]) for by in values)]
+    return {name: [by for by in values if _beats(gate, values[by], values[name])] for name in values}
 
 
 def _beats(gate: Gate, by: list[float | None], of: list[float | None]) -> bool:

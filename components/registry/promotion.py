@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mlflow.entities.model_registry import RegisteredModel
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -24,7 +24,7 @@ from components.registry.decisions import (
     settled,
     to_json,
 )
-from components.registry.registration import DIGEST_TAG, download, find_version
+from components.registry.registration import DIGEST_TAG, download, find_version, find_versions
 
 CHAMPION = "champion"
 DECISION_TAG, REQUEST_TAG = "easel.decision.", "easel.request."
@@ -60,10 +60,19 @@ class Standing:
 
 def candidate(uri: str, name: str, model: str) -> Candidate:
     """The version that a person calls `model`; ValueError, naming what there is, if there is none."""
-    version = find_version(MlflowClient(uri), name, model)
+    return _candidate(find_version(MlflowClient(uri), name, model))
+
+
+def candidates(uri: str, name: str) -> list[Candidate]:
+    """Every finished version of easel's, oldest first."""
+    found = [_candidate(version) for version in find_versions(MlflowClient(uri), name)]
+    return sorted((one for one in found if one.digest), key=lambda one: one.number)
+
+
+def _candidate(version: ModelVersion) -> Candidate:
     values = {key.removeprefix(METRIC_TAG): value for key, value in version.tags.items() if key.startswith(METRIC_TAG)}
     digest = version.tags.get(DIGEST_TAG, "") if version.status == "READY" else ""
-    return Candidate(name, int(version.version), digest, _finite(values))
+    return Candidate(version.name, int(version.version), digest, _finite(values))
 
 
 def _finite(values: Mapping[str, Any]) -> dict[str, float]:

@@ -143,16 +143,22 @@ def download(model: str, *, uri: str, name: str) -> Path:
     return directory
 
 
+def find_versions(client: MlflowClient, name: str) -> list[ModelVersion]:
+    """All versions; ValueError if there is none."""
+    versions = list(client.search_model_versions(f"name = '{_quoted(name)}'"))
+    if not versions:
+        raise ValueError(f"no model is registered under {name!r} yet; `easel run` makes and registers one")
+    return versions
+
+
 def find_version(client: MlflowClient, name: str, model: str) -> ModelVersion:
     """The version that a person calls `model`: by alias, number or "latest".
 
     Raises:
         ValueError: naming the aliases and versions there are.
     """
-    versions = client.search_model_versions(f"name = '{_quoted(name)}'")
+    versions = find_versions(client, name)
     by_number = {str(v.version): v for v in versions}
-    if not versions:
-        raise ValueError(f"no model is registered under {name!r} yet; `easel run` makes and registers one")
     if model == "latest":
         return max(versions, key=lambda v: int(v.version))
     if model in by_number:

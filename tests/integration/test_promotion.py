@@ -130,6 +130,7 @@ def test_the_alias_moves_only_through_the_gate(root: Path) -> None:
         refused = promote(root, version, reason="hope", by="ann")
         assert (refused.result, champion(root), kept(root)) == ("refused by the gate", 2, before)
     assert [check.verdict for check in refused.checks] == ["falls too far", "rises too far"]
+    assert refused.beaten_by == ["1", "2", "5"]
     assert told(root, 4) == {}
 
     first, second = history(root)
@@ -314,6 +315,10 @@ def test_versions_are_compared_by_the_rules_of_the_gate(root: Path) -> None:
     assert by_metric["alignment"].contrasts == ["no difference beyond the margin", "worse", "better"]
     assert (by_metric["speed"].values, by_metric["speed"].contrasts) == ([None, None, None, 3.0], ["", "", ""])
     assert found.front == ["easel/5"]
+    assert found.beaten_by["easel/4"] == ["easel/1", "easel/2", "easel/5"]
+    assert compare(root, ["all"]).names == [f"easel/{number}" for number in range(1, 6)]
+    with pytest.raises(ValueError, match="no model is registered under 'easel-turbo'"):
+        compare(root, ["turbo:all"])
     assert compare(root, ["candidate"]).names == ["easel/1", "easel/5"]
     with pytest.raises(ValueError, match="one and the same"):
         compare(root, ["candidate", "5"])

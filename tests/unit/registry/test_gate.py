@@ -1,7 +1,17 @@
 import pytest
 import yaml
 
-from components.registry.gate import Gate, GateError, Rule, contrast, judge, pareto_front, parse_gates, passes
+from components.registry.gate import (
+    Gate,
+    GateError,
+    Rule,
+    beaten_by,
+    contrast,
+    judge,
+    pareto_front,
+    parse_gates,
+    passes,
+)
 
 ALIGNMENT = Rule("alignment", "higher", worse_by_at_most=0.03, at_least=0.1)
 DISTANCE = Rule("distance", "lower", worse_by_at_most=100, at_most=2000)
@@ -63,6 +73,7 @@ def test_the_front_holds_those_that_none_beats() -> None:
         "unmeasured": {"alignment": 0.1},
     }
     assert pareto_front(GATE, versions) == ["good", "sharp", "twin", "unmeasured"]
+    assert beaten_by(GATE, versions)["beaten"] == ["good", "sharp", "twin"]
 
 
 WRITTEN = """
