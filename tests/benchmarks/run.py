@@ -22,6 +22,7 @@ BENCHMARKS = (
     "loader",
     "step_time",
     "checkpoint_time",
+    "aes",
 )
 
 
