@@ -23,21 +23,19 @@ if TYPE_CHECKING:
     from flows.stages.evaluate import Params
 
 
-def open_judges(p: "Params", store: "LatentStore", images: Path, classifier: Path, aes: Path | None, px: int) -> "Eyes":
-    """The judges, made of training images, with the Aes model if there is one."""
+def open_judges(p: "Params", store: "LatentStore", images: Path, classifier: Path, aes: Path, px: int) -> "Eyes":
+    """The judges, made of training images, and the Aes model."""
     from components.data.prompts import choose_prompts
     from components.evaluation.examination import open_eyes
     from components.evaluation.held_out import TRAIN, read_prompts, read_squares
     from components.evaluation.measuring import Looks
     from components.evaluation.remembered import Remembered
-    from components.models.aes_model import load_aes
+    from components.models.aes_model import PROXY, load_aes
 
     reference = choose_prompts(read_prompts(store, p.caption_kind)[TRAIN], p.num_reference_images, p.seed)
     reference_u8 = read_squares(images, reference, px, p.limits)
-    looks = None
-    if aes:
-        model = load_aes(aes)
-        looks = Looks(Remembered(model.scores), model.description)
+    model = load_aes(aes)
+    looks = Looks(Remembered(model.scores), PROXY if model.facts["is_proxy"] else "Aes", model.description)
     return open_eyes(store, reference, reference_u8, classifier, p.retrieval, p.num_axes, p.seed, looks)
 
 

@@ -22,6 +22,7 @@ from components.evaluation.remembered import Remembered
 from components.evaluation.report import Example, Section
 from components.evaluation.retrieval import train_two_tower
 from components.evaluation.suite import LETTERING, Drawn, Images, Question
+from components.evaluation.winner import winner
 from components.evaluation.worst import WorstOf, worst_of_categories
 from components.models.image_features import CONTENT, ImageFeatures
 from components.models.linear_probe import load_probe
@@ -43,8 +44,8 @@ QUESTIONS = {
     LETTERING: (
         "Words in the picture",
         "Training saw other words on signs: can the model spell? A reader looks for the words that each prompt quotes. "
-        "Letters of a few pixels are hard for it as well: what it finds in the same words set in type, in a picture of "
-        "the same size, stands under real images.",
+        "What it finds in the same words set in type, in a picture of the same size, stands under real images: where "
+        "that is much, letters that it cannot read in a drawing are the model's fault, not the size's.",
     ),
 }
 
@@ -104,7 +105,8 @@ def examples_of(question: Question, drawn: Drawn, num_examples: int) -> list[Exa
 def _section(split: str, num_prompts: int, metrics: Sequence[Metric], examples: Sequence[Example]) -> Section:
     title, question = QUESTIONS.get(split, (split, ""))
     rows = [row for metric in metrics for row in compare(metric, split)]
-    return Section(split, title, question, num_prompts, rows, examples)
+    winners = {one.key: winner(one) for one in metrics} if split in (EVERYTHING, LETTERING) else {}
+    return Section(split, title, question, num_prompts, rows, examples, winners)
 
 
 def preferred(

@@ -70,7 +70,7 @@ def letters_read(read: Reader, question: Question, drawn: Drawn, names: Sequence
         Metric(
             "word_accuracy",
             "words that can be read",
-            "similarity",
+            "share",
             "of the words that a prompt quotes, the share that a reader finds in the image",
             word_accuracy,
             found,

@@ -20,9 +20,10 @@ from components.models.image_features import CONTENT
 
 @dataclass(frozen=True)
 class Looks:
-    """A score of images in [0, 100] for how they look, whatever was asked; `description` says who gave the labels."""
+    """A score of images in [0, 100] for how they look, whatever was asked; `name` and `description` say whose taste."""
 
     score: Callable[[Images], Float[np.ndarray, " n"]]
+    name: str
     description: str
 
 
@@ -134,7 +135,7 @@ def appearance(looks: Looks, question: Question, drawn: Drawn, names: Sequence[s
 
     return Metric(
         "aes",
-        "Aes (proxy labels)",
+        looks.name,
         "similarity",
         f"expected score from 0 to 100, whatever was asked: {looks.description}",
         _mean,

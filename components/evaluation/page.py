@@ -17,6 +17,7 @@ td.score b { font-weight: 650; font-size: 1.1rem; line-height: 1.4; }
 td.score .better, td.score .worse { color: var(--ink); }
 td.score .better::before { content: "▲ "; color: var(--bar); }
 td.score .worse::before { content: "▼ "; color: var(--chance); }
+td.name .ahead { color: var(--ink); margin-top: .2rem; }
 td.plot { width: 20%; padding-left: 1rem; padding-right: 0; padding-top: .9rem; }
 td.plot .track + .track { margin-top: .45rem; }
 .track .band { background: var(--band); top: -.15rem; bottom: -.15rem; border-radius: .15rem; }
@@ -31,14 +32,14 @@ td.plot .track + .track { margin-top: .45rem; }
 .finds li { background: var(--sheet); border: 1px solid var(--line); border-radius: .5rem; padding: .8rem 1rem .9rem; }
 .finds b { display: block; font-size: 1.5rem; font-weight: 650; line-height: 1.3; font-variant-numeric: tabular-nums; }
 .finds span { display: block; color: var(--quiet); font-size: .82rem; line-height: 1.4; }
-table.drift { min-width: 40rem; } table.grid { min-width: 48rem; } .drift th.n { max-width: 9rem; white-space: normal; }
+table.drift { min-width: 40rem; } table.scores.grid { min-width: 52rem; }
+.drift th.n { max-width: 9rem; white-space: normal; }
 .finds.one { max-width: 24rem; } .drift td.score b { font-size: 1rem; }
 .chart img { display: block; width: 100%; max-width: 75rem; border-radius: .5rem; background: #ffffff; }
 p.chart { max-width: none; margin: 1.5rem 0 0; }
 .examples { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); gap: 1rem;
   margin: 1.5rem 0 0; padding: 0; list-style: none; }
 .examples li { background: var(--sheet); border: 1px solid var(--line); border-radius: .5rem; overflow: hidden; }
-.examples.wide { grid-template-columns: repeat(auto-fill, minmax(min(100%, 28rem), 1fr)); }
 .row { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr); }
 figure { margin: 0; } figure + figure { border-left: 1px solid var(--line); }
 figure img { width: 100%; aspect-ratio: 1; display: block; background: #ffffff; }
@@ -63,9 +64,12 @@ _PARTS = """
   ~ " prompts, " ~ (rate.num_drawings ~ " drawings of each, " if rate.num_drawings > 1 else "") ~ rate.num_ties
   ~ " ties, which count half.") }}
 {% endmacro %}
-{% macro score_of(row) %}
+{% macro score_of(row, without=none) %}
 <td class="score"><b>{{ row.value|amount(row.unit) }}{{ " %" if row.unit == "share" }}</b>
 <span>{{ row.low|amount(row.unit) }} – {{ row.high|amount(row.unit) }}</span>
+{% if without %}
+<span>without: {{ without.value|amount(row.unit) }}</span>
+{% endif %}
 {% if row.difference %}
 {% set moved = row.difference %}
 <span>{{ moved.value|signed(row.unit) }} ({{ moved.low|signed(row.unit) }} to {{ moved.high|signed(row.unit) }})</span>
@@ -151,7 +155,11 @@ part of them; the image-text alignment and the distance are not.</p>
 {% for rows in section.rows|by_metric %}
 {% set first = rows[0] %}
 <tr>
-<td class="name">{{ first.name }}<span>{{ first.explanation }}</span></td>
+<td class="name">{{ first.name }}<span>{{ first.explanation }}</span>
+{% if first.key in section.winners %}
+{% set ahead = section.winners[first.key] %}
+<span class="ahead">{{ ahead|label ~ " is ahead of all" if ahead else "no winner: no lead beyond noise" }}</span>
+{% endif %}</td>
 {% for row in rows %}
 {{ score_of(row) }}
 {% endfor %}
@@ -212,8 +220,11 @@ style="left:{{ (row.low / scale)|place }}%;width:{{ (row.high / scale)|place - (
 <p>Below each later model's score stands its difference to the model left of it, with a 95 % interval of a paired
 bootstrap over the prompts. Where that interval holds 0 the two cannot be told apart, however the scores look; and of
 twenty intervals one is expected to miss. Shares have Wilson intervals, all else bootstrap intervals.</p>
-<p>The Lite0 Fréchet distance is measured on EfficientNet-Lite0 features and cannot be compared with any FID; less is
-better, and its chance level is what decoded noise scores. Alignment and retrieval use a two-tower model of this
+<p>A winner is named where its lead over each of the others is beyond noise, with intervals as wide as so many
+comparisons need.</p>
+<p>The Lite0 Fréchet and kernel distances are measured on EfficientNet-Lite0 features and cannot be compared with any
+FID or KID; less is better, and their chance level is what decoded noise scores. The kernel distance is unbiased, so it
+may fall below 0 and does not depend on the number of images. Alignment and retrieval use a two-tower model of this
 project; its score on real images says how far it can be trusted, and its chance level is that of other prompts.</p>
 {% if report.credits %}
 <p>Real images: {{ report.credits|join("; ") }}.</p>

@@ -17,29 +17,33 @@ prompts. Every judge is told the prompt, not what was made of it.</p>
 </ul>
 {% endif %}
 <div class="scroll"><table class="scores grid">
-<thead><tr><th>metric</th>{% for model in grid.models %}<th class="n">{{ model|label }}</th>{% endfor %}</tr></thead>
+<thead><tr><th>metric</th>{% for _, model in grid.models|pairs %}<th class="n">{{ model|label }}</th>{% endfor %}</tr>
+</thead>
 <tbody>
-{% for rows in grid.rows|selectattr("split", "in", ("heldout", "rendered_text"))|list|by_metric %}
+{% for rows in grid.rows|by_metric %}
 <tr>
 <td class="name">{{ rows[0].name }}<span>{{ rows[0].explanation }}</span></td>
-{% for row in rows %}
-{{ score_of(row) }}
+{% for without, row in rows|pairs %}
+{{ score_of(row, without) }}
 {% endfor %}
 </tr>
 {% endfor %}
 </tbody>
 </table></div>
-<p class="quiet">Both kinds of held-out prompts together, then those that ask for words. Below each score with the
-enhancer stands its difference to the one left of it, with a paired 95 % interval.</p>
+<p class="quiet">Both kinds of held-out prompts together, then those that ask for words. Below each score stands that of
+the same model without the enhancer, and the difference between the two with a paired 95 % interval.</p>
 {% if grid.examples %}
-<ul class="examples wide">
+<ul class="examples">
 {% for example, rewritten in grid.shown %}
-<li><div class="row">
-{% for model in grid.models %}
+<li>
+{% for models in (grid.models[::2], grid.models[1::2]) %}
+<div class="row">
+{% for model in models %}
 <figure><img src="{{ example.generated_u8[model]|png }}" alt="{{ model|label }}: {{ example.prompt }}">
 <figcaption>{{ model|label }}</figcaption></figure>
 {% endfor %}
 </div>
+{% endfor %}
 <p><b>{{ example.prompt }}</b></p>
 <p>{{ rewritten.text if rewritten.was_enhanced else "drawn as it is: " ~ rewritten.reason }}</p></li>
 {% endfor %}

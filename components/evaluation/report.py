@@ -42,7 +42,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Section:
-    """What a set of prompts asks, the models' scores and some examples."""
+    """What a set of prompts asks, the models' scores and some examples; by score who is ahead, None for nobody."""
 
     split: str
     title: str
@@ -50,6 +50,7 @@ class Section:
     num_prompts: int
     rows: Sequence[Row]
     examples: Sequence[Example]
+    winners: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,7 @@ def write_report(out: Path, report: Report) -> None:
         "judges": dict(report.judges),
         "num_prompts": {section.split: section.num_prompts for section in report.sections},
         "rows": [asdict(row) for row in report.rows],
+        "winners": {section.split: dict(section.winners) for section in report.sections},
         "win_rates": [asdict(rate) for rate in report.win_rates],
         "guards": [asdict(guard) for guard in report.guards],
         "drift": [asdict(row) for row in report.drift.rows] if report.drift else [],
@@ -218,6 +220,7 @@ def render_page(report: Report) -> str:
         "label": label_of,
         "measure": lambda name: "Fréchet distance" if name == "frechet" else name.replace("_", " "),
         "by_metric": by_metric,
+        "pairs": lambda values: list(zip(values[::2], values[1::2], strict=True)),
     }
     environment.filters.update(filters)
     page = environment.from_string(TEMPLATE).render(report=report)

@@ -56,9 +56,9 @@ class Metrics:
     """Shares and cosines in [0, 1] and Lite0 Fréchet distances of the last model of the chain, and against the others.
 
     `cell` are unseen style x concept cells, `concept` unseen concepts, `all` both together; kernel distances are of
-    Lite0 features too. A win rate is the share of
-    drawings at which the preference judge takes the later model's image, with its 95 % interval. Ratios are of a model
-    to the one before. Every score of every model is in the report and in MLflow as `model/score`.
+    Lite0 features too, `aes` the mean Aes score from 0 to 100. A win rate is the share of drawings at which the
+    preference judge takes the later model's image, with its 95 % interval. Ratios are of a model to the one before.
+    Every score of every model is in the report and in MLflow as `model/split/score`.
     """
 
     cell_style_accuracy: float
@@ -68,6 +68,7 @@ class Metrics:
     cell_retrieval_r5: float
     cell_lite0_frechet: float
     cell_lite0_kernel: float
+    cell_aes: float
     concept_style_accuracy: float
     concept_category_accuracy: float
     concept_alignment: float
@@ -75,6 +76,7 @@ class Metrics:
     concept_retrieval_r5: float
     concept_lite0_frechet: float
     concept_lite0_kernel: float
+    concept_aes: float
     base_alignment: float
     sft_alignment: float
     dpo_alignment: float
@@ -84,9 +86,13 @@ class Metrics:
     dpo_lite0_frechet: float
     all_lite0_frechet: float
     base_lite0_kernel: float
+    base_aes: float
     sft_lite0_kernel: float
+    sft_aes: float
     dpo_lite0_kernel: float
+    dpo_aes: float
     all_lite0_kernel: float
+    all_aes: float
     win_rate_sft_over_base: float
     win_rate_sft_over_base_low: float
     win_rate_sft_over_base_high: float
@@ -118,8 +124,8 @@ def evaluate(
     catalogue: Path,
     classifier: Path,
     scorer: Path,
+    aes: Path,
     enhancer: Path | None = None,
-    aes: Path | None = None,
     report: Path,
 ) -> Metrics:
     """Ask every model for the same held-out images and report each beside the one before, chance and real images."""

@@ -24,10 +24,13 @@ from components.data.top_down.config import FontChoice, Lettering
 from components.enhancer.decoding import Writer
 from components.evaluation.config import RetrievalConfig
 from components.evaluation.held_out import read_prompts
+from components.models.aes_config import AesBackbone
+from components.models.aes_model import AesModel, save_aes
 from components.models.autoencoder import autoencoder_sha256, build_autoencoder
 from components.models.config import AutoencoderConfig, DiTConfig
 from components.models.image_features import ImageFeatures, extract
-from components.models.linear_probe import fit_preference, fit_probe, save_probe
+from components.models.linear_probe import LinearProbe, fit_preference, fit_probe, save_probe
+from components.models.score_head import CLASSES, LEVELS
 from components.models.text_encoder import TEXT_DIM, TextEncoder
 from components.models.transformer import build_transformer
 from components.samplers.config import SamplingConfig
@@ -99,6 +102,10 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         save_probe(probe, root / "classifier", name, {"px": PX, "precision": "fp32"})
     scorer = fit_preference(features, [features[::-1] + draw.normal(size=features.shape)], l2=0.1)
     save_probe(scorer, root / "scorer", "aesthetic", {})
+    weight = draw.normal(size=(LEVELS, features.shape[1])).astype(np.float32)
+    head = LinearProbe(CLASSES, weight, np.zeros(LEVELS, np.float32))
+    backbone = AesBackbone("lite0", None, None, PX)
+    save_aes(AesModel(backbone, head, "labels are a PROXY <b>", {"is_proxy": True}), root / "aes")
     torch.manual_seed(0)
     build_autoencoder(AutoencoderConfig(4, (8, 8, 8, 8), 1, 4)).save_pretrained(root / "autoencoder")
     layout = store.Layout(autoencoder_sha256(root / "autoencoder"), "pad", {PX: [Bucket(PX, PX)]})
@@ -111,7 +118,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         (root / name / "training.json").write_text(json.dumps({"px": PX, "shift": 2.0, "images_seen": 640}))
     record = json.loads((root / "turbo" / "training.json").read_text()) | FEW | {"looks": LOOKS}
     (root / "turbo" / "training.json").write_text(json.dumps(record))
-    names = ("base", "sft", "dpo", "turbo", "autoencoder", "latents", "images", "classifier", "scorer")
+    names = ("base", "sft", "dpo", "turbo", "autoencoder", "latents", "images", "classifier", "scorer", "aes")
     return {name: root / name for name in names} | {"catalogue": root / "catalogue.parquet"}
 
 
@@ -150,11 +157,13 @@ def rows_of(content: dict[str, Any]) -> dict[tuple[str, str, str], Any]:
 def test_metrics_are_those_of_the_last_model_and_of_its_steps_over_the_others(evaluated: tuple[Path, Metrics]) -> None:
     content, metrics = stored(evaluated[0]), evaluated[1]
     rows = rows_of(content)
-    assert len(rows) == 3 * 4 * 8 + 4 * 2
+    assert len(rows) == 3 * 4 * 9 + 4 * 2
     assert content["models"] == ["base", "sft", "dpo", "turbo"]
     assert metrics.evaluated_images == 4 * (20 * 2 + 3)
     assert metrics.cell_style_accuracy == rows["heldout_cell", "turbo", "style_accuracy"]["value"]
     assert metrics.concept_lite0_frechet == rows["heldout_concept", "turbo", "lite0_frechet"]["value"]
+    assert metrics.dpo_aes == rows["heldout", "dpo", "aes"]["value"]
+    assert 0 < rows["heldout", "dpo", "aes"]["value"] < 100
     assert metrics.sft_lite0_kernel == rows["heldout", "sft", "lite0_kernel"]["value"]
     assert metrics.sft_alignment == rows["heldout", "sft", "alignment"]["value"]
     assert metrics.dpo_alignment == rows["heldout", "dpo", "alignment"]["value"]
@@ -180,7 +189,7 @@ def test_equal_models_draw_equal_images_and_are_told_apart_by_nothing(inputs: di
     same = inputs | {name: inputs["base"] for name in ("sft", "dpo", "turbo")}
     metrics = evaluate(PARAMS, **same, report=tmp_path / "report")
     differences = [row["difference"] for row in stored(tmp_path / "report")["rows"] if row["difference"]]
-    assert len(differences) == 3 * (3 * 8 + 2)
+    assert len(differences) == 3 * (3 * 9 + 2)
     assert {difference["verdict"] for difference in differences} == {"no difference beyond noise"}
     assert {difference["value"] for difference in differences} == {0}
     rates = stored(tmp_path / "report")["win_rates"]
@@ -244,12 +253,12 @@ def test_an_enhancer_whose_answers_are_all_refused_changes_nothing(
     assert (grid["fallback_frac"], grid["length_ratio"]) == (1, 1)
     assert all(one["text"] == one["prompt"] and one["reason"] for one in grid["rewritten"])
     assert [one["prompt"] for one in grid["rewritten"][:3]] == content["prompts"][:3]
-    assert len(grid["rows"]) == (8 + 2) * 8
+    assert len(grid["rows"]) == (9 + 2) * 8
     of_chain = {(row["split"], row["model"], row["key"]): row["value"] for row in content["rows"]}
     for row in grid["rows"]:
         assert row["value"] == of_chain[row["split"], row["model"].removesuffix("_enhanced"), row["key"]]
     changes = [row["difference"] for row in grid["rows"] if row["difference"]]
-    assert len(changes) == (8 + 2) * 4
+    assert len(changes) == (9 + 2) * 4
     assert {(change["value"], change["verdict"]) for change in changes} == {(0, "no difference beyond noise")}
     assert [(rate["share"], rate["num_ties"]) for rate in grid["win_rates"]] == [(0.5, 40)] * 4
 
@@ -311,6 +320,8 @@ def test_models_draw_what_the_enhancer_wrote_and_judges_are_told_the_prompt(
 def test_the_page_shows_prompts_as_text_and_credits_the_authors(evaluated: tuple[Path, Metrics]) -> None:
     page = (evaluated[0] / "index.html").read_text()
     assert "&lt;style&gt;" in page
+    assert "Aes (proxy labels)<span>expected score from 0 to 100" in page
+    assert "whatever was asked: labels are a PROXY &lt;b&gt;" in page
     assert "Real images: Made &lt;here&gt;." in page
 
 

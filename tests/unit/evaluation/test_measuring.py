@@ -72,7 +72,11 @@ def test_looks_are_scored_whatever_was_asked() -> None:
     prompts = [Prompt(f"id{i}", "heldout_cell", "", "", "c", f"sign {i}", i) for i in range(4)]
     texts = [torch.zeros(2, 3)] * 4
     question = Question("heldout_cell", prompts, texts, torch.zeros(1, 4, 1, 1, 1), levels(10), levels(90))
-    looks = Looks(lambda images_u8: images_u8.reshape(len(images_u8), -1).mean(axis=1), "labels are <proxies>")
+
+    def mean(images_u8: np.ndarray) -> np.ndarray:
+        return images_u8.reshape(len(images_u8), -1).mean(axis=1)
+
+    looks = Looks(mean, "Aes (proxy labels)", "labels are <proxies>")
     metric = appearance(looks, question, {"base": {"heldout_cell": levels(40)}}, ["base"])
     found = [value(metric, readings) for readings in (metric.generated["base"], metric.real, metric.chance)]
     assert found == [40, 90, 10]

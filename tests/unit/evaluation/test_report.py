@@ -93,6 +93,15 @@ def test_each_model_stands_beside_the_one_before_chance_and_real(report: Report)
     assert "53 47 – 59 40 35 – 44 −13 (−17 to −9) better 90 3" in text
 
 
+def test_a_winner_is_named_only_where_there_is_one(report: Report) -> None:
+    winners = {"style_accuracy": None, "lite0_frechet": "sft"}
+    told = replace(report, sections=[replace(report.sections[0], winners=winners)])
+    text = " ".join(parsed(render_page(told)).text.split())
+    assert "is seen no winner: no lead beyond noise 58.9 %" in text
+    assert f"{HOSTILE} SFT is ahead of all 53" in text
+    assert "winner:" not in parsed(render_page(report)).text
+
+
 def test_wins_and_guards_are_told_with_their_intervals_and_their_judge(report: Report) -> None:
     text = " ".join(parsed(render_page(report)).text.split())
     assert "SFT preferred to pre-trained 58.0 % 95 % interval 51.0 – 65.0: beyond noise. 200 prompts, 4 ties" in text
@@ -201,7 +210,6 @@ def grid() -> EnhancerGrid:
     rows = [
         Row("heldout", "sft", *score, 0.62, 0.55, 0.69, 1 / 6, 0.97, "is seen"),
         Row("heldout", "sft_enhanced", *score, 0.589, 0.52, 0.66, 1 / 6, 0.97, "is seen", moved),
-        Row("heldout_cell", "sft", *score, 0.123, 0.1, 0.2, 1 / 6, 0.97, "is seen"),
     ]
     rewritten = [
         Rewritten(HOSTILE, HOSTILE + " at length", True),
@@ -220,8 +228,7 @@ def test_the_enhancer_stands_beside_the_same_model_without_it(report: Report, gr
     assert "drew 4 of these prompts once more" in text
     assert "25 % of the answers were refused" in text
     assert "SFT + enhancer preferred to SFT 42.0 % 95 % interval 30.0 – 55.0: no difference seen." in text
-    assert "62.0 % 55.0 – 69.0 58.9 % 52.0 – 66.0 −3.1 (−7.0 to −1.0) worse" in text
-    assert "12.3" not in text
+    assert "58.9 % 52.0 – 66.0 without: 62.0 −3.1 (−7.0 to −1.0) worse" in text
     assert f"{HOSTILE} at length" in text
     assert "drawn as it is: the answer lost count: two <b>" in text
     assert not {"script", "b>"} & {tag for tag, _ in page.tags}
