@@ -6,9 +6,10 @@ workspace's state: calibration.jsonl and votes.jsonl, which only grow.
 
 import csv
 import json
+import mimetypes
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +19,7 @@ from flows import settings
 from flows.reports import write_durably
 
 if TYPE_CHECKING:
+    from components.data.config import DecodeLimits
     from components.preference.calibration import CalibrationRules
     from components.preference.counted import Annotator
     from components.preference.gallery import Picture
@@ -52,7 +54,6 @@ def open_session(
     Raises:
         ValueError: in one line, for images, names or votes that cannot be.
     """
-    from components.data.config import DecodeLimits
     from components.preference.gallery import damaged_pairs, pictures_in
     from components.preference.json_rows import MAX_PROMPT_CHARACTERS
     from components.preference.session import Session, Tournament
@@ -64,7 +65,7 @@ def open_session(
     _check_name("annotator", annotator)
     if not prompt.strip() or len(prompt) > MAX_PROMPT_CHARACTERS:
         raise ValueError(f"prompt of {len(prompt)} characters; allowed: 1 to {MAX_PROMPT_CHARACTERS}, not all blank")
-    limits = DecodeLimits(_MAX_PIXELS, _MAX_BYTES, _MAX_RATIO)
+    limits = _limits()
     pictures = pictures_in(images, limits)
     if among:
         pictures = {one: pictures[one] for one in share_of(list(pictures), among, annotator, SHARED_FRAC, seed)}
@@ -144,26 +145,60 @@ def compared(name: str, categories: "dict[str, str]") -> dict[str, Any]:
     }
 
 
-def write_votes(name: str, output: Path) -> dict[str, Any]:
-    """Write the votes that count of all annotators to one file, and say whose they are and whose were left out.
+def write_votes(name: str, output: Path, images: Path | None = None) -> dict[str, Any]:
+    """Write the votes that count of all annotators, and say whose they are and whose were left out.
 
-    The file is what `preferences.votes` reads for pairs, and what tiers for Aes are made of. It is written whole.
+    One file, which `preferences.votes` reads for pairs; or with `images`, the folder that was voted on, a new folder
+    that the stage `aes` reads for tiers: `images`, and ANNOTATOR/votes.jsonl.
 
     Raises:
-        ValueError: in one line: nobody's votes count, or there is no such folder.
+        ValueError: in one line: nobody's votes count, images are not there, or it cannot be written there.
     """
     from components.preference.counted import settled_votes
 
     voted = who_voted(name)
-    lines = [asdict(vote) for one, votes in voted.values() if one.counts for vote in settled_votes(votes)]
+    kept = {who: settled_votes(votes) for who, (one, votes) in voted.items() if one.counts}
     left_out = {who: one.reasons for who, (one, _) in voted.items() if one.reasons}
-    if not lines:
+    if not kept:
         raise ValueError(f"{name}: nobody's votes count{_why(left_out)}")
-    if not output.parent.is_dir():
-        raise ValueError(f"{output.parent}: no such folder; make it, or name another file")
-    write_durably(output, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-    counted = {who: one.num_votes for who, (one, _) in voted.items() if one.counts}
-    return {"file": str(output), "votes": len(lines), "annotators": counted, "left_out": left_out}
+    if not output.absolute().parent.is_dir():
+        raise ValueError(f"{output.parent}: no such folder; make it, or write elsewhere")
+    if images is None:
+        write_durably(output, _lines(vote for votes in kept.values() for vote in votes))
+    else:
+        _write_folder(output, kept, images)
+    counted = {who: len(votes) for who, votes in kept.items()}
+    return {"written": str(output), "votes": sum(counted.values()), "annotators": counted, "left_out": left_out}
+
+
+def _write_folder(output: Path, kept: "dict[str, list[LoggedVote]]", images: Path) -> None:
+    from components.preference.gallery import pictures_in
+
+    if output.exists():
+        raise ValueError(f"{output}: is there already; name a new folder")
+    pictures = pictures_in(images, _limits())
+    voted_on = {image for votes in kept.values() for vote in votes for image in (vote.image_a, vote.image_b)}
+    if absent := sorted(voted_on - pictures.keys()):
+        raise ValueError(
+            f"{images}: image {absent[0]}, which was voted on, is not there; name the folder that was shown"
+        )
+    (output / "images").mkdir(parents=True)
+    for image in sorted(voted_on):
+        suffix = mimetypes.guess_extension(pictures[image].media_type) or ""
+        (output / "images" / f"{image}{suffix}").write_bytes(pictures[image].read())
+    for who, votes in kept.items():
+        (output / who).mkdir()
+        write_durably(output / who / "votes.jsonl", _lines(votes))
+
+
+def _lines(votes: "Iterable[LoggedVote]") -> str:
+    return "".join(json.dumps(asdict(vote), ensure_ascii=False) + "\n" for vote in votes)
+
+
+def _limits() -> "DecodeLimits":
+    from components.data.config import DecodeLimits
+
+    return DecodeLimits(_MAX_PIXELS, _MAX_BYTES, _MAX_RATIO)
 
 
 def read_categories(file: Path) -> dict[str, str]:

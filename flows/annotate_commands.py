@@ -62,19 +62,22 @@ def annotate(
 
 def votes(
     name: Annotated[str, typer.Argument(help="A tournament.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write: below data/ for a stage to read.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="To write: below data/, for a stage to read.")],
+    images: Annotated[
+        Path | None, typer.Option(help="The folder that was voted on: writes a folder for Aes, with its images.")
+    ] = None,
     as_json: JSON = False,
 ) -> None:
-    """Gather the votes that count of a tournament's annotators in one file, for DPO pairs and for tiers of Aes.
+    """Gather the votes that count of a tournament's annotators, in a file for DPO pairs or a folder of tiers for Aes.
 
     Whoever was not tested, prefers one side, or contradicts herself when pairs come again is left out, and named.
 
-    A stage reads the file once its parameters name it, as `preferences: {votes: preferences/votes.jsonl}`.
+    A stage reads them once its parameters name them, as `preferences: {votes: foxes.jsonl}`.
 
-    Examples: `easel votes foxes -o data/preferences/votes.jsonl` · `easel votes photos -o data/aes/votes.jsonl --json`
+    Examples: `easel votes foxes -o data/foxes.jsonl` · `easel votes photos -o data/photos_voted --images photos --json`
     """
     settings.go_quiet()
-    found = write_votes(name, output)
+    found = write_votes(name, output, images)
     if as_json:
         sys.stdout.write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
         return

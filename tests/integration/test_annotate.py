@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from components.data.config import DecodeLimits
+from components.preference.aes_labels import read_labels
 from components.preference.config import PairRules
 from components.preference.ratings import ratings_of
 from components.preference.standings import EQUAL_SHARES
@@ -177,6 +179,16 @@ def test_votes_that_count_become_pairs_and_tiers_and_others_are_left_out(images:
     logs = {who: [vote for vote in logged if vote.annotator == who] for who in ("p7", "p8")}
     found = ratings_of(logs, 0.1, EQUAL_SHARES)
     assert (found.images, found.tiers[0].argmax()) == (sorted(names), NUM_IMAGES - 1)
+
+    write_votes("foxes", tmp_path / "voted", images)
+    labels = read_labels(tmp_path / "voted", "tournament", DecodeLimits(10**6, 10**6, 100.0))
+    assert max(labels.images, key=lambda one: one.score).name == max(names)
+    assert len(labels.won) == told["votes"]
+    with pytest.raises(ValueError, match="is there already"):
+        write_votes("foxes", tmp_path / "voted", images)
+    next(file for file in images.iterdir() if file.read_bytes()).unlink()
+    with pytest.raises(ValueError, match="which was voted on, is not there"):
+        write_votes("foxes", tmp_path / "again", images)
 
 
 @pytest.mark.parametrize(
