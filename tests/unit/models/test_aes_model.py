@@ -1,6 +1,8 @@
 """The Aes model's files and backbones: what is saved is what is loaded, and pictures of any size have a score."""
 
 import json
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import torch
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, ResNetConfig, ResNetModel, ViTConfig, ViTModel
 
 from components.data.decode import square
-from components.models.aes_backbones import load_backbone
+from components.models.aes_backbones import load_backbone, squared
 from components.models.aes_config import AesBackbone
 from components.models.aes_model import AesModel, load_aes, save_aes
 from components.models.image_features import NUM_FEATURES, ImageFeatures, extract
@@ -123,3 +125,38 @@ def test_weights_in_pickles_are_refused(networks, tmp_path):
 def test_a_backbone_that_cannot_be_is_refused(kind, name, px, told):
     with pytest.raises(ValueError, match=told):
         AesBackbone(kind, name, None, px)
+
+
+def test_without_the_package_timm_its_backbones_are_refused_in_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(ValueError, match=r"needs the package timm.*pip install 'easel\[timm\]'") as caught:
+        load_backbone(AesBackbone("timm", "resnet18", None, 0))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_network_of_timm_sees_as_its_own_settings_say(monkeypatch):
+    """The package is an extra and not among what is tested with: one of its interface stands in for it."""
+    made = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 4, 4), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    asked = []
+
+    def create_model(name, **settings):
+        asked.append((name, settings))
+        return made
+
+    data = types.SimpleNamespace(
+        resolve_model_data_config=lambda network: {"input_size": (3, 16, 16)},
+        create_transform=lambda input_size, is_training: (
+            lambda image: torch.from_numpy(
+                np.asarray(image.resize(input_size[1:])).transpose(2, 0, 1) / np.float32(255)
+            )
+        ),
+    )
+    monkeypatch.setitem(sys.modules, "timm", types.SimpleNamespace(create_model=create_model, data=data))
+    see = load_backbone(AesBackbone("timm", "resnet18.a1_in1k", None, 0))
+    assert see(pictures((20, 30), (40, 40))).shape == (2, 5)
+    assert asked == [("resnet18.a1_in1k", {"pretrained": True, "num_classes": 0})]
+
+
+def test_pictures_are_squared_as_training_pictures_are():
+    for image in pictures((64, 64), (30, 91), (127, 20), (200, 301)):
+        np.testing.assert_array_equal(squared(image, 64), square(image, 64))
