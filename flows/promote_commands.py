@@ -115,6 +115,7 @@ def history(family: Family = "", as_json: JSON = False) -> None:
 def compare(
     models: Annotated[list[str], typer.Argument(help="Versions, aliases, `turbo:3`, `all`, `turbo:all`, ids of runs.")],
     sheet: Annotated[Path | None, typer.Option(help="A PNG to write: what each drew, one above another.")] = None,
+    browse: Annotated[bool, typer.Option("--open", help="Show that PNG.")] = False,
     as_json: JSON = False,
 ) -> None:
     """Show the metrics of versions or runs side by side, as the gate sees them; one alone beside the champion.
@@ -122,7 +123,7 @@ def compare(
     Below stand the versions that no other beats: none is as good in every metric of the gate, and better in one.
 
     Examples: `easel compare champion candidate` · `easel compare 1 2 3` · `easel compare turbo:candidate --json` ·
-    `easel compare all` · `easel compare turbo:all` · `easel compare champion candidate --sheet both.png`
+    `easel compare all` · `easel compare turbo:all` · `easel compare champion candidate --sheet both.png --open`
     """
     settings.go_quiet()
     from flows.compare import chosen, write_sheet
@@ -133,8 +134,11 @@ def compare(
         _write_json(asdict(found))
     else:
         _show_comparison(found)
-    if sheet:
-        remark(f"wrote {write_sheet(here(), chosen(here(), models), sheet)}")
+    if sheet or browse:
+        sheet = write_sheet(here(), chosen(here(), models), sheet or settings.home(here()) / "compared.png")
+        remark(f"wrote {sheet}")
+    if browse and sheet:
+        typer.launch(sheet.absolute().as_uri())
 
 
 def _write_json(value: Any) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import mlflow
 import pytest
+import typer
 from mlflow.tracking import MlflowClient
 from PIL import Image
 from typer.testing import CliRunner
@@ -364,6 +365,11 @@ def test_the_commands_say_what_they_did_in_words_json_and_exit_codes(
     assert "0.5 better" in shown
     assert "in all of it: easel/5" in " ".join(shown.split())
     assert json.loads(easel("compare", "1", "5", "--json"))["front"] == ["easel/5"]
+    shown_files: list[str] = []
+    monkeypatch.setattr(typer, "launch", shown_files.append)
+    easel("compare", "1", "5", "--open")
+    assert shown_files == [(root / ".easel" / "compared.png").as_uri()]
+    assert (root / ".easel" / "compared.png").is_file()
 
 
 def test_prefect_keeps_the_decision_that_is_made_without_it_too(root: Path) -> None:
