@@ -50,5 +50,5 @@ def test_the_gate_asks_for_metrics_that_there_are(file: Path, name: str) -> None
         split, key = rule.metric.split("/")
         assert split == "heldout"  # all held-out prompts: the most there are
         assert {f"cell_{key}", f"concept_{key}"} <= made, rule.metric
-        assert rule.better == ("lower" if key.endswith("frechet") else "higher")
+        assert rule.better == ("lower" if key.endswith(("frechet", "kernel")) else "higher")
         assert rule.worse_by_at_most is not None
