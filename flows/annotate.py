@@ -218,15 +218,16 @@ def serve(session: "Session", pictures: "dict[str, Picture]", host: str, port: i
 
 
 def outcome(session: "Session") -> dict[str, Any]:
-    """How far the tournament is, whether the annotator agrees with herself, and once it is over the ranking."""
+    """How far the tournament is, whether the annotator's votes count, and once it is over the ranking."""
     from components.preference.standings import EQUAL_SHARES
 
-    state = session.state()
+    state, annotator = session.state(), session.annotator()
     return {
         "phase": state.phase,
         "votes": state.num_done,
         "of": state.num_total,
-        "reliability": asdict(session.reliability()),
+        "reliability": asdict(annotator.reliability),
+        "does_not_count": state.reasons or annotator.reasons,
         "ranking": session.ranking(ERROR_RATE, EQUAL_SHARES) if state.phase == "done" else [],
     }
 

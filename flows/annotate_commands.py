@@ -127,6 +127,8 @@ def _show(found: dict[str, Any], folder: Path) -> None:
     repeats = "" if again is None else f"; the same again in {again:.0%} of {seen['num_repeats']} repeats"
     tally = f"{found['phase']}: {found['votes']} of {found['of']} votes in {folder}{repeats}"
     out.print(escape(tally), soft_wrap=True)
+    if found["votes"] and found["does_not_count"]:
+        remark(f"these votes do not count: {'; '.join(found['does_not_count'])}")
     if found["ranking"]:
         table = Table("tier", "score", "place", "wins", "image", box=None, pad_edge=False)
         for row in found["ranking"]:

@@ -13,12 +13,11 @@ from components.data.errors import DataError
 from components.preference.calibration import (
     CalibrationRules,
     Known,
-    Reliability,
     Verdict,
     calibrate,
     calibration_matches,
-    reliability,
 )
+from components.preference.counted import Annotator, judged
 from components.preference.standings import places, standings, tier_scores, tiers
 from components.preference.swiss import Match, Plan, Played, num_comparisons, play
 from components.preference.votes import Choice
@@ -148,9 +147,10 @@ class Session:
         """Of the calibration, which must be finished."""
         return calibrate(last_choices(self._test.votes), self._tournament.known, self._tournament.rules)
 
-    def reliability(self) -> Reliability:
-        """Of the tournament so far."""
-        return reliability(last_choices(self._votes.votes))
+    def annotator(self) -> Annotator:
+        """What her votes so far say of her, and whether they count."""
+        told = self._tournament
+        return judged(told.annotator, self._test.votes, self._votes.votes, told.rules)
 
     def ranking(self, error_rate: float, shares: tuple[float, ...]) -> list[dict[str, Any]]:
         """A row for each image, best first: tier, score from 0 to 100, place in [0, 1], wins and opponents' wins."""

@@ -127,6 +127,19 @@ def log_of(annotator: str) -> Path:
     return settings.home(ROOT) / "tournaments" / "foxes" / annotator / "votes.jsonl"
 
 
+def test_who_always_clicks_left_is_told_that_her_votes_do_not_count(images: Path) -> None:
+    for calibration, why in ((NUM_PAIRS, "right in 50% of the votes"), (0, "was not tested before she voted")):
+        session, _, _ = open_session(
+            images, f"p{calibration}", name="", prompt=PROMPT, num_calibration=calibration, seed=0
+        )
+        while (state := session.state()).vote_id:
+            session.vote(state.vote_id, "a")
+        found = outcome(session)
+        session.close()
+        assert found["does_not_count"][0].startswith(why)
+        assert bool(found["ranking"]) == (not calibration)
+
+
 def test_two_annotators_of_one_tournament_are_compared(images: Path, tmp_path: Path) -> None:
     file, names = tmp_path / "categories.csv", list[str]()
     for annotator in ("p7", "p8"):

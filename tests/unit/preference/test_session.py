@@ -63,7 +63,7 @@ def test_a_tournament_starts_with_the_test_and_ends_with_tiers_in_the_true_order
     rows = session.ranking(0.1, EQUAL_SHARES)
     assert spearmanr([row["place"] for row in rows], [QUALITY[row["image"]] for row in rows])[0] > 0.95
     assert (rows[0]["tier"], rows[0]["score"], rows[-1]["tier"]) == (10, 100, 1)
-    assert session.reliability().consistency == 1.0
+    assert session.annotator().reliability.consistency == 1.0
     assert len(read_votes(tmp_path / "votes.jsonl")) == end.num_done  # the test's votes lie elsewhere
 
 
