@@ -30,6 +30,7 @@ td.plot .track + .track { margin-top: .45rem; }
 .finds { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 1rem;
   margin: 1.25rem 0 1rem; padding: 0; list-style: none; }
 .finds li { background: var(--sheet); border: 1px solid var(--line); border-radius: .5rem; padding: .8rem 1rem .9rem; }
+.finds.four { grid-template-columns: repeat(auto-fit, minmax(min(100%, 15rem), 1fr)); }
 .finds b { display: block; font-size: 1.5rem; font-weight: 650; line-height: 1.3; font-variant-numeric: tabular-nums; }
 .finds span { display: block; color: var(--quiet); font-size: .82rem; line-height: 1.4; }
 table.drift { min-width: 40rem; } table.scores.grid { min-width: 52rem; }

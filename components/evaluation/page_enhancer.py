@@ -10,7 +10,7 @@ quoted text, thing, number, colour and negation in it: {{ (100 * grid.fallback_f
 refused, and these prompts drawn as they are. What was drawn is {{ grid.length_ratio|number }} times as long as the
 prompts. Every judge is told the prompt, not what was made of it.</p>
 {% if grid.win_rates %}
-<ul class="finds">
+<ul class="finds four">
 {% for rate in grid.win_rates %}
 {{ won_of(rate) }}
 {% endfor %}

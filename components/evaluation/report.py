@@ -258,7 +258,7 @@ def _number(value: float) -> str:
 
 
 def _similarity(value: float) -> str:
-    return f"{value:.1f}" if value >= 10 else f"{value:.3f}"
+    return f"{value:.1f}" if value > 1 else f"{value:.3f}"
 
 
 def _percent(share: float) -> str:

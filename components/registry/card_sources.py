@@ -12,6 +12,7 @@ SPLIT_NAMES = {
     "heldout": "all held-out prompts",
     "heldout_cell": "unseen style-concept pairs",
     "heldout_concept": "unseen concepts",
+    "rendered_text": "prompts that ask for words",
 }
 Row = dict[str, Any]
 

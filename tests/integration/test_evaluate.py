@@ -24,6 +24,7 @@ from components.data.top_down.config import FontChoice, Lettering
 from components.enhancer.decoding import Writer
 from components.evaluation.config import RetrievalConfig
 from components.evaluation.held_out import read_prompts
+from components.evaluation.lettering import WORDS
 from components.models.aes_config import AesBackbone
 from components.models.aes_model import AesModel, save_aes
 from components.models.autoencoder import autoencoder_sha256, build_autoencoder
@@ -214,12 +215,13 @@ def test_a_distilled_model_is_drawn_as_it_says_and_its_drift_is_shown(evaluated:
     assert "<td>&lt;b&gt;</td>" in page
 
 
-def test_the_first_drawing_does_not_depend_on_how_many_there_are(
+def test_the_first_drawing_does_not_depend_on_what_else_is_drawn(
     inputs: dict[str, Path], evaluated: tuple[Path, Metrics], tmp_path: Path
 ) -> None:
-    evaluate(PARAMS.model_copy(update={"drawings_per_prompt": 1}), **inputs, report=tmp_path / "report")
+    fewer = PARAMS.model_copy(update={"drawings_per_prompt": 1, "num_text_prompts": 0})
+    evaluate(fewer, **inputs, report=tmp_path / "report")
     one, two = stored(tmp_path / "report"), stored(evaluated[0])
-    assert one["rows"] == [row for row in two["rows"] if row["key"] != "diversity"]
+    assert one["rows"] == [row for row in two["rows"] if row["key"] != "diversity" and row["split"] != "rendered_text"]
     assert [rate["num_drawings"] for rate in one["win_rates"] + two["win_rates"]] == [1] * 3 + [2] * 3
 
 
@@ -329,6 +331,10 @@ def test_what_was_not_encoded_or_held_out_is_said(inputs: dict[str, Path]) -> No
     encoded = store.read_latents(inputs["latents"], PX)
     with pytest.raises(DataError, match=r"no captions of kind 'tags' were encoded \(there: sentence\)"):
         read_prompts(encoded, "tags")
+    with pytest.raises(ValueError, match=r"has no aes\.json, so no Aes model"):
+        evaluate(PARAMS, **(inputs | {"aes": inputs["scorer"]}), report=Path("unused"))
+    with pytest.raises(ValueError, match=f"num_text_prompts is 99; allowed: 0 to {len(WORDS)}, the words"):
+        evaluate(PARAMS.model_copy(update={"num_text_prompts": 99}), **inputs, report=Path("unused"))
     with pytest.raises(ValueError, match=r"training\.json is missing"):
         evaluate(PARAMS, **(inputs | {"sft": inputs["images"]}), report=Path("unused"))
 
