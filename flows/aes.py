@@ -41,7 +41,8 @@ def score_files(
     from components.data.decode import named_format
     from components.models.aes_model import load_aes
 
-    scorer = load_aes(model or settings.find_root(Path.cwd()) / TRAINED)
+    root = settings.find_root(Path.cwd())
+    scorer = load_aes(model or root / TRAINED, settings.load_profile(root).execution.accelerator)
     files = [file for file in files_of(places) if file in places or named_format(file.name)]
     if not files:
         raise ValueError(f"{', '.join(map(str, places))}: no picture (PNG, JPEG, WebP, GIF); name some")

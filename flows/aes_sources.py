@@ -39,8 +39,9 @@ class Sight:
 
     def __init__(self, backbone: AesBackbone) -> None:
         from components.models.aes_backbones import load_backbone
+        from flows.settings import current_profile
 
-        self._see = load_backbone(backbone)
+        self._see = load_backbone(backbone, current_profile().execution.accelerator)
 
     def __call__(self, images_u8: "Pictures") -> "np.ndarray":
         """One row for each picture; at least one."""

@@ -28,17 +28,20 @@ _Model: Any = AutoModel
 _Processor: Any = AutoImageProcessor
 
 
-def load_backbone(backbone: AesBackbone) -> Features:
-    """The features of pictures by that network; ValueError in one line where there is no such network."""
+def load_backbone(backbone: AesBackbone, device: str = "cpu") -> Features:
+    """The features of pictures by that network; ValueError in one line where there is no such network.
+
+    `device` is where networks of others compute; `lite0` is fast enough on a CPU.
+    """
     match backbone.kind:
         case "lite0":
             return partial(_lite0, ImageFeatures(backbone.px, "bf16"), backbone.px)
         case "transformers":
-            return _of_transformers(backbone)
+            return _of_transformers(backbone, device)
         case "timm":
-            return _of_timm(backbone)
+            return _of_timm(backbone, device)
         case "token_score":
-            logits = token_logits(str(backbone.name), backbone.revision)
+            logits = token_logits(str(backbone.name), backbone.revision, device)
             return lambda images_u8: logits(list(images_u8))
 
 
@@ -58,7 +61,7 @@ def squared(image_u8: UInt8[np.ndarray, "h w 3"], px: int) -> UInt8[np.ndarray, 
     return np.asarray(ground.resize((px, px), Image.Resampling.BOX))
 
 
-def _of_transformers(backbone: AesBackbone) -> Features:
+def _of_transformers(backbone: AesBackbone, device: str) -> Features:
     disable_progress_bar()
     name, pinned = str(backbone.name), {"revision": backbone.revision, "trust_remote_code": False}
     try:
@@ -66,13 +69,13 @@ def _of_transformers(backbone: AesBackbone) -> Features:
         model = _Model.from_pretrained(name, use_safetensors=True, dtype=torch.float32, **pinned).eval()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{name}: no image network of transformers here ({_one_line(error)})") from error
-    network = getattr(model, "vision_model", model)  # of a network for images and texts, the half that sees
+    network = getattr(model, "vision_model", model).to(device)  # of a network for images and texts, the half that sees
 
     @torch.inference_mode()
     def seen(images_u8: Pictures) -> Float[np.ndarray, "n d"]:
         pictures = [Image.fromarray(image_u8) for image_u8 in images_u8]
-        pixels = processor(images=pictures, return_tensors="pt")["pixel_values"]
-        return _pooled(network(pixel_values=pixels)).numpy()
+        pixels = processor(images=pictures, return_tensors="pt")["pixel_values"].to(device)
+        return _pooled(network(pixel_values=pixels)).cpu().numpy()
 
     return partial(_in_batches, seen)
 
@@ -86,7 +89,7 @@ def _pooled(told: Any) -> Float[Tensor, "n d"]:
     return summary.flatten(1).float()
 
 
-def _of_timm(backbone: AesBackbone) -> Features:
+def _of_timm(backbone: AesBackbone, device: str) -> Features:
     try:
         timm: Any = import_module("timm")
     except ImportError as error:
@@ -96,14 +99,15 @@ def _of_timm(backbone: AesBackbone) -> Features:
     name = str(backbone.name)
     source = f"local-dir:{name}" if Path(name).is_dir() else name
     try:
-        model = timm.create_model(source, pretrained=True, num_classes=0).eval()
+        model = timm.create_model(source, pretrained=True, num_classes=0).eval().to(device)
     except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(f"{name}: no image network of timm here ({_one_line(error)})") from error
     brought = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
 
     @torch.inference_mode()
     def seen(images_u8: Pictures) -> Float[np.ndarray, "n d"]:
-        return model(torch.stack([brought(Image.fromarray(image_u8)) for image_u8 in images_u8])).float().numpy()
+        pixels = torch.stack([brought(Image.fromarray(image_u8)) for image_u8 in images_u8]).to(device)
+        return model(pixels).float().cpu().numpy()
 
     return partial(_in_batches, seen)
 

@@ -27,12 +27,16 @@ PROXY = "Aes (proxy labels)"
 
 @dataclass(frozen=True)
 class AesModel:
-    """A head on a frozen backbone. `description` says in a sentence what the labels were; `facts` are aes.json's."""
+    """A head on a frozen backbone. `description` says in a sentence what the labels were; `facts` are aes.json's.
+
+    `device` is where a backbone of others computes.
+    """
 
     backbone: AesBackbone
     head: LinearProbe
     description: str
     facts: Mapping[str, Any]
+    device: str = "cpu"
 
     def scores(self, images_u8: Pictures) -> Float32[np.ndarray, " n"]:
         """The expected score of each picture, in [0, 100]."""
@@ -54,7 +58,7 @@ class AesModel:
 
     @cached_property
     def _see(self) -> Features:
-        return load_backbone(self.backbone)
+        return load_backbone(self.backbone, self.device)
 
 
 def save_aes(model: AesModel, folder: Path) -> None:
@@ -63,7 +67,7 @@ def save_aes(model: AesModel, folder: Path) -> None:
     save_probe(model.head, folder, NAME, told)
 
 
-def load_aes(folder: Path) -> AesModel:
+def load_aes(folder: Path, device: str = "cpu") -> AesModel:
     """The model that `save_aes` wrote; ValueError in one line where there is none."""
     if not (folder / f"{NAME}.json").is_file():
         raise ValueError(f"{folder}: has no {NAME}.json, so no Aes model; make one with: easel run --until aes")
@@ -71,4 +75,4 @@ def load_aes(folder: Path) -> AesModel:
     described, backbone = facts.pop("description", None), facts.pop("backbone", None)
     if not isinstance(described, str) or not isinstance(backbone, dict) or len(head.classes) != LEVELS:
         raise ValueError(f"{folder}: {NAME}.json is of another kind; make it again: easel run --until aes")
-    return AesModel(AesBackbone(**backbone), head, described, facts)
+    return AesModel(AesBackbone(**backbone), head, described, facts, device)

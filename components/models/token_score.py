@@ -46,7 +46,7 @@ _Tokenizer: Any = AutoTokenizer
 
 
 def token_logits(
-    name: str, revision: str | None = None
+    name: str, revision: str | None = None, device: str = "cpu"
 ) -> Callable[[Sequence[UInt8[np.ndarray, "_ _ 3"]]], Float[np.ndarray, "n 101"]]:
     """What gives the 101 logits of each picture by the model of that name; pictures are asked one by one.
 
@@ -59,22 +59,24 @@ def token_logits(
         if config.model_type != "internvl":
             raise ValueError(f"its kind is {config.model_type!r}")
         tokenizer = _Tokenizer.from_pretrained(name, **pinned)
-        model = _Model.from_pretrained(name, use_safetensors=True, dtype="auto", **pinned).eval()
+        model = _Model.from_pretrained(name, use_safetensors=True, dtype="auto", **pinned).eval().to(device)
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(
             f"{name}: no InternVL in transformers' layout ({' '.join(str(error).split())[:160]}); the makers' layout "
             "needs their code to be run: convert it with transformers' convert_internvl_weights_to_hf.py"
         ) from error
-    numbers, asked = _numbers_of_tokens(tokenizer, name), _asked(tokenizer, config)
+    numbers, asked = _numbers_of_tokens(tokenizer, name), _asked(tokenizer, config).to(device)
     side = config.vision_config.image_size[0]
 
     @torch.inference_mode()
     def logits(images_u8: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float[np.ndarray, "n 101"]:
         rows = [
-            model(input_ids=asked, pixel_values=tile(image_u8, side).to(model.dtype), logits_to_keep=1).logits[0, -1]
+            model(input_ids=asked, pixel_values=tile(image_u8, side).to(device, model.dtype), logits_to_keep=1).logits[
+                0, -1
+            ]
             for image_u8 in images_u8
         ]
-        return torch.stack(rows)[:, numbers].float().numpy()
+        return torch.stack(rows)[:, numbers].float().cpu().numpy()
 
     return logits
 

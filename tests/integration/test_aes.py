@@ -11,15 +11,20 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 import yaml
 from PIL import Image
 from pydantic import ValidationError
+from scipy.special import softmax
+from tiny_internvl import save_internvl
+from transformers import ViTConfig, ViTImageProcessor, ViTModel
 from typer.testing import CliRunner
 
 from components.data import records
 from components.data.config import DecodeLimits
 from components.data.decontamination import fingerprints
 from components.models.aes_model import load_aes
+from components.models.token_score import token_logits
 from flows.cli import app
 from flows.stages.aes import Metrics, Params, aes
 
@@ -277,3 +282,34 @@ def test_nothing_to_score_is_an_error(made, tmp_path):
         done = CliRunner().invoke(app, ["aes", *arguments, "--model", str(made[0])])
         assert isinstance(done.exception, ValueError)
         assert told in str(done.exception)
+
+
+def few(params: dict) -> dict:
+    """So few pictures that a network sees them one by one in seconds."""
+    return params | {"labels": params["labels"] | {"num_images": 16, "heldout_concept_frac": 0.4}, "num_drawings": 2}
+
+
+def test_an_image_network_of_transformers_is_taught(inputs, params, tmp_path):
+    network = tmp_path / "network"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        sizes = {"hidden_size": 16, "intermediate_size": 32, "image_size": 32, "patch_size": 8}
+        config = ViTConfig(**sizes, num_hidden_layers=1, num_attention_heads=2)
+        ViTModel(config, add_pooling_layer=False).save_pretrained(network)
+    ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(network)
+    backbone = {"kind": "transformers", "name": str(network), "revision": None, "px": 64}
+    metrics = aes(Params(**few(params) | {"backbone": backbone}), **inputs, model=tmp_path / "model")
+    assert metrics.loss_after < metrics.loss_before
+    picture = np.asarray(Image.open(io.BytesIO(png(3))))
+    assert 0 <= float(load_aes(tmp_path / "model").scores([picture])[0]) <= 100
+
+
+def test_a_model_that_scores_by_tokens_is_taken_as_it_is(inputs, params, tmp_path):
+    backbone = {"kind": "token_score", "name": str(save_internvl(tmp_path / "vlm")), "revision": None, "px": 64}
+    changed = few(params) | {"backbone": backbone, "training": None}
+    metrics = aes(Params(**changed), **inputs, model=tmp_path / "model")
+    assert (metrics.loss_before, metrics.loss_after) == (0.0, 0.0)
+    picture = np.asarray(Image.open(io.BytesIO(png(3))))
+    logits = token_logits(backbone["name"])([picture]).astype(np.float64)
+    expected = softmax(logits, axis=1) @ np.arange(101)
+    np.testing.assert_allclose(load_aes(tmp_path / "model").scores([picture]), expected, atol=1e-3)

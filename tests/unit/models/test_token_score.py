@@ -7,56 +7,18 @@ import pytest
 import torch
 from PIL import Image
 from scipy.special import softmax
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import InternVLConfig, InternVLForConditionalGeneration, PreTrainedTokenizerFast
+from tiny_internvl import save_internvl
+from transformers import InternVLForConditionalGeneration, PreTrainedTokenizerFast
 
 from components.models.aes_config import AesBackbone
 from components.models.aes_model import AesModel, load_aes, save_aes
-from components.models.score_head import identity_head
+from components.models.score_head import ScoreHead, identity_head, score
 from components.models.token_score import QUESTION, TOKENS, tile, token_logits
-
-SPECIAL = ["<pad>", "<s>", "</s>", "<unk>", "<img>", "</img>", "<IMG_CONTEXT>", "<|im_start|>", "<|im_end|>"]
-TEMPLATE = (
-    "{% for message in messages %}<|im_start|> {{ message['role'] }}\n{{ message['content'] }}<|im_end|>{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|> assistant\n{% endif %}"
-)
-
-
-def tokenizer(tokens: tuple[str, ...]) -> PreTrainedTokenizerFast:
-    words = [word for word in ("user", "assistant", "Rate", "the", "score", "0") if word not in tokens]
-    vocabulary = {word: number for number, word in enumerate([*SPECIAL, *words, *tokens])}
-    made = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
-    names = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
-    return PreTrainedTokenizerFast(
-        tokenizer_object=made, additional_special_tokens=SPECIAL[4:], chat_template=TEMPLATE, **names
-    )
-
-
-def save(into: Path, tokens: tuple[str, ...] = TOKENS) -> Path:
-    words = tokenizer(tokens)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        config = InternVLConfig(
-            vision_config={
-                "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
-                "image_size": 32, "patch_size": 8, "initializer_range": 1.0,
-            },
-            text_config={
-                "model_type": "qwen2", "vocab_size": len(words), "hidden_size": 16, "intermediate_size": 32,
-                "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2, "initializer_range": 0.2,
-            },
-            image_token_id=SPECIAL.index("<IMG_CONTEXT>"),
-            image_seq_length=4,
-        )  # fmt: skip
-        InternVLForConditionalGeneration(config).save_pretrained(into)
-    words.save_pretrained(into)
-    return into
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save(tmp_path_factory.mktemp("models") / "tiny")
+    return save_internvl(tmp_path_factory.mktemp("models") / "tiny")
 
 
 def pictures() -> list[np.ndarray]:
@@ -121,7 +83,14 @@ def test_what_is_no_such_model_is_refused_in_one_line(folder, tmp_path):
     (tmp_path / "makers" / "config.json").write_text('{"model_type": "internvl_chat"}')
     with pytest.raises(ValueError, match=r"convert it with transformers' convert_internvl_weights_to_hf"):
         token_logits(str(tmp_path / "makers"))
-    few = save(tmp_path / "few", TOKENS[:-1])
+    few = save_internvl(tmp_path / "few", TOKENS[:-1])
     with pytest.raises(ValueError, match="its tokenizer has no token 'ey'") as caught:
         token_logits(str(few))
     assert "\n" not in str(caught.value)
+
+
+def test_its_head_can_be_none_and_can_be_taught(folder):
+    """The head that changes nothing reads the tokens; one that was taught starts from there."""
+    logits = token_logits(str(folder))(pictures())
+    taught = ScoreHead(torch.zeros(101), torch.ones(101), identity_head())
+    np.testing.assert_allclose(score(taught.probe(), logits)[0], score(identity_head(), logits)[0], atol=1e-3)
