@@ -15,6 +15,7 @@ import torch
 from mlflow.tracking import MlflowClient
 from safetensors.torch import load_file
 
+from flows.freshness import fingerprint
 from flows.pipeline import PIPELINE
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
@@ -37,6 +38,18 @@ def test_a_second_run_runs_nothing(clone):
     assert "Nothing to do" in clone.easel("run").stdout
     rows = json.loads(clone.easel("status", "--json").stdout)
     assert not any(row["stale"] for row in rows)
+
+
+def test_what_was_built_passes_its_gate_and_says_where_it_is_from(clone):
+    client = MlflowClient(f"sqlite:///{clone.root}/.easel/mlflow/mlflow.db")
+    built = {"candidate": ("easel", "export"), "turbo:candidate": ("easel-turbo", "export_turbo")}
+    for model, (name, made) in built.items():
+        moved = json.loads(clone.easel("promote", model, "--reason", "the first", "--by", "ann", "--json").stdout)
+        assert (moved["result"], moved["before"]) == ("promoted", None)
+        tags = client.get_model_version_by_alias(name, "champion").tags
+        assert tags["easel.recipe"] == "smoke"
+        assert tags[f"easel.fingerprint.{made}"] == fingerprint(clone.lock()[made])
+        assert client.get_run(tags[f"easel.run.{made}"]).info.run_name == made
 
 
 def test_every_sample_is_kept_or_dropped_for_a_reason(clone):
