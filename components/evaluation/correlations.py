@@ -86,7 +86,8 @@ def _with_interval(
 ) -> Correlation:
     value = statistic(rows)
     resampled = np.array([statistic(rows[:, drawn]) for drawn in draws])
-    low, high = interval_around(value, resampled[~np.isnan(resampled)])
+    known = resampled[~np.isnan(resampled)]  # a resample may hold one row only, time and again
+    low, high = interval_around(value, known) if len(known) else (-1.0, 1.0)
     return Correlation(value, max(-1.0, low), min(1.0, high))
 
 

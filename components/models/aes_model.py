@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Float, Float32
+from safetensors import SafetensorError
 
 from components.models.aes_backbones import Features, Pictures, load_backbone
 from components.models.aes_config import AesBackbone
@@ -71,8 +72,19 @@ def load_aes(folder: Path, device: str = "cpu") -> AesModel:
     """The model that `save_aes` wrote; ValueError in one line where there is none."""
     if not (folder / f"{NAME}.json").is_file():
         raise ValueError(f"{folder}: has no {NAME}.json, so no Aes model; make one with: easel run --until aes")
-    head, facts = load_probe(folder, NAME)
-    described, backbone = facts.pop("description", None), facts.pop("backbone", None)
-    if not isinstance(described, str) or not isinstance(backbone, dict) or len(head.classes) != LEVELS:
-        raise ValueError(f"{folder}: {NAME}.json is of another kind; make it again: easel run --until aes")
-    return AesModel(AesBackbone(**backbone), head, described, facts, device)
+    try:
+        head, facts = load_probe(folder, NAME)
+        described, backbone = str(facts.pop("description")), AesBackbone(**cast(Any, facts.pop("backbone")))
+        _check_head(head)
+    except (ValueError, TypeError, KeyError, AttributeError, SafetensorError) as error:
+        told = " ".join(str(error).split())[:120]
+        raise ValueError(
+            f"{folder}: no Aes model that can be read ({told}); make it again: easel run --until aes"
+        ) from error
+    return AesModel(backbone, head, described, facts, device)
+
+
+def _check_head(head: LinearProbe) -> None:
+    is_right = head.weight.ndim == 2 and len(head.classes) == len(head.weight) == len(head.bias) == LEVELS
+    if not is_right or not (np.isfinite(head.weight).all() and np.isfinite(head.bias).all()):
+        raise ValueError(f"its head has {len(head.classes)} classes; allowed: {LEVELS} levels, finite weights")

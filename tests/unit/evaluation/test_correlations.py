@@ -55,3 +55,11 @@ def test_an_order_to_follow_is_needed():
         correlations(*rows(2), 0)
     with pytest.raises(ValueError, match="are equal"):
         correlations(np.ones(5), rows(5)[1], 0)
+
+
+def test_few_rows_whose_resamples_are_often_constant_have_wide_intervals():
+    found = correlations(np.array([0.0, 0.0, 1.0]), np.array([1.0, 0.0, 1.0]), 0, num_resamples=30)
+    for one in found.three:
+        assert one.low <= one.value <= one.high
+        assert one.high - one.low > 0.3
+    assert correlations(np.arange(3.0), np.arange(3.0), 0, groups=["a"] * 3, num_resamples=5).srcc.low == 1.0

@@ -60,10 +60,32 @@ def test_no_picture_has_no_score():
 def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"has no aes.json.*easel run --until aes"):
         load_aes(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        lambda facts: json.dumps(facts | {"classes": ["better", "worse"]}),
+        lambda facts: json.dumps(facts | {"backbone": {"kind": "lite0"}}),
+        lambda facts: json.dumps(facts | {"backbone": facts["backbone"] | {"name": "x"}}),
+        lambda facts: json.dumps({key: value for key, value in facts.items() if key != "description"}),
+        lambda facts: "[]",
+        lambda facts: "{",
+    ],
+)
+def test_a_model_of_another_kind_is_refused_in_one_line(tmp_path, spoilt):
     save_aes(model(), tmp_path)
     facts = json.loads((tmp_path / "aes.json").read_text())
-    (tmp_path / "aes.json").write_text(json.dumps(facts | {"classes": ["better", "worse"]}))
-    with pytest.raises(ValueError, match="of another kind"):
+    (tmp_path / "aes.json").write_text(spoilt(facts))
+    with pytest.raises(ValueError, match=r"no Aes model that can be read.*make it again") as caught:
+        load_aes(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_weights_are_refused(tmp_path):
+    save_aes(model(), tmp_path)
+    (tmp_path / "aes.safetensors").write_bytes(b"damaged")
+    with pytest.raises(ValueError, match="no Aes model that can be read"):
         load_aes(tmp_path)
 
 
