@@ -22,7 +22,9 @@ from components.evaluation.benchmarks.results import render_page as benchmark_pa
 from components.evaluation.benchmarks.scores import Score
 from components.evaluation.benchmarks.suite import Unscored
 from components.evaluation.comparison import Difference, Guard, Row, WinRate
+from components.evaluation.costs import Cost
 from components.evaluation.report import EnhancerGrid, Example, FewStepDrift, Report, Rewritten, Section, render_page
+from components.evaluation.worst import Worst, WorstOf
 from components.models.training_record import Drift
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -68,7 +70,7 @@ def evaluation(tmp_path: Path) -> str:
     example = Example(HOSTILE, dict.fromkeys(models, image), image)
     wins = [WinRate(HOSTILE, "sft", 20, 0, 0.6, 0.4, 0.8)]
     guards = [Guard("accuracy", HOSTILE, HOSTILE, "sft", 1.01, 0.9, 1.1, 0.05, True)]
-    sections = [Section("heldout", HOSTILE, HOSTILE, 20, rows, [example] * 3)]
+    sections = [Section("heldout", HOSTILE, HOSTILE, 20, rows, [example] * 3, {"accuracy": HOSTILE})]
     drift = [Drift(domain, measure, 0.19, 0.2, 0.95) for domain in ("all", HOSTILE) for measure in MEASURES]
     few_steps = FewStepDrift(drift, np.zeros((300, 1200, 3), np.uint8), 8)
     told = [Rewritten(HOSTILE, HOSTILE, was_enhanced, HOSTILE) for was_enhanced in (True, False)]
@@ -76,14 +78,20 @@ def evaluation(tmp_path: Path) -> str:
     of_cells = [Row("heldout", cell, *metric, change if number % 2 else None) for number, cell in enumerate(cells)]
     grid = EnhancerGrid(cells, of_cells, wins, told, [Example(HOSTILE, dict.fromkeys(cells, image), image)] * 3)
     facts = {HOSTILE: HOSTILE}
-    return render_page(Report(models, sections, wins, guards, {HOSTILE: 1.0}, facts, [HOSTILE], few_steps, grid))
+    costs = [Cost(HOSTILE, 32, 1.2)]
+    worst = [WorstOf(HOSTILE, 7, {model: Worst(0.2, 0.1, 0.3, -0.1, HOSTILE, image) for model in models})]
+    shown = (wins, guards, {HOSTILE: 1.0}, facts, [HOSTILE], few_steps, grid, costs, worst)
+    return render_page(Report(models, sections, *shown))
 
 
 def benchmark(tmp_path: Path) -> str:
     """The page of a benchmark whose every text is an attack, beside published rows."""
     scores = [Score("overall", 0.5, 0.4, 0.6, 9, HOSTILE, "", True), Score(HOSTILE, 0.5, 0.4, 0.6, 9, HOSTILE, HOSTILE)]
-    said = {"facts": {HOSTILE: HOSTILE}, "scores": scores, "unscored": [Unscored(HOSTILE, HOSTILE)], "notes": [HOSTILE]}
-    results = Results(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, **said, beside=published("geneval"))
+    names = (HOSTILE,) * 5
+    unscored, facts = [Unscored(HOSTILE, HOSTILE)], {HOSTILE: HOSTILE}
+    results = Results(
+        *names, facts=facts, scores=scores, unscored=unscored, notes=[HOSTILE], beside=published("geneval")
+    )
     return benchmark_page(results, [Shown(HOSTILE, [np.zeros((16, 16, 3), np.uint8)], HOSTILE)] * 3)
 
 
