@@ -76,7 +76,7 @@ class Metrics:
     """On pictures held out. `labels_are_proxy` is 1 where no person judged anything: no figure is then one of taste.
 
     Intervals hold 95 %. `order_accuracy`: how often the better one of two compared scores higher (chance 0.5).
-    `bias_black_and_white`: how much higher, in levels of 100, a picture scores without its colour.
+    `bias_black_and_white`: how much higher, in levels of 100, a picture scores without its colour; 0 of a single one.
     """
 
     labels_are_proxy: int
