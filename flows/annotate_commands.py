@@ -12,7 +12,7 @@ from rich.table import Table
 
 from flows import settings
 from flows.annotate import QUESTION, compared, open_session, outcome, read_categories, serve, write_votes
-from flows.console import JSON, out, remark
+from flows.console import JSON, here, out, remark
 from flows.data_views import printable
 
 
@@ -58,6 +58,33 @@ def annotate(
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
     else:
         _show(found, folder)
+
+
+def candidates(
+    prompt: Annotated[str, typer.Argument(help="As it was drawn for; left out: the prompts that there are.")] = "",
+    output: Annotated[Path, typer.Option("-o", "--output", help="A new folder.")] = Path("candidates"),
+    as_json: JSON = False,
+) -> None:
+    """Write what the chain drew for a prompt as files, so that people can vote on them for DPO.
+
+    Vote with `easel annotate FOLDER --prompt PROMPT`, gather with `easel votes`, and name the file in
+    `preferences: {votes: ...}`: people's choices then stand above what models chose.
+
+    Examples: `easel candidates` · `easel candidates "a red apple, Noto style" -o apples`
+    """
+    from flows.candidates import prompts, write_candidates
+
+    if prompt:
+        number = write_candidates(here(), prompt, output)
+        found: dict[str, Any] = {"prompt": prompt, "folder": str(output), "images": number}
+        line = escape(f"wrote {number} images; `easel annotate {output} --annotator WHO --prompt {prompt!r}`")
+    else:
+        found = prompts(here())
+        line = "\n".join(f"{number} {printable(one)}" for one, number in found.items())
+    if as_json:
+        sys.stdout.write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
+    else:
+        out.print(line, soft_wrap=True)
 
 
 def votes(

@@ -15,7 +15,7 @@ from rich.table import Table
 from flows import settings
 from flows.ablate_commands import ablate_app
 from flows.aes_commands import aes
-from flows.annotate_commands import agreement, annotate, votes
+from flows.annotate_commands import agreement, annotate, candidates, votes
 from flows.benchmark_commands import benchmark_app
 from flows.console import EXIT_MISTAKE, JSON, complain, fail, here, out, remark
 from flows.data_commands import data_app
@@ -35,6 +35,7 @@ app.add_typer(ablate_app, name="ablate")
 app.add_typer(benchmark_app, name="benchmark")
 app.add_typer(promotion_app)
 app.command()(aes)
+app.command()(candidates)
 app.command()(annotate)
 app.command()(agreement)
 app.command()(votes)
