@@ -190,7 +190,7 @@ def _tournament(folder: Path, limits: DecodeLimits) -> Labels:
         for match, choice in last_choices(votes).items()
         if not match.is_repeat
     ]
-    return Labels(images, won, f"tiers from a tournament of {len(logs)} annotators in {folder.name}")
+    return Labels(images, won, f"tiers from the tournament {printable(folder.name)}, by annotators: {len(logs)}")
 
 
 def _beside(folder: Path, name: str, place: str) -> Path:

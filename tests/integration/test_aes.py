@@ -25,6 +25,8 @@ from components.data.config import DecodeLimits
 from components.data.decontamination import fingerprints
 from components.models.aes_model import load_aes
 from components.models.token_score import token_logits
+from components.preference.swiss import Plan, play
+from components.preference.votes_log import LoggedVote, VotesLog
 from flows.cli import app
 from flows.stages.aes import Metrics, Params, aes
 
@@ -313,3 +315,28 @@ def test_a_model_that_scores_by_tokens_is_taken_as_it_is(inputs, params, tmp_pat
     logits = token_logits(backbone["name"])([picture]).astype(np.float64)
     expected = softmax(logits, axis=1) @ np.arange(101)
     np.testing.assert_allclose(load_aes(tmp_path / "model").scores([picture]), expected, atol=1e-3)
+
+
+def test_it_learns_from_a_tournament_s_tiers_and_comparisons(inputs, params, tmp_path):
+    """A Swiss tournament of forty pictures, played by somebody who likes red."""
+    folder = tmp_path / "reds" / "images"
+    folder.mkdir(parents=True)
+    red = dict[str, int]()
+    for number in range(40):
+        Image.fromarray(np.full((40, 40, 3), (6 * number, 90, 90), np.uint8)).save(folder / f"{number}.png")
+        red[hashlib.sha256((folder / f"{number}.png").read_bytes()).hexdigest()] = number
+    played = play(Plan(tuple(red), 0, 0.1), lambda match: "a" if red[match.left] > red[match.right] else "b")
+    (tmp_path / "reds" / "p7").mkdir()
+    log = VotesLog(tmp_path / "reds" / "p7" / "votes.jsonl")
+    for place, match in enumerate(played.matches):
+        choice = "a" if red[match.left] > red[match.right] else "b"
+        where = (match.round, match.number, match.is_repeat, "which?", match.left, match.right, choice)
+        log.append(LoggedVote(f"p7/{place}", "reds", *where, "p7", float(place), {"easel": "0"}))
+    log.close()
+    labels = {"kind": "tournament", "path": "reds", "heldout_frac": 0.3}
+    changed = params | {"labels": labels, "training": params["training"] | {"num_pairs": 3200}}
+    metrics = aes(Params(**changed), **inputs | {"raw": tmp_path}, model=tmp_path / "model")
+    assert metrics.labels_are_proxy == 0
+    assert 0 < metrics.comparisons < len(played.results)
+    assert metrics.srcc > 0.8
+    assert "the tournament reds, by annotators: 1" in load_aes(tmp_path / "model").description

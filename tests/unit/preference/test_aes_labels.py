@@ -128,7 +128,7 @@ def test_a_tournament_gives_tiers_and_comparisons(tmp_path):
     assert all(0 <= value <= 100 for value in score.values())
     assert len(found.won) == 12
     assert Won(names[0], names[1], 0.0) in found.won
-    assert "2 annotators" in found.description
+    assert "by annotators: 2" in found.description
 
 
 def test_a_tournament_whose_images_are_gone_is_refused(tmp_path):
