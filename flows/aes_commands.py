@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from flows import settings
 from flows.console import JSON, fail, out, progress_bars, remark
@@ -36,7 +36,7 @@ def aes(
         told = {"model": description, "images": [asdict(one) for one in found]}
         sys.stdout.write(json.dumps(told, ensure_ascii=False, indent=2) + "\n")
     else:
-        table = Table("score", "picture", box=None, pad_edge=False)
+        table = Table("score", Column("picture", overflow="fold"), box=None, pad_edge=False)
         for one in found:
             table.add_row("refused" if one.score is None else f"{one.score:.1f}", printable(one.image))
         out.print(table)
