@@ -10,8 +10,7 @@ import typer
 from rich.table import Column, Table
 
 from flows import settings
-from flows.console import JSON, fail, out, progress_bars, remark
-from flows.data_views import printable
+from flows.console import JSON, fail, out, printable, progress_bars, remark
 
 
 def aes(

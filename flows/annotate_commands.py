@@ -12,8 +12,7 @@ from rich.table import Table
 
 from flows import settings
 from flows.annotate import QUESTION, compared, open_session, outcome, read_categories, serve, write_votes
-from flows.console import JSON, here, out, remark
-from flows.data_views import printable
+from flows.console import JSON, here, out, printable, remark
 
 
 def annotate(

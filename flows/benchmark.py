@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from flows import settings
 from flows.generate import GUIDANCE, STEPS, fits
 from flows.requests import check_seed, check_size, model_directory
-from flows.run import stage_lock
 from flows.workspace import git_state
 
 if TYPE_CHECKING:
@@ -63,6 +62,8 @@ def run_benchmark(root: Path, request: Request, on_progress: Progress) -> "tuple
         ValueError: in one line: a file that is not the benchmark's, a model that is not there, a setting that cannot
             be, or pictures that were drawn with other settings.
     """
+    from flows.run import stage_lock
+
     check_size(request.side_px, request.side_px)
     check_seed(request.seed)
     whole = read_suite(request)

@@ -10,8 +10,7 @@ from rich.table import Table
 
 from flows import settings
 from flows.benchmark import SEED, Request, run_benchmark
-from flows.console import JSON, here, out, progress_bars, remark
-from flows.data_views import printable
+from flows.console import JSON, here, out, printable, progress_bars, remark
 
 if TYPE_CHECKING:
     from components.evaluation.benchmarks.results import Results

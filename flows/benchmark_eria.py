@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.benchmark import FOLDER, Progress, label_of, leave
-from flows.run import stage_lock
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,6 +46,7 @@ def run_eria(root: Path, request: EriaRequest, on_progress: Progress) -> "tuple[
     from components.evaluation.benchmarks import eria
     from components.models.aes_model import load_aes
     from components.registry.hashes import file_sha256, path_sha256
+    from flows.run import stage_lock
 
     table = eria.find(request.images)
     rated = eria.read(table)[: request.limit]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -30,6 +30,14 @@ def fail(message: str) -> NoReturn:
     """Print one line for a person and leave with code 1."""
     complain(message)
     raise typer.Exit(EXIT_MISTAKE)
+
+
+def printable(value: Any) -> str:
+    """`value` as text that no terminal obeys: control characters as their escapes, markup as it is written."""
+    if isinstance(value, list):
+        return ", ".join(printable(one) for one in value)
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return escape("".join(char if char.isprintable() else repr(char)[1:-1] for char in text))
 
 
 @contextmanager

@@ -7,24 +7,15 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Group
-from rich.markup import escape
 from rich.table import Table
 
 from components.data.report.diff import Change, Difference
-from flows.console import out
+from flows.console import out, printable
 
 
 def as_json(value: Any) -> None:
     """Print `value` as JSON for machines."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def printable(value: Any) -> str:
-    """`value` as text that no terminal obeys: control characters as their escapes, markup as it is written."""
-    if isinstance(value, list):
-        return ", ".join(printable(one) for one in value)
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return escape("".join(char if char.isprintable() else repr(char)[1:-1] for char in text))
 
 
 def show_sample(known: Mapping[str, Any]) -> None:

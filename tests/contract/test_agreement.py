@@ -99,6 +99,11 @@ def test_orchestration_imports_nothing_heavy(module):
     assert loaded.strip() == ""
 
 
+def test_the_command_line_answers_without_arrays_and_tables():
+    loaded = run_python("import sys, flows.cli; print(*sorted({'numpy', 'pyarrow'} & set(sys.modules)))")
+    assert loaded.strip() == ""
+
+
 def test_the_local_executor_never_imports_prefect():
     graph = grimp.build_graph("flows", include_external_packages=True, cache_dir=None)
     assert graph.find_modules_that_directly_import("prefect") == {"flows.build"}

@@ -6,21 +6,6 @@ from components.data.report.diff import Change, Difference
 from flows import data_views
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        ("\x1b[31mred\x07", r"\x1b[31mred\x07"),
-        ("two\nlines\u202e", r"two\nlines\u202e"),
-        ("[bold]not[/]", r"\[bold]not\[/]"),
-        (["a", "苹果"], "a, 苹果"),
-        (0.123456, "0.1235"),
-        (12, "12"),
-    ],
-)
-def test_words_are_printed_as_they_are_and_nothing_is_obeyed(value: object, text: str) -> None:
-    assert data_views.printable(value) == text
-
-
 def test_a_long_word_is_broken_and_not_cut(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
     monkeypatch.setattr(data_views.out, "_file", None)  # what `file` gives is this test's own stream
     known = {"sample_id": "ab", "fate": "kept", "captions": [{"kind": "short", "text": "x" * 700}], "ocr": []}

@@ -61,9 +61,9 @@ def test_accuracy_is_of_all_words_together_and_not_a_mean_of_prompts() -> None:
 @pytest.mark.parametrize(("language", "longest"), [("en", 100), ("zh", 50)])
 def test_the_text_score_is_the_benchmarks_formula(language: str, longest: int) -> None:
     rows = np.array([[3.0, 4.0, 10.0, 0.2, 0.25], [0.0, 4.0, 30.0, 1.0, 0.25]])
-    assert text_score(rows, language) == pytest.approx(1 - 20 * 0.75 * (5 / 8) / longest)  # type: ignore[arg-type]
+    assert text_score(rows, language) == pytest.approx(1 - 20 * 0.75 * (5 / 8) / longest)
     nothing = np.array([[0.0, 9.0, 400.0, 1.0, 0.0]])
-    assert text_score(nothing, language) == 0  # type: ignore[arg-type]
+    assert text_score(nothing, language) == 0
 
 
 def test_the_language_is_that_of_most_texts() -> None:

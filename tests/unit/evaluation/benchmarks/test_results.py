@@ -145,7 +145,7 @@ def results(**changes: object) -> Results:
         "notes": [],
         "beside": published("geneval"),
     }
-    return Results(**{**said, **changes})  # type: ignore[arg-type]
+    return Results(**{**said, **changes})
 
 
 def test_published_rows_stand_beside_official_scores_only() -> None:
