@@ -1,8 +1,6 @@
 """`easel benchmark` on a tiny pipeline: drawn in the published layouts, resumed after a kill, scored and recorded."""
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -36,7 +34,7 @@ from flows.benchmark_eria import AES, EriaRequest, run_eria
 from flows.cli import app
 from tests.integration.enhancers import make_enhancer
 from tests.integration.test_enhance import DESCRIPTION, WISH, teach
-from tests.integration.test_export import parts
+from tests.integration.test_export import enter_workspace, parts
 
 # diffusers 0.42 hands a tensor to numpy: not ours to fix.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -60,14 +58,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def workspace(pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository's root whose last export is the tiny pipeline."""
-    (tmp_path / "flows").mkdir()
-    (tmp_path / "flows" / "pipeline.py").touch()
-    shutil.copytree(pipeline, tmp_path / "artifacts" / "export", copy_function=os.link)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("EASEL_TRACKING_URI", raising=False)
-    monkeypatch.delenv("EASEL_HOME", raising=False)
-    return tmp_path
+    return enter_workspace(tmp_path, {"export": pipeline}, monkeypatch)
 
 
 def jsonl(file: Path, rows: list[dict[str, Any]]) -> Path:

@@ -1,7 +1,6 @@
 """`easel enhance` and `generate --enhance` on a tiny pipeline whose enhancer was taught one description by heart."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from flows.cli import app
 from flows.enhance import TRAINED, enhance, or_as_it_is
 from flows.generate import fits, generate
 from tests.integration.enhancers import make_enhancer
-from tests.integration.test_export import parts
+from tests.integration.test_export import enter_workspace, parts
 
 # diffusers 0.42 hands a tensor to numpy: not ours to fix.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -67,13 +66,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def workspace(pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository's root whose last export is the tiny pipeline; a test may take files out of it."""
-    (tmp_path / "flows").mkdir()
-    (tmp_path / "flows" / "pipeline.py").touch()
-    shutil.copytree(pipeline, tmp_path / "artifacts" / "export", copy_function=os.link)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("EASEL_TRACKING_URI", raising=False)
-    return tmp_path
+    return enter_workspace(tmp_path, {"export": pipeline}, monkeypatch)
 
 
 def drawn(prompt: str, out: Path, *, enhanced: bool) -> tuple[np.ndarray, dict[str, str]]:

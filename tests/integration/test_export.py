@@ -1,6 +1,8 @@
 """The export with tiny random networks and the real text encoder: drawn by stock diffusers in a process without us."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +58,19 @@ def parts(root: Path) -> None:
         torch.nn.init.normal_(weight, std=0.1)
     transformer.save_pretrained(root / "model" / "transformer")
     (root / "model" / "training.json").write_text(json.dumps({"px": 32, "shift": SHIFT, "images_seen": 1000}))
+
+
+def enter_workspace(root: Path, exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make `root` a repository's root whose last exports, by name, are these; a test may take files out of them."""
+    (root / "flows").mkdir()
+    (root / "flows" / "pipeline.py").touch()
+    for name, pipeline in exports.items():
+        if pipeline.is_dir():
+            shutil.copytree(pipeline, root / "artifacts" / name, copy_function=os.link)
+    monkeypatch.chdir(root)
+    monkeypatch.delenv("EASEL_TRACKING_URI", raising=False)
+    monkeypatch.delenv("EASEL_HOME", raising=False)
+    return root
 
 
 def tables(root: Path) -> None:
@@ -236,15 +251,8 @@ def test_what_a_stranger_cannot_use_is_said_in_one_line(
 
 @pytest.fixture
 def workspace(exported: tuple[Path, Metrics], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository's root whose last export is the tiny pipeline."""
-    (tmp_path / "flows").mkdir()
-    (tmp_path / "flows" / "pipeline.py").touch()
-    (tmp_path / "artifacts").mkdir()
-    (tmp_path / "artifacts" / "export").symlink_to(exported[0])
-    (tmp_path / "artifacts" / "export_turbo").symlink_to(exported[0].parent / "few_pipeline")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("EASEL_TRACKING_URI", raising=False)
-    return tmp_path
+    exports = {"export": exported[0], "export_turbo": exported[0].parent / "few_pipeline"}
+    return enter_workspace(tmp_path, exports, monkeypatch)
 
 
 def test_generate_writes_a_png_that_says_how_it_was_made(exported: tuple[Path, Metrics], workspace: Path) -> None:
