@@ -7,6 +7,8 @@ The only module that reads `os.environ` for Easel's own settings:
     EASEL_PROFILE       where a run executes (a file in infra/profiles/); default `cpu`
     EASEL_DATA_ENGINE   where images are worked on: `threads` (default) or `ray` (the cluster at RAY_ADDRESS)
     EASEL_VLM_API_KEY   the key of the endpoint that captions images, if it wants one; never stored or logged
+    EASEL_ASKED_BY      who asked for a run, for its records; default: the login
+    SLURM_JOB_ID, KUBERNETES_SERVICE_HOST, HOSTNAME   the job that a scheduler put this process in, for records
     EASEL_RUN_DIR, EASEL_SPOOL, EASEL_PARENT_RUN, EASEL_SUPERVISOR   set by an executor for its stage processes
     RANK, WORLD_SIZE, MASTER_PORT, EASEL_MEETING   the place of this process in a distributed stage, and where its ranks
                         meet; set by whoever started them
@@ -196,6 +198,18 @@ def vlm_api_key() -> str:
     if not (key.isascii() and key.isprintable()):
         raise SettingsError("EASEL_VLM_API_KEY holds more than printable ASCII; set it to the key alone")
     return key
+
+
+def asked_by() -> str:
+    """Who asked for what runs here, where the environment says so; "" leaves it to the login."""
+    return os.environ.get("EASEL_ASKED_BY", "").strip()
+
+
+def cluster_job() -> str:
+    """The job of a scheduler that this process belongs to: `slurm:123`, `kubernetes:POD`; "" for none."""
+    if number := os.environ.get("SLURM_JOB_ID"):
+        return f"slurm:{number}"
+    return f"kubernetes:{os.environ.get('HOSTNAME', '')}" if "KUBERNETES_SERVICE_HOST" in os.environ else ""
 
 
 def go_quiet(environment: Mapping[str, str] | None = None) -> None:
