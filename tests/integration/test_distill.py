@@ -10,6 +10,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
+from seen_batches import watch_batches
 from tiny_distill_stage import PARAMS, TRAINING, write_distill_inputs, write_expert
 from tiny_preferences import SHAPE
 
@@ -21,6 +22,7 @@ from components.objectives.committee import CommitteeConfig
 from components.training.checkpoint_store import CheckpointStore, open_checkpoints
 from components.training.distillation import DistillationObjective
 from flows import settings
+from flows.drawn import drawn_by
 from flows.stages.distill import Metrics, Params, distill
 
 WEIGHTS = "transformer/diffusion_pytorch_model.safetensors"
@@ -162,3 +164,12 @@ def test_a_grid_that_differs_from_the_one_it_is_made_for_is_refused():
     given["training"]["grid"]["shift"] = 3.0
     with pytest.raises(ValidationError, match=r"shift 3\.0 .* but the student is made for 4, 1\.5 and 1\.0"):
         Params.model_validate(given)
+
+
+def test_what_it_drew_is_what_its_files_tell(inputs, tmp_path, monkeypatch):
+    seen = watch_batches(monkeypatch)
+    train(inputs, tmp_path)
+    found = drawn_by("distill", PARAMS, inputs, tmp_path / "model")
+    assert found is not None
+    assert found.drawn == seen
+    assert found.drawn <= found.offered

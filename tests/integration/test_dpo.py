@@ -11,6 +11,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
+from seen_batches import watch_batches
 from tiny_losses import ANCHORED
 from tiny_preferences import OUTPUTS, PX, SHAPE, make, write_inputs
 
@@ -23,6 +24,7 @@ from components.models.initial import InitialWeightsError
 from components.objectives.config import PreferenceLoss
 from components.paths.config import TimestepDensity
 from components.training.config import GridConfig, OptimiserConfig, PreferenceConfig, WatchConfig
+from flows.drawn import drawn_by
 from flows.stages.dpo import Metrics, Params, PictureQuality, dpo
 
 TRAINING = PreferenceConfig(
@@ -163,3 +165,13 @@ def test_unknown_guardrails_are_refused():
         PictureQuality(
             guardrails=("beauty",), num_prompts=6, num_sampling_steps=2, num_reference_images=16, num_axes=3, seed=0
         )
+
+
+def test_what_it_drew_is_what_its_files_tell(inputs, tmp_path, monkeypatch):
+    seen = watch_batches(monkeypatch)
+    train(inputs, tmp_path)
+    found = drawn_by("dpo", PARAMS, inputs, tmp_path / "model")
+    assert found is not None
+    assert found.drawn == seen
+    assert found.drawn <= found.offered
+    assert found.held_out.isdisjoint(found.drawn)

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 from safetensors.torch import load_file
+from seen_batches import watch_batches
 
 from components.data import latents as store
 from components.data import records
@@ -30,6 +31,7 @@ from components.training.config import (
     PretrainConfig,
     PriorConfig,
 )
+from flows.drawn import DrawnError, drawn_by
 from flows.stages import encode, encode_sft, sft
 
 PX, TEXT_DIM, SHARES = 32, 384, {"poster": 0.6, "nature": 0.4}
@@ -272,3 +274,28 @@ def test_a_set_without_prompts_in_the_language_is_refused(inputs: dict[str, Path
     records.write_table(records.SFT_PROMPTS.empty_table(), tmp_path / "sft_prompts.parquet")
     with pytest.raises(DataError, match=r"48 of 48 images have no caption of kind keywords .*; run the stage that"):
         encoded(inputs | {"sft_prompts": tmp_path / "sft_prompts.parquet"}, tmp_path / "latents")
+
+
+@pytest.mark.parametrize("domains", [None, ("poster",)])
+def test_what_it_drew_is_what_its_files_tell(
+    inputs: dict[str, Path],
+    latents: tuple[Path, Path, object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    domains: tuple[str, ...] | None,
+) -> None:
+    seen = watch_batches(monkeypatch)
+    tuned(inputs, latents, tmp_path, domains=domains, training=replace(TRAINING, num_images=16))
+    params = sft.Params.model_validate(
+        {"px": PX, "init": None, "model": SHAPE, "domains": domains, "prior": PriorConfig(0.25, {"short": 1.0})}
+        | {"training": TRAINING}
+    )
+    paths = {"curated": latents[0], "latents": latents[1], "sft_selection": inputs["sft_selection"]}
+    found = drawn_by("sft", params, paths, tmp_path / "model")
+    assert found is not None
+    assert found.drawn == seen
+    assert found.drawn < found.offered
+    assert found.held_out.isdisjoint(found.offered)
+    other = params.model_copy(update={"domains": None if domains else ("poster",)})
+    with pytest.raises(DrawnError, match="another order of samples"):
+        drawn_by("sft", other, paths, tmp_path / "model")
