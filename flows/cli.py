@@ -19,6 +19,8 @@ from flows.annotate_commands import agreement, annotate, candidates, votes
 from flows.benchmark_commands import benchmark_app
 from flows.console import EXIT_MISTAKE, JSON, complain, fail, here, out, remark
 from flows.data_commands import data_app
+from flows.keys_commands import keys_app
+from flows.lineage_commands import lineage_app
 from flows.promote_commands import promotion_app
 from flows.reports import EXIT_PREEMPTED, EXIT_STALLED
 from flows.start import Executor, start_build, use_recipe
@@ -34,6 +36,8 @@ app.add_typer(data_app, name="data")
 app.add_typer(ablate_app, name="ablate")
 app.add_typer(benchmark_app, name="benchmark")
 app.add_typer(promotion_app)
+app.add_typer(keys_app, name="keys")
+app.add_typer(lineage_app, name="lineage")
 app.command()(aes)
 app.command()(candidates)
 app.command()(annotate)

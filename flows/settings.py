@@ -6,6 +6,12 @@ The only module that reads `os.environ` for Easel's own settings:
     EASEL_TRACKING_URI  an MLflow server; default SQLite and a folder below EASEL_HOME
     EASEL_PROFILE       where a run executes (a file in infra/profiles/); default `cpu`
     EASEL_DATA_ENGINE   where images are worked on: `threads` (default) or `ray` (the cluster at RAY_ADDRESS)
+    EASEL_LEDGER        where the ledger lies: a folder or s3://BUCKET/PREFIX; default `ledger/` below EASEL_HOME
+    EASEL_LEDGER_LOCK_DAYS   how long objects of a ledger on S3 cannot be deleted (object lock); default 0: no lock
+    EASEL_LEDGER_KEY    the key that signs it: a PEM file outside the repository, or the PEM text itself; default
+                        $XDG_CONFIG_HOME/easel/ledger-key.pem (or ~/.config), made by `easel keys init` or the first run
+    EASEL_LEDGER_SIGNER, EASEL_LEDGER_PUBLIC_KEY   instead: a command that signs standard input (tokens, HSMs, key
+                        services), and the PEM file of its public key
     EASEL_VLM_API_KEY   the key of the endpoint that captions images, if it wants one; never stored or logged
     EASEL_ASKED_BY      who asked for a run, for its records; default: the login
     SLURM_JOB_ID, KUBERNETES_SERVICE_HOST, HOSTNAME   the job that a scheduler put this process in, for records
@@ -210,6 +216,52 @@ def cluster_job() -> str:
     if number := os.environ.get("SLURM_JOB_ID"):
         return f"slurm:{number}"
     return f"kubernetes:{os.environ.get('HOSTNAME', '')}" if "KUBERNETES_SERVICE_HOST" in os.environ else ""
+
+
+def ledger_place(root: Path) -> str:
+    """The ledger's folder, or its address on S3."""
+    place = os.environ.get("EASEL_LEDGER") or str(home(root) / "ledger")
+    return place if place.startswith("s3://") else str(Path(place).absolute())
+
+
+def ledger_lock_days() -> int:
+    """How many days objects of a ledger on S3 cannot be deleted.
+
+    Raises:
+        SettingsError: no such number.
+    """
+    days = os.environ.get("EASEL_LEDGER_LOCK_DAYS") or "0"
+    if not days.isdecimal():
+        raise SettingsError(f"EASEL_LEDGER_LOCK_DAYS is {days!r}; give a number of days, 0 for no lock")
+    return int(days)
+
+
+@dataclass(frozen=True)
+class LedgerKey:
+    """Who signs the ledger, as `components.lineage.keys.load_signer` takes it; `is_default`: nobody said."""
+
+    file: Path | None = None
+    pem: str | None = None
+    command: str | None = None
+    public: Path | None = None
+    is_default: bool = False
+
+    @staticmethod
+    def default_file() -> Path:
+        """Where a key lies that nobody named: in this person's settings folder."""
+        config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+        return config / "easel" / "ledger-key.pem"
+
+
+def ledger_key() -> LedgerKey:
+    """The key, key file or command that the environment names; else the default file, whether it exists or not."""
+    command, key = os.environ.get("EASEL_LEDGER_SIGNER"), os.environ.get("EASEL_LEDGER_KEY")
+    if command:
+        public = os.environ.get("EASEL_LEDGER_PUBLIC_KEY")
+        return LedgerKey(command=command, public=Path(public) if public else None)
+    if key:
+        return LedgerKey(pem=key) if key.lstrip().startswith("-----BEGIN") else LedgerKey(file=Path(key))
+    return LedgerKey(file=LedgerKey.default_file(), is_default=True)
 
 
 def go_quiet(environment: Mapping[str, str] | None = None) -> None:

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,10 @@ from flows.settings import QUIET
 
 os.environ.update(QUIET)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors: a second thread costs more than it computes
+for setting in [name for name in os.environ if name.startswith("EASEL_LEDGER")]:
+    del os.environ[setting]  # a ledger lies in the workspace that a test makes
+_SETTINGS = tempfile.TemporaryDirectory()
+os.environ["XDG_CONFIG_HOME"] = _SETTINGS.name  # where the ledger's key is made: never in a person's own folder
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it puts in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what a test starts finds the default then, as we do
 ROOT = Path(__file__).parents[1]

@@ -1,0 +1,115 @@
+"""Where the ledger's bytes lie: a flat place of names and values in which nothing is ever replaced.
+
+`create` is the one way to write. It is atomic (a name is whole or absent, also after a kill), durable (it returns when
+the disk has it) and exclusive (of two writers of one name, one is told so): on these three the log stands.
+"""
+
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import Protocol
+
+from components.lineage.errors import LedgerError
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+
+
+class Store(Protocol):
+    """A place of values by name (`records/ab12....json`); a value never changes once it is created."""
+
+    def read(self, name: str) -> bytes | None:
+        """The value; None if there is none."""
+        ...
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Keep a new value; False if the name is taken already, and nothing is replaced."""
+        ...
+
+    def names(self, prefix: str) -> list[str]:
+        """All names that begin so, sorted."""
+        ...
+
+
+def checked_name(name: str) -> str:
+    """`name`, if it can be one: letters, digits, `._-`, parts joined by `/`, none of which begins with a dot.
+
+    Raises:
+        LedgerError: it cannot.
+    """
+    if not _NAME.fullmatch(name):
+        raise LedgerError(f"{name!r} is no name in a ledger; use letters, digits, `._-` and `/`, no leading dot")
+    return name
+
+
+class FolderStore:
+    """A local folder, or one on a file system with hard links: a value is one file.
+
+    A value is written beside its place, synced, and linked to its name, which fails if the name exists.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __str__(self) -> str:
+        return str(self._folder)
+
+    def read(self, name: str) -> bytes | None:
+        """The file's bytes; None if there is no such file."""
+        try:
+            return (self._folder / checked_name(name)).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a new file and sync it and its folder; False if it exists."""
+        target = self._folder / checked_name(name)
+        if target.exists():
+            return False
+        self._make_folder(target.parent)
+        return create_file(target, data, mode=0o644)
+
+    def names(self, prefix: str) -> list[str]:
+        """The files whose names begin so; what a killed writer left half-written has no name."""
+        top = self._folder / prefix.rpartition("/")[0]
+        found = list[str]()
+        for folder, folders, files in os.walk(top):
+            folders[:] = [one for one in folders if not one.startswith(".")]
+            below = Path(folder).relative_to(self._folder)
+            found += [(below / one).as_posix() for one in files if not one.startswith(".")]
+        return sorted(one for one in found if one.startswith(prefix))
+
+    def _make_folder(self, folder: Path) -> None:
+        if folder.is_dir():
+            return
+        if folder != self._folder:
+            self._make_folder(folder.parent)
+        folder.mkdir(parents=True, exist_ok=True)
+        _sync(folder.parent)
+
+
+def create_file(target: Path, data: bytes, *, mode: int) -> bool:
+    """Write a file that is whole as soon as its name exists, and on the disk; False if the name exists already."""
+    beside = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        os.link(beside, target)
+    except FileExistsError:
+        return False
+    finally:
+        beside.unlink()
+    _sync(target.parent)
+    return True
+
+
+def _sync(folder: Path) -> None:
+    """Bring the folder's names to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,103 @@
+"""The log: appended by many, signed, and read in order."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from components.lineage.errors import LedgerError
+from components.lineage.keys import load_signer, make_key
+from components.lineage.log import Ledger
+from components.lineage.record import Record
+from components.lineage.store import FolderStore
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def record(number: int, **facts) -> Record:
+    times = {"started_at": "2026-11-23T12:00:00.000Z", "ended_at": "2026-11-23T12:00:01.000Z"}
+    return Record(kind="stage", subject=f"stage_{number}", **times, **facts)
+
+
+@pytest.fixture
+def signer(tmp_path):
+    return make_key(tmp_path / "key.pem")
+
+
+@pytest.fixture
+def ledger(tmp_path, signer):
+    return Ledger(FolderStore(tmp_path / "ledger"), signer)
+
+
+def test_records_come_back_in_the_order_of_appending(ledger):
+    written = [record(number) for number in range(5)]
+    entries = [ledger.append(one) for one in written]
+    assert [entry.index for entry in entries] == list(range(5))
+    assert [(entry, one.id) for entry, one in ledger.records()] == [
+        (entry, one.id) for entry, one in zip(entries, written, strict=True)
+    ]
+    assert ledger.head().size == 5
+
+
+def test_a_record_appended_twice_changes_nothing(ledger, tmp_path, signer):
+    first = ledger.append(record(1), {"patches/aa": b"a patch"})
+    ledger.append(record(2))
+    before = ledger.store.names("")
+    assert Ledger(FolderStore(tmp_path / "ledger"), signer).append(record(1)) == first
+    assert ledger.append(record(1)) == first
+    assert ledger.store.names("") == before
+    assert ledger.blob("patches/aa") == b"a patch"
+
+
+def test_proofs_hold_for_the_key_that_signed_and_no_other(ledger, signer, tmp_path):
+    entries = [ledger.append(record(number)) for number in range(3)]
+    old = ledger.head()
+    entries += [ledger.append(record(number)) for number in range(3, 7)]
+    other = make_key(tmp_path / "other.pem")
+    for entry in entries:
+        proof = ledger.inclusion(entry.record_id)
+        assert proof.holds(signer.public_pem)
+        assert not proof.holds(other.public_pem)
+        assert not proof.model_copy(update={"entry": entries[entry.index - 1]}).holds(signer.public_pem)
+    assert ledger.consistency(3).holds(old.root, signer.public_pem)
+    assert not ledger.consistency(2).holds(old.root, signer.public_pem)
+
+
+def test_a_clock_that_goes_backwards_is_noted(tmp_path, signer):
+    times = iter([NOON, NOON, NOON - timedelta(seconds=90), NOON, *[NOON + timedelta(seconds=1)] * 2])
+    ledger = Ledger(FolderStore(tmp_path / "ledger"), signer, clock=lambda: next(times))
+    entries = [ledger.append(record(number)) for number in range(3)]
+    assert [(entry.appended_at, entry.clock_behind_s) for entry in entries] == [
+        ("2026-11-23T12:00:00.000Z", ""),
+        ("2026-11-23T12:00:00.000Z", "90.0"),
+        ("2026-11-23T12:00:01.000Z", ""),
+    ]
+
+
+def test_a_reader_cannot_append_and_is_told_why(tmp_path):
+    with pytest.raises(LedgerError, match="open for reading only"):
+        Ledger(FolderStore(tmp_path / "ledger")).append(record(1))
+
+
+def test_records_are_found_by_the_first_digits_of_their_id(ledger):
+    ledger.append(record(1))
+    assert ledger.find(record(1).id[:6]) == record(1)
+    with pytest.raises(LedgerError, match="no record in the ledger begins with"):
+        ledger.find(record(2).id)
+    with pytest.raises(LedgerError, match="at least 6 hex digits"):
+        ledger.find(record(1).id[:5])
+
+
+def test_a_name_that_holds_something_else_is_refused(ledger):
+    ledger.append(record(1), {"receipts/1": b"one"})
+    with pytest.raises(LedgerError, match="receipts/1: the ledger holds something else"):
+        ledger.append(record(2), {"receipts/1": b"two"})
+
+
+def test_a_command_signs(tmp_path, signer):
+    (tmp_path / "public.pem").write_bytes(signer.public_pem)
+    command = f"openssl dgst -sha256 -sign {tmp_path / 'key.pem'}"
+    outside = load_signer(command=command, public=tmp_path / "public.pem")
+    assert outside.key_id == signer.key_id
+    ledger = Ledger(FolderStore(tmp_path / "ledger"), outside)
+    proof = ledger.inclusion(ledger.append(record(1)).record_id)
+    assert proof.holds(signer.public_pem)
