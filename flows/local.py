@@ -19,6 +19,7 @@ from dvc.exceptions import ReproductionError
 from components import tracking
 from flows import freshness, settings
 from flows.checkpoints import forget
+from flows.record_keeping import keep_record, keep_reference, keep_run
 from flows.reports import EXIT_FAULT, EXIT_MISTAKE, EXIT_PREEMPTED, Report, read_report, write_durably
 from flows.workspace import git_state
 
@@ -57,6 +58,7 @@ class Build:
     profile: str
     spool: Path
     parent: str
+    executor: str = "local"
 
     @property
     def directory(self) -> Path:
@@ -85,6 +87,11 @@ class Build:
         with (self.directory / "events.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"stage": stage, "state": state, "note": note}) + "\n")
 
+    def remark(self, stage: str, line: str) -> None:
+        """Say something about a stage that stops nothing, to whoever follows this build."""
+        with (self.directory / "events.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"stage": stage, "remark": line}) + "\n")
+
 
 def thread_limits(threads: int) -> dict[str, str]:
     """What tells the numerical libraries how many threads to use; 0 leaves it to them.
@@ -99,8 +106,8 @@ def thread_limits(threads: int) -> dict[str, str]:
 
 
 @contextmanager
-def open_build(root: Path, stages: Sequence[str], profile: str) -> Generator[Build]:
-    """A new build with its run folder and its MLflow parent run, which ends with the block.
+def open_build(root: Path, stages: Sequence[str], profile: str, executor: str = "local") -> Generator[Build]:
+    """A new build with its run folder, its MLflow parent run and its record, which end with the block.
 
     MLflow is written by one recorder in this process, which the stage processes feed through a spool.
     """
@@ -113,10 +120,15 @@ def open_build(root: Path, stages: Sequence[str], profile: str) -> Generator[Bui
         tracking.recording(settings.home(root) / "spool", **store) as recorder,
         tracking.open_run(f"build {name}", spool=recorder.spool, tags=tags, **store) as parent,
     ):
-        build = Build(root, name, tuple(stages), profile, recorder.spool, parent.ref)
+        build = Build(root, name, tuple(stages), profile, recorder.spool, parent.ref, executor)
         plain = asdict(build) | {"root": str(root), "spool": str(recorder.spool)}
         write_durably(directory / "build.json", json.dumps(plain) + "\n")
-        yield build
+        result = "failed"
+        try:
+            yield build
+            result = "finished"
+        finally:
+            keep_run(build, result)
     from components.data.part_store import prune  # pyarrow: only who has built pays for it
 
     prune(settings.part_store(root), settings.MAX_PARTS_BYTES)
@@ -141,6 +153,7 @@ def execute(build: Build, stage: str, *, force: bool = False) -> Outcome:
     Raises:
         StageFailedError: the stage's command failed, died without a word, or stopped with a checkpoint.
         FreshnessError: DVC cannot act.
+        DamagedOutputError: what did not run left other bytes than its record names.
     """
     build.emit(stage, "running")
     try:
@@ -157,6 +170,10 @@ def execute(build: Build, stage: str, *, force: bool = False) -> Outcome:
         raise
     report = read_report(build.directory, stage) if was_stale else None
     outcome = remember(build, stage, report) if report else recall(build, stage, was_stale=was_stale)
+    if report:
+        keep_record(build, stage, report)
+    else:
+        keep_reference(build, stage)
     build.emit(stage, "done" if report else "cached", summary(report) if report else outcome.state)
     return outcome
 

@@ -60,7 +60,7 @@ def start_build(root: Path, chosen: tuple[str, ...], profile: str, executor: Exe
 
     started = time.monotonic()
     settings.go_quiet()
-    with open_build(root, chosen, profile) as build:
+    with open_build(root, chosen, profile, executor.value) as build:
         if executor is Executor.local:
             with Display(chosen, build.directory, out):
                 run_local(build, force=force)
