@@ -1,0 +1,151 @@
+"""OpenLineage run events as we write them, live and on export: the client's own classes and two facets of ours.
+
+A job is a stage, a run one execution of it, a data set a file, folder or sample set by its path. What OpenLineage has no
+word for (roles, digests, samples, derivations) stands in facets named `easel`.
+Source: https://openlineage.io/spec/2-0-2/OpenLineage.json; custom facets: https://openlineage.io/docs/spec/facets.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import attr
+from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
+from openlineage.client.facet_v2 import (
+    DatasetFacet,
+    RunFacet,
+    dataset_version_dataset,
+    error_message_run,
+    execution_parameters_run,
+    job_type_job,
+    lifecycle_state_change_dataset,
+    ownership_dataset,
+    parent_run,
+)
+from openlineage.client.serde import Serde
+
+from components.lineage.exporters.model import PRODUCER
+
+NAMESPACE = "easel"
+BUILD_JOB = "build"
+State = Literal["START", "COMPLETE", "FAIL", "ABORT"]
+
+
+@attr.define
+class EaselDatasetFacet(DatasetFacet):
+    """What the ledger knows of bytes: digest, kind, the roles they had in this run, and what they come from."""
+
+    kind: str = ""
+    sha256: str = ""
+    dvc: str = ""
+    roles: list[str] = attr.field(factory=list)
+    size: int = 0
+    count: int = 0
+    licences: dict[str, int] = attr.field(factory=dict)
+    edges: dict[str, list[str]] = attr.field(factory=dict)
+
+    @staticmethod
+    def _get_schema() -> str:
+        return "urn:easel:openlineage:EaselDatasetFacet:1"
+
+
+@attr.define
+class EaselRunFacet(RunFacet):
+    """What the ledger knows of a run: its record, whom it concerns, what it stands on, and its facts as text."""
+
+    record: str = ""
+    kind: str = ""
+    people: dict[str, str] = attr.field(factory=dict)
+    parents: list[str] = attr.field(factory=list)
+    facts: dict[str, str] = attr.field(factory=dict)
+    measures: dict[str, str] = attr.field(factory=dict)
+    checks: dict[str, str] = attr.field(factory=dict)
+    notes: list[str] = attr.field(factory=list)
+
+    @staticmethod
+    def _get_schema() -> str:
+        return "urn:easel:openlineage:EaselRunFacet:1"
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set as one run saw it; `about` are the fields of `EaselDatasetFacet`."""
+
+    name: str
+    version: str = ""
+    owners: Sequence[str] = ()
+    is_dropped: bool = False
+    about: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class Told:
+    """One execution of a job, as its events tell it.
+
+    Args:
+        run: a UUID. parent: UUID of the build's run, "" for none.
+        about: the fields of `EaselRunFacet`.
+    """
+
+    job: str
+    run: str
+    parent: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict[str, str])
+    about: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+def run_event(
+    state: State, at: str, told: Told, *, inputs: Sequence[Data] = (), outputs: Sequence[Data] = (), error: str = ""
+) -> RunEvent:
+    """The event that `told` came into `state` at a time (ISO 8601)."""
+    return RunEvent(
+        eventTime=at,
+        eventType=RunState(state),
+        run=Run(runId=told.run, facets=_run_facets(told, error)),
+        job=Job(namespace=NAMESPACE, name=told.job, facets={"jobType": _job_type(told)}),
+        inputs=[InputDataset(NAMESPACE, data.name, facets=_dataset_facets(data)) for data in inputs],
+        outputs=[OutputDataset(NAMESPACE, data.name, facets=_dataset_facets(data)) for data in outputs],
+        producer=PRODUCER,
+    )
+
+
+def as_line(event: RunEvent) -> str:
+    """The event as one line of JSON, keys in order."""
+    return json.dumps(Serde.to_dict(event), sort_keys=True, ensure_ascii=False)
+
+
+def _job_type(told: Told) -> job_type_job.JobTypeJobFacet:
+    kind = "JOB" if told.job == BUILD_JOB else "TASK"
+    return job_type_job.JobTypeJobFacet(processingType="BATCH", integration="EASEL", jobType=kind, producer=PRODUCER)
+
+
+def _run_facets(told: Told, error: str) -> dict[str, RunFacet]:
+    facets: dict[str, RunFacet] = {"easel": EaselRunFacet(**told.about, producer=PRODUCER)} if told.about else {}
+    if told.parent:
+        job = parent_run.Job(namespace=NAMESPACE, name=BUILD_JOB)
+        facets["parent"] = parent_run.ParentRunFacet(parent_run.Run(runId=told.parent), job, producer=PRODUCER)
+    if told.parameters:
+        given = [
+            execution_parameters_run.ExecutionParameter(key=key, name=key, value=value)
+            for key, value in told.parameters.items()
+        ]
+        facets["executionParameters"] = execution_parameters_run.ExecutionParametersRunFacet(given, producer=PRODUCER)
+    if error:
+        facets["errorMessage"] = error_message_run.ErrorMessageRunFacet(error, "python", producer=PRODUCER)
+    return facets
+
+
+def _dataset_facets(data: Data) -> dict[str, DatasetFacet]:
+    facets: dict[str, DatasetFacet] = {"easel": EaselDatasetFacet(**data.about, producer=PRODUCER)}
+    if data.version:
+        facets["version"] = dataset_version_dataset.DatasetVersionDatasetFacet(data.version, producer=PRODUCER)
+    if data.owners:
+        owners = [ownership_dataset.Owner(name=name) for name in data.owners]
+        facets["ownership"] = ownership_dataset.OwnershipDatasetFacet(owners, producer=PRODUCER)
+    if data.is_dropped:
+        dropped = lifecycle_state_change_dataset.LifecycleStateChange.DROP
+        facets["lifecycleStateChange"] = lifecycle_state_change_dataset.LifecycleStateChangeDatasetFacet(
+            dropped, producer=PRODUCER
+        )
+    return facets
