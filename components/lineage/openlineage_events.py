@@ -1,11 +1,10 @@
 """OpenLineage run events as we write them, live and on export: the client's own classes and two facets of ours.
 
-A job is a stage, a run one execution of it, a data set a file, folder or sample set by its path. What OpenLineage has no
-word for (roles, digests, samples, derivations) stands in facets named `easel`.
+A job is a stage, a run one execution of it, a data set a file, folder or sample set by its path. What OpenLineage has
+no word for (roles, digests, samples, derivations) stands in facets named `easel`.
 Source: https://openlineage.io/spec/2-0-2/OpenLineage.json; custom facets: https://openlineage.io/docs/spec/facets.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -30,6 +29,7 @@ from components.lineage.exporters.model import PRODUCER
 NAMESPACE = "easel"
 BUILD_JOB = "build"
 State = Literal["START", "COMPLETE", "FAIL", "ABORT"]
+_OURS: dict[str, Any] = {"producer": PRODUCER}
 
 
 @attr.define
@@ -111,41 +111,41 @@ def run_event(
 
 
 def as_line(event: RunEvent) -> str:
-    """The event as one line of JSON, keys in order."""
-    return json.dumps(Serde.to_dict(event), sort_keys=True, ensure_ascii=False)
+    """The event as one line of ASCII JSON, keys in order: what the client's transports write."""
+    return Serde.to_json(event)
 
 
 def _job_type(told: Told) -> job_type_job.JobTypeJobFacet:
     kind = "JOB" if told.job == BUILD_JOB else "TASK"
-    return job_type_job.JobTypeJobFacet(processingType="BATCH", integration="EASEL", jobType=kind, producer=PRODUCER)
+    return job_type_job.JobTypeJobFacet(processingType="BATCH", integration="EASEL", jobType=kind, **_OURS)
 
 
 def _run_facets(told: Told, error: str) -> dict[str, RunFacet]:
-    facets: dict[str, RunFacet] = {"easel": EaselRunFacet(**told.about, producer=PRODUCER)} if told.about else {}
+    facets: dict[str, RunFacet] = {"easel": EaselRunFacet(**told.about, **_OURS)} if told.about else {}
     if told.parent:
         job = parent_run.Job(namespace=NAMESPACE, name=BUILD_JOB)
-        facets["parent"] = parent_run.ParentRunFacet(parent_run.Run(runId=told.parent), job, producer=PRODUCER)
+        facets["parent"] = parent_run.ParentRunFacet(parent_run.Run(runId=told.parent), job, **_OURS)
     if told.parameters:
         given = [
             execution_parameters_run.ExecutionParameter(key=key, name=key, value=value)
             for key, value in told.parameters.items()
         ]
-        facets["executionParameters"] = execution_parameters_run.ExecutionParametersRunFacet(given, producer=PRODUCER)
+        facets["executionParameters"] = execution_parameters_run.ExecutionParametersRunFacet(given, **_OURS)
     if error:
-        facets["errorMessage"] = error_message_run.ErrorMessageRunFacet(error, "python", producer=PRODUCER)
+        facets["errorMessage"] = error_message_run.ErrorMessageRunFacet(error, "python", **_OURS)
     return facets
 
 
 def _dataset_facets(data: Data) -> dict[str, DatasetFacet]:
-    facets: dict[str, DatasetFacet] = {"easel": EaselDatasetFacet(**data.about, producer=PRODUCER)}
+    facets: dict[str, DatasetFacet] = {"easel": EaselDatasetFacet(**data.about, **_OURS)}
     if data.version:
-        facets["version"] = dataset_version_dataset.DatasetVersionDatasetFacet(data.version, producer=PRODUCER)
+        facets["version"] = dataset_version_dataset.DatasetVersionDatasetFacet(data.version, **_OURS)
     if data.owners:
         owners = [ownership_dataset.Owner(name=name) for name in data.owners]
-        facets["ownership"] = ownership_dataset.OwnershipDatasetFacet(owners, producer=PRODUCER)
+        facets["ownership"] = ownership_dataset.OwnershipDatasetFacet(owners, **_OURS)
     if data.is_dropped:
         dropped = lifecycle_state_change_dataset.LifecycleStateChange.DROP
         facets["lifecycleStateChange"] = lifecycle_state_change_dataset.LifecycleStateChangeDatasetFacet(
-            dropped, producer=PRODUCER
+            dropped, **_OURS
         )
     return facets

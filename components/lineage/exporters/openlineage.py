@@ -1,4 +1,4 @@
-"""OpenLineage: START and COMPLETE of every event in the picture, one JSON object a line, as its client's file transport.
+"""OpenLineage: START and COMPLETE of every event in the picture, one a line, as its client's file transport.
 
 Read back into the same outline: roles, people and derivations stand in the `easel` facets.
 Source: https://openlineage.io/spec/2-0-2/OpenLineage.json.
