@@ -199,9 +199,16 @@ class Ledger:
         if before and before.appended_at > at:
             late = datetime.fromisoformat(before.appended_at) - datetime.fromisoformat(at)
             at, behind = before.appended_at, decimal(late.total_seconds())
-        previous = before.leaf.hex() if before else ""
-        facts = {"record_id": record.id, "kind": record.kind, "subject": record.subject, "blobs": digests}
-        return Entry(index=index, previous=previous, appended_at=at, clock_behind_s=behind, **facts)
+        return Entry(
+            index=index,
+            record_id=record.id,
+            previous=before.leaf.hex() if before else "",
+            appended_at=at,
+            clock_behind_s=behind,
+            kind=record.kind,
+            subject=record.subject,
+            blobs=digests,
+        )
 
     def _sign(self, signer: Signer) -> Head | None:
         """Sign over every entry that is there now, extending the head that is known."""
@@ -250,7 +257,7 @@ class Ledger:
         public = self.store.read(key_name(head.key_id))
         if public is None:
             raise LedgerError(f"{key_name(head.key_id)}: missing, though {name} is signed with it; {_CHECK}")
-        if name != head_name(head.size) or not verify_signature(public, head.signed, bytes.fromhex(head.signature)):
+        if name != head_name(head.size) or not verify_signature(public, head.signed, head.der):
             raise LedgerError(f"{name}: not what its signature is of; {_CHECK}")
         return head
 

@@ -95,6 +95,15 @@ class Head(_File):
         return canonical(self.model_dump(mode="json", exclude={"signature"}))
 
     @property
+    def der(self) -> bytes:
+        """The signature; b"" unless it is written in the one way that hex is written here."""
+        try:
+            found = bytes.fromhex(self.signature)
+        except ValueError:
+            return b""
+        return found if found.hex() == self.signature else b""
+
+    @property
     def tree(self) -> Frontier:
         """The tree that it describes, to be extended."""
         return Frontier(self.size, [bytes.fromhex(one) for one in self.frontier])

@@ -50,5 +50,4 @@ class ConsistencyProof(_Proof):
 
 def is_signed(head: Head, public_pem: bytes) -> bool:
     """Whether the head is signed with that key."""
-    signature = bytes.fromhex(head.signature)
-    return head.key_id == key_id(public_pem) and verify_signature(public_pem, head.signed, signature)
+    return head.key_id == key_id(public_pem) and verify_signature(public_pem, head.signed, head.der)

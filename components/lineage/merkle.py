@@ -7,10 +7,19 @@ Sources: RFC 6962 section 2.1 (tree and proofs); RFC 9162 sections 2.1.3.2 and 2
 Standard library only: `packed_root` runs this file as a program of its own.
 """
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from pathlib import Path
 
 EMPTY_ROOT = sha256().digest()
+_BLOCK = 1 << 14
+_FEWEST_SHARED = 16
+"""Blocks from which on it pays to start processes."""
+_MOST_PROCESSES = 8
 
 
 def leaf_hash(data: bytes) -> bytes:
@@ -147,18 +156,74 @@ def verify_consistency(old_size: int, old_root: bytes, size: int, new_root: byte
 def packed_root(packed: bytes | bytearray | memoryview, width: int) -> bytes:
     """The root over the leaves of `width` bytes each that lie one after another in `packed`.
 
+    Many leaves are shared among as many processes as there are cores, which hold one block of them at a time.
+
     Raises:
         ValueError: `packed` is no whole number of leaves.
     """
     view = memoryview(packed).cast("B")
     if width < 1 or len(view) % width:
         raise ValueError(f"{len(view)} bytes are no whole number of leaves of {width} bytes")
+    blocks = [view[start : start + width * _BLOCK] for start in range(0, len(view), width * _BLOCK)]
+    cores = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES)
+    if len(blocks) < _FEWEST_SHARED or cores == 1:
+        return _join([_block_root(block, width) for block in blocks], len(view) // width)
+    share = -(-len(blocks) // cores) * width * _BLOCK
+    with ThreadPoolExecutor(cores) as pool:
+        shares = [view[start : start + share] for start in range(0, len(view), share)]
+        roots = list(pool.map(lambda one: _roots_elsewhere(one, width), shares))
+    return _join([root for some in roots for root in some], len(view) // width)
+
+
+def _join(roots: list[bytes], size: int) -> bytes:
+    """The root over blocks of which only the last may be short."""
+    whole = size // _BLOCK
     frontier = Frontier()
-    for start in range(0, len(view), width):
-        frontier.add(sha256(b"\0" + view[start : start + width]).digest())
+    for one in roots[:whole]:
+        frontier.add(one)
+    for one in roots[whole:]:  # at most one: it stands right of every full subtree
+        frontier.peaks.append(one)
     return frontier.root()
+
+
+def _block_root(block: bytes | memoryview, width: int) -> bytes:
+    """The root over at most `_BLOCK` leaves, level by level; an odd one out goes up as it is."""
+    data = bytes(block)
+    level = [sha256(b"\0" + data[at : at + width]).digest() for at in range(0, len(data), width)]
+    while len(level) > 1:
+        pairs = iter(level)
+        above = [sha256(b"\1" + left + right).digest() for left, right in zip(pairs, pairs, strict=False)]
+        level = [*above, level[-1]] if len(level) & 1 else above
+    return level[0]
+
+
+def _roots_elsewhere(share: memoryview, width: int) -> list[bytes]:
+    """The roots of the blocks in `share`, made by this file as a process of its own."""
+    program = [sys.executable, "-I", "-S", str(Path(__file__).absolute()), str(width)]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(share)
+        process.stdin.close()
+        made = process.stdout.read()
+    if process.returncode:
+        raise RuntimeError(f"a process that hashes leaves ended with code {process.returncode}")
+    return [made[at : at + 32] for at in range(0, len(made), 32)]
+
+
+def _serve() -> None:
+    """Read leaves from standard input, and write the blocks' roots when all are read."""
+    width = int(sys.argv[1])
+    roots = list[bytes]()
+    while block := sys.stdin.buffer.read(width * _BLOCK):
+        roots.append(_block_root(block, width))
+    sys.stdout.buffer.write(b"".join(roots))
 
 
 def _split(size: int) -> int:
     """The largest power of two below `size`."""
     return 1 << (size - 1).bit_length() - 1
+
+
+if __name__ == "__main__":
+    _serve()

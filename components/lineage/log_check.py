@@ -1,0 +1,293 @@
+"""Whether a whole ledger is what its signed heads say: keys, heads, entries, records, and what was stored with them.
+
+From the newest signed head backwards each entry is pinned by the hash that the next one holds, so that a changed entry
+is named, not only suspected; then every head's root is compared with the tree over the entries (RFC 6962 section 2.1).
+What no signature covers yet, and what killed writers left, is a remark and no fault.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from components.lineage.errors import Fault, LedgerError
+from components.lineage.keys import canonical_pem, key_id, verify_signature
+from components.lineage.log_files import (
+    ENTRIES,
+    HEADS,
+    KEYS,
+    RECORDS,
+    SETS,
+    Entry,
+    Head,
+    entry_name,
+    head_name,
+    key_name,
+    record_name,
+)
+from components.lineage.merkle import Frontier, leaf_hash, packed_root
+from components.lineage.record import Record, RecordError, SampleSet, read_record
+from components.lineage.store import Store
+
+__all__ = ["Fault", "LogReport", "Span", "check_log", "examine_log"]
+_ID_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Span:
+    """Entries first, ..., last that were first signed for with one key."""
+
+    key_id: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class LogReport:
+    """What a check found.
+
+    Args:
+        fault: the first thing that does not hold; None if all does.
+        size: entries that the newest head covers.
+        root: its root, "" for an empty log.
+        spans: which key signed for which entries.
+        remarks: what is no fault and yet worth knowing.
+    """
+
+    fault: Fault | None
+    size: int = 0
+    root: str = ""
+    spans: tuple[Span, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def check_log(store: Store, trusted_keys: Sequence[bytes] = ()) -> Fault | None:
+    """The first thing in the ledger that does not hold, None if everything does; see `examine_log`."""
+    return examine_log(store, trusted_keys).fault
+
+
+def examine_log(store: Store, trusted_keys: Sequence[bytes] = (), against: Head | None = None) -> LogReport:
+    """Check everything in the ledger.
+
+    Args:
+        store: where the ledger lies.
+        trusted_keys: public keys in PEM, known from elsewhere; none: those that lie in the ledger are believed.
+        against: a head that was kept elsewhere, with which the log must agree.
+    """
+    check = _Check(store, {key_id(pem): pem for pem in trusted_keys})
+    try:
+        heads = check.heads()
+        entries = check.entries(heads[-1] if heads else None)
+        check.trees(heads, entries, against)
+        for entry in entries:
+            check.record(entry)
+    except _FoundError as found:
+        return LogReport(found.fault)
+    newest = heads[-1] if heads else None
+    check.remark_on(entries, newest)
+    size, root = (newest.size, newest.root) if newest else (0, "")
+    return LogReport(None, size, root, _spans(heads), tuple(check.remarks))
+
+
+class _FoundError(Exception):
+    def __init__(self, place: str, message: str) -> None:
+        self.fault = Fault(place, message)
+
+
+class _Check:
+    """One pass over a store; every method raises at the first thing that does not hold."""
+
+    def __init__(self, store: Store, trusted: dict[str, bytes]) -> None:
+        self._store = store
+        self._trusted = trusted
+        self._keys = dict(trusted)
+        self._seen = set[tuple[str, str]]()
+        self.remarks = list[str]()
+
+    def heads(self) -> list[Head]:
+        """All heads by size, each signed, each extending one that is there; and the keys."""
+        names = self._store.names(HEADS)  # before everything else, so that what is appended meanwhile is no fault
+        self._check_keys()
+        heads = [self._head(name) for name in names]
+        for head in heads:
+            if head.previous_size and head_name(head.previous_size) not in names:
+                raise _FoundError(head_name(head.previous_size), f"removed: {head_name(head.size)} extends it")
+        return heads
+
+    def entries(self, head: Head | None) -> list[Entry]:
+        """All entries in order: those under the head pinned by it, the rest following one another."""
+        names = self._store.names(ENTRIES)
+        data = [self._entry_data(names, index, head) for index in range(len(names))]
+        if head and len(data) < head.size:
+            missing = next(index for index in range(head.size) if entry_name(index) not in names)
+            raise _FoundError(entry_name(missing), f"removed: {head_name(head.size)} counts {head.size} entries")
+        hashes = [leaf_hash(one) for one in data]
+        if head:
+            self._pin(head, data, hashes)
+        found = [_entry(one, index) for index, one in enumerate(data)]
+        for entry in found[head.size if head else 0 :]:
+            if entry.previous != (hashes[entry.index - 1].hex() if entry.index else ""):
+                raise _FoundError(entry_name(entry.index), "changed or reordered: does not follow the entry before it")
+        return found
+
+    def trees(self, heads: list[Head], entries: list[Entry], against: Head | None) -> None:
+        """Whether every head's tree is the one over the entries: one history, and no other."""
+        if against:
+            self._check_signature(against, "the head kept elsewhere")
+            if against.size > len(entries):
+                raise _FoundError(
+                    entry_name(len(entries)), f"removed: the head kept elsewhere counts {against.size} entries"
+                )
+        by_size = {head.size: head for head in heads}
+        tree = Frontier()
+        for entry in entries:
+            tree.add(entry.leaf)
+            head = by_size.get(tree.size)
+            if head and (head.tree.peaks, head.root, head.last) != (tree.peaks, tree.root().hex(), entry.leaf.hex()):
+                raise _FoundError(
+                    head_name(head.size), f"forked: the first {head.size} entries have another root than it signs"
+                )
+            if against and against.size == tree.size and against.root != tree.root().hex():
+                raise _FoundError(
+                    head_name(heads[-1].size), f"forked: the head kept elsewhere has another root at {tree.size}"
+                )
+
+    def record(self, entry: Entry) -> None:
+        """Whether the entry's record, the blobs stored with it and its sample sets are what they were."""
+        name = record_name(entry.record_id)
+        if (name, "") in self._seen:
+            raise _FoundError(entry_name(entry.index), f"doubled: {name} has an earlier entry")
+        self._seen.add((name, ""))
+        data = self._data(name, entry)
+        if hashlib.sha256(data).hexdigest() != entry.record_id:
+            raise _FoundError(name, "changed: its bytes do not have the SHA-256 in its name")
+        try:
+            record = read_record(data)
+        except RecordError as error:
+            raise _FoundError(name, str(error)) from None
+        if (record.kind, record.subject) != (entry.kind, entry.subject):
+            raise _FoundError(entry_name(entry.index), f"says {entry.kind} {entry.subject}; its record does not")
+        for one in record.samples.sets:
+            self._check_set(one, record, entry)
+        for blob, digest in entry.blobs.items():
+            if (blob, digest) not in self._seen and (blob, "set") not in self._seen:
+                if hashlib.sha256(self._data(blob, entry)).hexdigest() != digest:
+                    raise _FoundError(blob, f"changed: {entry_name(entry.index)} has another SHA-256 for it")
+                self._seen.add((blob, digest))
+
+    def remark_on(self, entries: list[Entry], head: Head | None) -> None:
+        """Note what no signature covers, what killed writers left, clocks that were behind, and whom we believed."""
+        if late := len(entries) - (head.size if head else 0):
+            self.remarks.append(f"the last {late} entries are under no signed head yet; the next append signs them")
+        ids = {record_name(entry.record_id) for entry in entries}
+        if strays := [name for name in self._store.names(RECORDS) if name not in ids]:
+            self.remarks.append(f"{len(strays)} stored but not in the log (killed writers): {strays[0]}, ...")
+        for entry in entries:
+            if entry.clock_behind_s:
+                place = entry_name(entry.index)
+                self.remarks.append(f"{place}: its writer's clock was {entry.clock_behind_s} s behind the entry before")
+        if head and not self._trusted:
+            self.remarks.append(
+                f"the keys are the ledger's own word: compare the id {head.key_id} with what its owner told you, "
+                "or give the public key"
+            )
+
+    def _check_keys(self) -> None:
+        for name in self._store.names(KEYS):
+            data = self._store.read(name) or b""
+            try:
+                is_itself = name == key_name(key_id(data)) and canonical_pem(data, name) == data
+            except LedgerError:
+                is_itself = False
+            if not is_itself:
+                raise _FoundError(name, "changed: not the public key whose SHA-256 is its name")
+            if not self._trusted:
+                self._keys[key_id(data)] = data
+
+    def _head(self, name: str) -> Head:
+        try:
+            head = Head.read(self._store.read(name) or b"", name)
+            is_whole = head.tree.size == head.size > head.previous_size
+        except ValueError as error:
+            raise _FoundError(name, f"changed: {str(error).removeprefix(name + ': ')}") from None
+        if name != head_name(head.size) or not is_whole:
+            raise _FoundError(name, f"changed or moved: it says that it is the head of {head.size} entries")
+        self._check_signature(head, name)
+        return head
+
+    def _check_signature(self, head: Head, name: str) -> None:
+        if head.key_id not in self._keys:
+            if self._trusted:
+                raise _FoundError(name, f"signed with key {head.key_id}, which is none of the trusted keys")
+            late = self._store.read(key_name(head.key_id))  # made since the keys were listed
+            if late is None:
+                raise _FoundError(key_name(head.key_id), f"removed, or never there: {name} names this key")
+            self._keys[head.key_id] = late
+        if not verify_signature(self._keys[head.key_id], head.signed, head.der):
+            raise _FoundError(name, f"changed: its signature with key {head.key_id[:16]} is of something else")
+
+    def _entry_data(self, names: list[str], index: int, head: Head | None) -> bytes:
+        name = entry_name(index)
+        data = self._store.read(name)
+        if data is None:
+            reason = f"{head_name(head.size)} counts it" if head and index < head.size else f"{names[-1]} is there"
+            raise _FoundError(name, f"removed: {reason}")
+        return data
+
+    def _pin(self, head: Head, data: list[bytes], hashes: list[bytes]) -> None:
+        """Follow the hashes from the signed head back to the first entry."""
+        expected = head.last
+        places = {one.hex(): index for index, one in enumerate(hashes)}
+        for index in range(head.size - 1, -1, -1):
+            if hashes[index].hex() != expected:
+                moved = places.get(expected)
+                what = f"reordered: what stood here is {entry_name(moved)}" if moved is not None else "changed"
+                raise _FoundError(entry_name(index), f"{what}; {head_name(head.size)} signs for another entry here")
+            expected = _entry(data[index], index).previous
+        if expected:
+            raise _FoundError(entry_name(0), "removed: the first entry names one before it")
+
+    def _data(self, name: str, entry: Entry) -> bytes:
+        data = self._store.read(name)
+        if data is None:
+            raise _FoundError(name, f"removed: {entry_name(entry.index)} holds it")
+        return data
+
+    def _check_set(self, told: SampleSet, record: Record, entry: Entry) -> None:
+        name = f"{SETS}{told.root}"
+        if (name, "set") in self._seen:
+            return
+        packed = self._data(name, entry)
+        if len(packed) != told.count * _ID_BYTES:
+            raise _FoundError(name, f"changed: {len(packed)} bytes, where {record.subject} says {told.count} samples")
+        if packed_root(packed, _ID_BYTES).hex() != told.root:
+            raise _FoundError(name, f"changed: its {told.count} samples have another Merkle root{_disorder(packed)}")
+        self._seen.add((name, "set"))
+
+
+def _entry(data: bytes, index: int) -> Entry:
+    try:
+        entry = Entry.read(data, entry_name(index))
+    except LedgerError as error:
+        raise _FoundError(entry_name(index), str(error).removeprefix(entry_name(index) + ": ")) from None
+    if entry.index != index:
+        raise _FoundError(entry_name(index), f"reordered: it says that it is entry {entry.index}")
+    return entry
+
+
+def _disorder(packed: bytes) -> str:
+    """Where sorted samples are not sorted, which is where one was changed; "" if order does not tell."""
+    first = np.frombuffer(packed, ">u8").reshape(-1, _ID_BYTES // 8)[:, 0]
+    rows = np.flatnonzero(first[1:] < first[:-1])
+    return f"; row {rows[0]} or {rows[0] + 1} (from 0) is wrong: they are out of order" if len(rows) else ""
+
+
+def _spans(heads: list[Head]) -> tuple[Span, ...]:
+    spans = list[Span]()
+    for head in heads:
+        first = spans[-1].last + 1 if spans else 0
+        if spans and spans[-1].key_id == head.key_id:
+            first = spans.pop().first
+        spans.append(Span(head.key_id, first, head.size - 1))
+    return tuple(spans)
