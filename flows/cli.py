@@ -22,6 +22,7 @@ from flows.data_commands import data_app
 from flows.keys_commands import keys_app
 from flows.lineage_commands import lineage_app
 from flows.promote_commands import promotion_app
+from flows.record_command import record
 from flows.reports import EXIT_PREEMPTED, EXIT_STALLED
 from flows.start import Executor, start_build, use_recipe
 
@@ -38,6 +39,7 @@ app.add_typer(benchmark_app, name="benchmark")
 app.add_typer(promotion_app)
 app.add_typer(keys_app, name="keys")
 app.add_typer(lineage_app, name="lineage")
+lineage_app.command()(record)
 app.command()(aes)
 app.command()(candidates)
 app.command()(annotate)

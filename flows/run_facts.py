@@ -87,7 +87,7 @@ def environment_facts(root: Path) -> dict[str, Any]:
     """The interpreter, the packages and the platform; `packages` is the digest of what `package_list` gives."""
     lock = root / LOCK_FILE
     return {
-        "lock_sha256": file_sha256(lock) if lock.is_file() else "",
+        "lock": file_sha256(lock) if lock.is_file() else "",
         "python": platform.python_version(),
         "implementation": sys.implementation.name,
         "platform": platform.platform(),

@@ -18,7 +18,7 @@ from flows.declaration import Stage
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Sets = dict[str, Iterable[str]]
+Sets = Mapping[str, Iterable[str]]
 CATALOGUES = ("artifacts/tables/catalogue.parquet", "artifacts/tables/rendered_catalogue.parquet")
 DERIVED = {
     "captions": "captions",
@@ -47,14 +47,13 @@ class SeenSamples:
 def seen_samples(root: Path, stage: Stage, params: Mapping[str, Any], opt_out: str = "") -> SeenSamples:
     """The samples that `stage` saw, as its inputs and outputs lie at `root`.
 
-    Args:
-        params: its block of parameters, as it was made with.
-        opt_out: digest of the opt-out list that the data were filtered with.
+    `params` are those that it was made with, `opt_out` is the digest of the opt-out list that the data were filtered
+    with.
     """
     outputs = {role: root / path for role, path in stage.outputs.items()}
     sets = _sets(root, stage, outputs, params)
     trained, notes = _drawn(root, stage)
-    sets |= trained.pop("sets", {})
+    sets = {**sets, **trained.pop("sets", {})}
     named, blobs = list[SampleSet](), dict[str, bytes]()
     for role, ids in sets.items():
         one, packed = pack_set(role, ids)
@@ -80,29 +79,29 @@ def pack_set(role: Any, ids: Iterable[str]) -> tuple[SampleSet, bytes]:
 
 @lru_cache(maxsize=256)
 def licences(root: Path, path: str, sha256: str) -> Mapping[str, int]:
-    """Images by licence, where the file or folder at `path` is a table of samples; `sha256` says of which bytes."""
-    del sha256  # only distinguishes
-    table = _table_of(root / path)
-    known = [root / file for file in CATALOGUES if (root / file).is_file()]
-    if table is None or not known:
-        return {}
-    import pyarrow as pa
+    """Images by licence, where the file or folder at `path` is a table of samples; `sha256` says of which bytes.
 
-    ids = _unique_ids(table)
-    if "licence" in _schema_names(table):
-        own = _read(table, "sample_id", "licence")
-    else:
-        own = pa.concat_tables([_read(file, "sample_id", "licence") for file in known])
-    licence = dict(zip(own.column("sample_id").to_pylist(), own.column("licence").to_pylist(), strict=True))
+    Raw parts and catalogues say it themselves; of other tables the catalogues in the workspace do.
+    """
+    del sha256  # only distinguishes
+    tables = _sample_tables(root / path)
+    if all("licence" in _schema_names(table) for table in tables):
+        rows = [_read(table, "licence").column("licence").to_pylist() for table in tables]
+        return Counter(one or "unknown" for part in rows for one in part)
+    licence = dict[str, str]()
+    for file in (root / name for name in CATALOGUES if (root / name).is_file()):
+        known = _read(file, "sample_id", "licence")
+        licence |= zip(known.column("sample_id").to_pylist(), known.column("licence").to_pylist(), strict=True)
+    ids = {one for table in tables for one in _unique_ids(table)}
     return Counter(licence[one] or "unknown" for one in ids if one in licence)
 
 
-def _sets(root: Path, stage: Stage, outputs: Mapping[str, Path], params: Mapping[str, Any]) -> dict[str, Iterable[str]]:
+def _sets(root: Path, stage: Stage, outputs: Mapping[str, Path], params: Mapping[str, Any]) -> Sets:
     if {"catalogue", "quarantine"} <= outputs.keys():
         kept = _unique_ids(outputs["catalogue"])
         raw = root / next(iter(stage.inputs.values())).path
         refused = refused_ids(raw, params.get("pools", ()), outputs["quarantine"])
-        return {"received": {*kept, *refused}, "kept": kept}
+        return {"received": [*kept, *refused], "kept": kept}
     for role, read in _READERS.items():
         if role in outputs:
             return dict(read(outputs[role]))
@@ -213,6 +212,14 @@ def _table_of(path: Path) -> Path | None:
     candidates = [path] if path.suffix == ".parquet" else [path / name for name in FOLDER_TABLES]
     there = (file for file in candidates if file.is_file())
     return next((file for file in there if "sample_id" in _schema_names(file)), None)
+
+
+def _sample_tables(path: Path) -> list[Path]:
+    """The tables below `path` that hold a sample, or a raw image, in each row."""
+    if table := _table_of(path):
+        return [table]
+    parts = sorted(path.rglob("part-*.parquet")) if path.is_dir() else []
+    return [file for file in parts if {"sample_id", "licence"} & set(_schema_names(file))]
 
 
 def _schema_names(file: Path) -> list[str]:

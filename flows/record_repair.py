@@ -1,0 +1,76 @@
+"""What the ledger lacks of a workspace is appended later: stages that ran while it was away, or before there was one.
+
+Runs any number of times to the same end: a stage whose fingerprint and outputs stand in a record is left alone. The
+report that a stage left in its run folder is found again by DVC's name for what it made, or, where the executor was
+killed before it had noted that, by the time at which the stage's metrics were written.
+"""
+
+import json
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from flows import freshness, settings
+from flows.declaration import Pipeline, Stage
+from flows.local import load_build, made_by_file
+from flows.record_keeping import append_record, circumstances, open_book, record_of
+from flows.reports import Report, read_report
+from flows.stage_records import Circumstances
+
+CLOCK_S = 2.0
+"""How far the clock of a file system may be from that of the stage."""
+
+
+@dataclass(frozen=True)
+class Appended:
+    """A record that was missing; `is_observed` where nobody's report of the run was found."""
+
+    stage: str
+    record: str
+    is_observed: bool
+
+
+def record_missing(root: Path, pipeline: Pipeline) -> Generator[Appended]:
+    """Append a record of every stage that dvc.lock holds and the ledger does not, in the order of the pipeline.
+
+    Raises:
+        DamagedOutputError: a file is not what its record names.
+        ValueError: an output is not there, or the ledger cannot be written.
+    """
+    entries = freshness.lock_entries(root)
+    for stage in pipeline:
+        if stage.name not in entries:
+            continue
+        entry = entries[stage.name]
+        if not record_of(root, stage, entry, open_book(root).read()):
+            seen = circumstances_of(root, stage, entry)
+            record = append_record(root, stage.name, seen)
+            yield Appended(stage.name, record.id, is_observed=seen.report is None)
+
+
+def circumstances_of(root: Path, stage: Stage, entry: Mapping[str, Any]) -> Circumstances:
+    """Where and when `stage` ran, as far as the run folders still tell."""
+    for folder in _run_folders(root, freshness.fingerprint(entry)):
+        report = read_report(folder, stage.name)
+        if report and not report.error and _wrote(root, stage, report):
+            build = load_build(root, folder.name)
+            return replace(circumstances(build, report), is_late=True)
+    return Circumstances()
+
+
+def _run_folders(root: Path, fingerprint: str) -> list[Path]:
+    """The run folders of this workspace: the one that made the fingerprint first, then newest first."""
+    folders = sorted((file.parent for file in settings.home(root).glob("runs/*/build.json")), reverse=True)
+    file = made_by_file(root, fingerprint)
+    named = json.loads(file.read_text(encoding="utf-8"))["build"] if file.is_file() else ""
+    return sorted(folders, key=lambda folder: folder.name != named)
+
+
+def _wrote(root: Path, stage: Stage, report: Report) -> bool:
+    """Whether the metrics that lie there are those of this run: the same figures, written while it ran."""
+    file = root / stage.metrics_path
+    if not file.is_file() or json.loads(file.read_text(encoding="utf-8")) != report.metrics:
+        return False
+    since = file.stat().st_mtime - report.started_at
+    return -CLOCK_S <= since <= report.seconds + CLOCK_S
