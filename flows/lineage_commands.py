@@ -2,30 +2,75 @@
 
 import json
 import sys
-from typing import Annotated
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.console import JSON, fail, here, out
+from flows.console import EXIT_MISTAKE, JSON, complain, fail, here, out, printable, remark
+
+if TYPE_CHECKING:
+    from components.lineage.log_check import LogReport
 
 lineage_app = typer.Typer(help="Where models and data came from, and what was made of them.", no_args_is_help=True)
 
 
 @lineage_app.command()
-def head(as_json: JSON = False) -> None:
-    """Show the newest signed head of the ledger.
+def head(
+    export: Annotated[Path | None, typer.Option(help="A file to write it to; keep it where others can see it.")] = None,
+    tag: Annotated[bool, typer.Option("--tag", help="Name it by a git tag `ledger/SIZE`, to be pushed.")] = False,
+    as_json: JSON = False,
+) -> None:
+    """Show the newest signed head of the ledger, and keep it in a second place.
 
-    Examples: `easel lineage head` · `easel lineage head --json`
+    Examples: `easel lineage head` · `easel lineage head --export head.json` · `easel lineage head --tag`
     """
+    from flows.head_exports import export_to_file, export_to_tag
     from flows.ledger import open_ledger
 
-    found = open_ledger(here()).head()
+    root = here()
+    found = open_ledger(root).head()
     if found is None:
-        fail("the ledger is empty; run a stage first")
+        fail("the ledger is empty; `easel run` fills it")
+    if export:
+        export_to_file(found, export)
+        remark(f"wrote {export}; `easel lineage check --against {export}` compares")
+    if tag:
+        name = export_to_tag(root, found)
+        remark(f"tagged {name}; `git push origin {name}` brings it elsewhere")
     if as_json:
         sys.stdout.write(json.dumps(found.model_dump(mode="json"), indent=2) + "\n")
         return
     out.print(f"{found.size} entries, root {found.root}\nsigned {found.signed_at} with key {found.key_id}")
+
+
+@lineage_app.command()
+def check(
+    against: Annotated[str, typer.Option(help="A head that was kept elsewhere: a file, or a git tag.")] = "",
+    key: Annotated[list[Path] | None, typer.Option(help="A public key in PEM to trust; may be given again.")] = None,
+    as_json: JSON = False,
+) -> None:
+    """Check the whole ledger: signatures, order, records, sample sets; names the first thing that does not hold.
+
+    Leaves with 1 if something does not.
+
+    Examples: `easel lineage check` · `easel lineage check --against head.json --key auditor-copy.pem` ·
+    `easel lineage check --against ledger/000000000031 --json`
+    """
+    from components.lineage.log_check import examine_log
+    from flows.head_exports import read_head
+    from flows.ledger import open_store
+
+    root = here()
+    kept = read_head(root, against) if against else None
+    report = examine_log(open_store(root), [_key(file) for file in key or ()], kept)
+    if as_json:
+        sys.stdout.write(json.dumps({"holds": report.fault is None, **asdict(report)}, indent=2) + "\n")
+    else:
+        _show(report)
+    if report.fault:
+        raise typer.Exit(EXIT_MISTAKE)
 
 
 @lineage_app.command()
@@ -39,3 +84,23 @@ def proof(record: Annotated[str, typer.Argument(help="A record's id, or its firs
     ledger = open_ledger(here())
     found = ledger.inclusion(ledger.find(record).id)
     sys.stdout.write(json.dumps(found.model_dump(mode="json"), indent=2) + "\n")
+
+
+def _key(file: Path) -> bytes:
+    from components.lineage.keys import canonical_pem
+
+    return canonical_pem(file.read_bytes(), str(file))
+
+
+def _show(report: "LogReport") -> None:
+    if report.fault:
+        complain(str(report.fault))
+        return
+    for line in report.remarks:
+        remark(line)
+    if not report.size:
+        out.print("the ledger is empty")
+        return
+    for span in report.spans:
+        out.print(f"entries {span.first} to {span.last}: signed with key {printable(span.key_id)}", soft_wrap=True)
+    out.print(f"[green]holds[/]: {report.size} entries, root {report.root}", soft_wrap=True)
