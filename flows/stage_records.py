@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from components.lineage.canonical import decimal, plain
+from components.lineage.canonical import canonical, decimal, plain
 from components.lineage.record import Check, Item, Record
 from flows import freshness
 from flows.declaration import Artifact, Stage
@@ -32,6 +32,8 @@ from flows.sample_sets import licences, seen_samples
 OBSERVED = "observed, not seen being made: by whom, when and where is not known"
 LATER = "recorded after its build had ended: the commit is that of the recording, the code is the code that DVC saw"
 QUALITY_DIR = "artifacts/quality/"
+MAX_LISTED = 10_000
+"""Folders of more files are recorded by their digest alone."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def stage_record(
         is_promotable=not faults,
         notes=(*faults, *remarks, *samples.notes),
     )
-    blobs = dict(samples.blobs)
+    blobs = {**samples.blobs, **_folder_lists(digests, stage)}
     if code.patch:
         blobs[f"patches/{code.facts['patch']}"] = code.patch
     if "packages" in record.environment:
@@ -158,6 +160,14 @@ def _input(
 
 def _output(root: Path, digests: FileDigests, role: str, path: str, hashes: Mapping[str, str]) -> Item:
     return _item(root, role, path, digests.of(path), hashes, "")
+
+
+def _folder_lists(digests: FileDigests, stage: Stage) -> dict[str, bytes]:
+    """The files of each folder that the stage wrote, or read as a source: so a check can name the file that differs."""
+    sources = [artifact.path for artifact in stage.inputs.values() if not artifact.made_by]
+    found = [digests.of(path) for path in (*_outputs(stage).values(), *sources)]
+    listed = [one for one in found if 0 < len(one.files) <= MAX_LISTED]
+    return {f"folders/{one.sha256}": canonical(dict(one.files)) for one in listed}
 
 
 def _item(root: Path, role: str, path: str, content: Content, hashes: Mapping[str, str], made_by: str) -> Item:
