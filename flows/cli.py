@@ -21,6 +21,7 @@ from flows.console import EXIT_MISTAKE, JSON, complain, fail, here, out, remark
 from flows.data_commands import data_app
 from flows.keys_commands import keys_app
 from flows.lineage_commands import lineage_app
+from flows.lineage_questions import questions_app
 from flows.promote_commands import promotion_app
 from flows.record_command import record
 from flows.reports import EXIT_PREEMPTED, EXIT_STALLED
@@ -39,6 +40,7 @@ app.add_typer(benchmark_app, name="benchmark")
 app.add_typer(promotion_app)
 app.add_typer(keys_app, name="keys")
 app.add_typer(lineage_app, name="lineage")
+lineage_app.add_typer(questions_app)
 lineage_app.command()(record)
 app.command()(aes)
 app.command()(candidates)

@@ -3,21 +3,32 @@
 The ledger itself is asked first, then the workspace, and MLflow only for versions and aliases, which it alone knows.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from components.lineage.canonical import digest
+from components.lineage.folder_digests import path_digest
 from components.lineage.graph import Graph, GraphError
 from components.lineage.record import Record
 from flows import settings
 from flows.requests import FAMILIES, family_of
+
+if TYPE_CHECKING:
+    from components.lineage.log import Ledger
 
 _TAG = "easel.fingerprint."
 
 
 class UnknownReferenceError(ValueError):
     """A word that means no record; one line says what there is."""
+
+
+def open_graph(root: Path) -> "tuple[Ledger, Graph]":
+    """The workspace's ledger and its records as a graph."""
+    from flows.ledger import open_ledger
+
+    ledger = open_ledger(root)
+    return ledger, Graph([record for _, record in ledger.records()])
 
 
 def find_record(root: Path, graph: Graph, reference: str) -> Record:
@@ -87,18 +98,9 @@ def _at_path(root: Path, graph: Graph, path: str) -> Record:
 def _of_bytes(graph: Graph, path: Path, unknown: str) -> Record:
     if not path.exists():
         raise UnknownReferenceError(unknown)
-    if record := graph.made(sha256_of(path)):
+    if record := graph.made(path_digest(path)):
         return record
     raise UnknownReferenceError(f"{path}: no record made these bytes; {graph.offer()}")
-
-
-def sha256_of(path: Path) -> str:
-    """A file's SHA-256, or a folder's: of the canonical JSON of its files' (see `components.lineage.record.Item`)."""
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-        return digest({file.relative_to(path).as_posix(): sha256_of(file) for file in files})
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _of_version(root: Path, graph: Graph, reference: str, unknown: str) -> Record:

@@ -73,6 +73,7 @@ def summary(graph: Graph, record_id: str) -> dict[str, Any]:
         "people": record.people,
         "commit": str(record.code.get("commit", "")),
         "is_dirty": is_dirty(record),
+        "is_observed": is_observed(record),
         "is_promotable": record.is_promotable,
         "samples": {one.role: one.count for one in record.samples.sets},
         "dropped": record.samples.dropped,
@@ -95,13 +96,24 @@ def is_dirty(record: Record) -> bool:
 
 
 def is_observed(record: Record) -> bool:
-    """Whether it was written down afterwards, of outputs that nobody watched being made."""
-    return not record.is_promotable and not is_dirty(record)
+    """Whether nobody watched its outputs being made: they lay there, in a cache or from before there was a ledger."""
+    return bool(record.people.get("observed_by"))
+
+
+def marks(record: Record) -> list[str]:
+    """What a reader should know at once: `dirty`, `observed`, `not promotable`, and checks that failed."""
+    said = {"dirty": is_dirty(record), "observed": is_observed(record), "not promotable": not record.is_promotable}
+    failed = [
+        f"{check.name} {f'waived by {check.waived_by}' if check.waived_by else 'failed'}"
+        for check in record.checks
+        if not check.is_passed
+    ]
+    return [*(word for word, holds in said.items() if holds), *failed]
 
 
 def who(record: Record) -> str:
     """Who asked and who approved, in half a line."""
-    said = [str(record.people.get(key) or "") for key in ("asked_by", "approved_by", "by")]
+    said = [str(record.people.get(key) or "") for key in ("asked_by", "approved_by", "by", "observed_by")]
     return " and ".join(dict.fromkeys(filter(None, said)))
 
 

@@ -15,13 +15,14 @@ from components.lineage.history import (
     flat,
     is_dirty,
     is_observed,
+    marks,
     seconds,
     summary,
     tree,
     tree_json,
     who,
 )
-from components.lineage.record import Record
+from components.lineage.record import Check, Record
 
 AT = "2026-11-21T20:00:00.000Z"
 
@@ -70,10 +71,13 @@ def test_a_record_in_few_words() -> None:
 def test_dirty_and_observed_are_told_apart() -> None:
     clean = Record(kind="stage", subject="s", started_at=AT, ended_at=AT, code={"is_dirty": False})
     dirty = clean.model_copy(update={"code": {"is_dirty": True}, "is_promotable": False})
-    observed = clean.model_copy(update={"is_promotable": False, "notes": ("observed afterwards",)})
+    observed = clean.model_copy(update={"people": {"observed_by": "ann"}})
     assert [(is_dirty(one), is_observed(one)) for one in (clean, dirty, observed)] == [
         (False, False), (True, False), (False, True),
     ]  # fmt: skip
+    assert [marks(one) for one in (clean, dirty, observed)] == [[], ["dirty", "not promotable"], ["observed"]]
+    failed = (Check(name="gate", is_passed=False, waived_by="ben"), Check(name="size", is_passed=True))
+    assert marks(clean.model_copy(update={"checks": failed})) == ["gate waived by ben"]
 
 
 @pytest.mark.parametrize(("start", "end"), [("no time", AT), (AT, "2026-11-21T19:00:00.000Z"), (AT, "2026-11-21")])
