@@ -20,6 +20,8 @@ Kind = Literal["model", "data", "samples", "sample", "document"]
 EdgeKind = Literal[
     "used", "generated", "informed", "associated", "derived", "attributed", "trained_on", "tested_on", "invalidated"
 ]
+NO_BUILD = frozenset({"accept", "promotion", "rollback", "takedown", "override"})
+"""Kinds of events that make no bytes: decisions."""
 _MODEL_ROLES = frozenset({"model", "pipeline", "init", "autoencoder", "classifier", "scorer", "weights"})
 _DOCUMENT_ROLES = frozenset({"report", "receipt", "grids", "metrics", "card", "reference", "checked"})
 _DOCUMENT_ENDINGS = frozenset({".html", ".json", ".md", ".png", ".txt", ".yaml"})
@@ -110,6 +112,31 @@ class Picture:
     def targets(self, kind: EdgeKind, source: str) -> list[str]:
         """Where the edges of a kind from `source` lead, each once, in order."""
         return list(dict.fromkeys(edge.target for edge in self.edges if edge.kind == kind and edge.source == source))
+
+    def sources(self, kind: EdgeKind, target: str) -> list[str]:
+        """Where the edges of a kind to `target` come from, each once, in order."""
+        return list(dict.fromkeys(edge.source for edge in self.edges if edge.kind == kind and edge.target == target))
+
+    def event(self, name: str) -> Event:
+        """The event of that id."""
+        return next(event for event in self.events if event.id == name)
+
+    def makers(self, thing: str) -> list[Event]:
+        """The events that made a thing."""
+        return [self.event(name) for name in self.targets("generated", thing)]
+
+    def evidence(self, thing: str) -> list[Thing]:
+        """The documents that whoever made a thing read, or wrote beside it."""
+        found = dict[str, None]()
+        for maker in self.makers(thing):
+            found |= dict.fromkeys([*self.targets("used", maker.id), *self.sources("generated", maker.id)])
+        return [one for one in map(self.thing, found) if one.kind == "document"]
+
+    def measures(self, thing: str) -> dict[str, str]:
+        """What was measured of a model: by its maker, by who read it, and by who wrote the evidence beside it."""
+        events = [*self.makers(thing), *(self.event(name) for name in self.sources("used", thing))]
+        events += [maker for one in self.evidence(thing) for maker in self.makers(one.id)]
+        return {f"{event.name}.{key}": value for event in events for key, value in event.measures.items()}
 
     def of_kind(self, *kinds: Kind) -> list[Thing]:
         """The things of these kinds."""

@@ -101,7 +101,8 @@ def _data(picture: Picture, thing: Thing, roles: Iterable[str], *, is_dropped: b
 
 
 def _with_kind(event: Mapping[str, Any]) -> Iterable[tuple[Mapping[str, Any], EdgeKind]]:
-    yield from ((dataset, "used") for dataset in event.get("inputs", ()))
+    for dataset in event.get("inputs", ()):
+        yield dataset, "used"
     for dataset in event.get("outputs", ()):
         yield dataset, "invalidated" if "lifecycleStateChange" in dataset["facets"] else "generated"
 
