@@ -16,6 +16,7 @@ from flows import settings
 from flows.ablate_commands import ablate_app
 from flows.aes_commands import aes
 from flows.annotate_commands import agreement, annotate, candidates, votes
+from flows.audit_commands import audit_app
 from flows.benchmark_commands import benchmark_app
 from flows.console import EXIT_MISTAKE, JSON, complain, fail, here, out, remark
 from flows.data_commands import data_app
@@ -38,6 +39,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(ablate_app, name="ablate")
 app.add_typer(benchmark_app, name="benchmark")
 app.add_typer(promotion_app)
+app.add_typer(audit_app, name="audit")
 app.add_typer(keys_app, name="keys")
 app.add_typer(lineage_app, name="lineage")
 lineage_app.add_typer(questions_app)

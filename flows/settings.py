@@ -12,6 +12,7 @@ The only module that reads `os.environ` for Easel's own settings:
                         $XDG_CONFIG_HOME/easel/ledger-key.pem (or ~/.config), made by `easel keys init` or the first run
     EASEL_LEDGER_SIGNER, EASEL_LEDGER_PUBLIC_KEY   instead: a command that signs standard input (tokens, HSMs, key
                         services), and the PEM file of its public key
+    EASEL_PROVIDER      the provider's statements for `easel audit summary`: a YAML file with the block `provider:`
     EASEL_VLM_API_KEY   the key of the endpoint that captions images, if it wants one; never stored or logged
     EASEL_ASKED_BY      who asked for a run, for its records; default: the login
     SLURM_JOB_ID, KUBERNETES_SERVICE_HOST, HOSTNAME   the job that a scheduler put this process in, for records
@@ -222,6 +223,12 @@ def ledger_place(root: Path) -> str:
     """The ledger's folder, or its address on S3."""
     place = os.environ.get("EASEL_LEDGER") or str(home(root) / "ledger")
     return place if place.startswith("s3://") else str(Path(place).absolute())
+
+
+def provider_file() -> Path | None:
+    """The file with the provider's statements; None if none is named."""
+    file = os.environ.get("EASEL_PROVIDER")
+    return Path(file) if file else None
 
 
 def ledger_lock_days() -> int:

@@ -1,0 +1,208 @@
+"""The public summary of training content, filled from records: general information, sources, processing.
+
+Its fields follow the template that the European Commission gives for Article 53(1)(d) of Regulation (EU) 2024/1689,
+known here at second hand (filed summaries and reviews of them), not from the legal text: field names and size bands are
+to be compared with the Commission's document before anything is published. Nothing here says that a duty is met.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from components.lineage.audit.chain import Chain, set_links
+from components.lineage.audit.document import Cell, Figure, Line, Link, Section, Table, link, recorded
+from components.lineage.audit.figures import Evidence
+from components.lineage.audit.provider import Kind, Provider
+from components.lineage.record import Record
+
+TEMPLATE = "C(2025) 8311 of 5 December 2025"
+MAX_DOMAINS = 1000
+"""Domains listed in full; of more, the tenth with the most images (second hand, not verified legal text)."""
+# Second hand, not verified legal text: the bands of filed summaries.
+IMAGE_BANDS = ((10**6, "less than 1 million images"), (10**9, "1 million to 1 billion images"))
+TEXT_BANDS = ((10**9, "less than 1 billion tokens"), (10**13, "1 billion to 10 trillion tokens"))
+KINDS: dict[Kind, tuple[str, str]] = {
+    "public": ("2.1", "Publicly available data sets"),
+    "licensed": ("2.2.1", "Private data sets licensed by rights holders"),
+    "private": ("2.2.2", "Private data sets of other third parties"),
+    "crawled": ("2.3", "Data crawled and scraped from online sources"),
+    "user": ("2.4", "User data"),
+    "synthetic": ("2.5", "Synthetic data"),
+    "other": ("2.6", "Other sources of data"),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a document is written from."""
+
+    chain: Chain
+    evidence: Evidence
+    provider: Provider
+
+    @property
+    def tables(self) -> tuple[Link, ...]:
+        """Links to the catalogues whose bytes are at hand."""
+        return tuple(found for item, found in self.chain.catalogues() if self.evidence.has_table(item.sha256))
+
+    @property
+    def offered(self) -> tuple[Link, ...]:
+        """The sets of images that trainings could draw."""
+        return set_links(self.chain.image_trainings, "offered")
+
+    @property
+    def drawn(self) -> tuple[Link, ...]:
+        """The sets of images that reached the weights."""
+        return set_links(self.chain.image_trainings, "drawn")
+
+    @property
+    def words(self) -> tuple[Link, ...]:
+        """The sets of images of which only the words were trained on."""
+        return set_links(self.chain.word_trainings, "offered")
+
+
+def said(label: str, value: Any) -> Line:
+    """A field that only the provider can fill."""
+    if value is None or value in ("", ()):
+        return Line(label, "not stated")
+    text = ("no", "yes")[value] if isinstance(value, bool) else ", ".join(value) if isinstance(value, tuple) else value
+    return Line(label, "stated", (str(text),))
+
+
+def held(label: str, parts: Sequence[Any], otherwise: str = "") -> Line:
+    """A field that records fill; without parts it is not recorded, unless `otherwise` says what that means."""
+    if parts or otherwise:
+        return Line(label, "recorded", tuple(parts) or (otherwise,))
+    return Line(label, "not recorded")
+
+
+def listed(parts: Iterable[Any], between: str = ", ") -> Cell:
+    """The parts with a comma between each two."""
+    found: list[Any] = []
+    for part in parts:
+        found += [between, part] if found else [part]
+    return tuple(found)
+
+
+def general(case: Case) -> Section:
+    """Section 1: who, which model, how much of what."""
+    p = case.provider
+    lines = (said("Version of the summary", p.summary_version),)
+    provider = (
+        said("Provider name", p.name),
+        said("Contact details", p.contact),
+        said("Authorised representative: name and contact details", p.authorised_representative),
+    )
+    return Section(
+        "1",
+        "General information",
+        lines,
+        parts=(Section("1.1", "Provider identification", provider), _model(case), _sizes(case)),
+    )
+
+
+def _model(case: Case) -> Section:
+    p, subject = case.provider, case.chain.subject
+    versions = [
+        (recorded(one, "subject"), " version ", recorded(one, "decision", "version"), f" ({one.kind})")
+        for one in case.chain.decisions
+        if one.kind != "takedown" and isinstance(one.decision.get("version"), int | str)
+    ]
+    lines = (
+        said("Versioned model name(s)", p.model_names),
+        held(
+            "Versions in the ledger's decisions",
+            listed((part for one in versions for part in one), ""),
+            "none recorded",
+        ),
+        held("Made by", (recorded(subject, "subject"), " at ", recorded(subject, "ended_at"))),
+        *_bytes_of(subject),
+        held("Built from", listed(_dependencies(case.chain)), "no record names weights or encoders of others"),
+        said("Model dependencies, in words", p.dependencies),
+        said("Date of placement on the Union market", p.placed_on_market),
+    )
+    return Section("1.2", "Model identification", lines)
+
+
+def _bytes_of(subject: Record) -> list[Line]:
+    return [
+        held(f"SHA-256 of {item.path}", (recorded(subject, "outputs", place, "sha256"),))
+        for place, item in enumerate(subject.outputs)
+        if item.role != "metrics"
+    ]
+
+
+def _dependencies(chain: Chain) -> list[Figure]:
+    """What came trained from elsewhere: first weights, autoencoder, text encoder; each value once."""
+    found = dict[str, Figure]()
+    for key in ("repo", "revision", "autoencoder", "text_encoder"):
+        for record, place, value in chain.parameters(key):
+            if isinstance(value, str) and value:
+                found.setdefault(f"{key}={value}", Figure(value, "is", (place,)))
+                del record
+    return list(found.values())
+
+
+def _sizes(case: Case) -> Section:
+    """How much of each modality, after pre-processing and before training."""
+    p, evidence = case.provider, case.evidence
+    rows: list[tuple[Cell, ...]] = []
+    if case.offered:
+        images = evidence.figure("union", case.offered)
+        rows.append(
+            (("image",), (_band(images, IMAGE_BANDS),), (images, " images"), (p.image_content or "not stated",))
+        )
+    if pairs := _token_links(case.chain):
+        tokens = evidence.figure("products", pairs)
+        rows.append((("text",), (_band(tokens, TEXT_BANDS),), (tokens, " tokens"), (p.text_content or "not stated",)))
+    table = Table(
+        "Modalities",
+        ("modality", "size band", "training data", "types of content (as stated)"),
+        tuple(rows),
+        "Images: those that trainings could draw, each once. Tokens: encoded texts times their mean length, where a "
+        "stage measured both. No other modality stands in the records.",
+        "not recorded",
+    )
+    ingests = [one for one in case.chain.records if one.sample_set("received")]
+    lines = (
+        held("Images that reached the weights", (evidence.figure("union", case.drawn),) if case.drawn else ()),
+        held(
+            "Images of which only words were used",
+            (evidence.figure("union", case.words),) if case.words else (),
+            "none recorded",
+        ),
+        held(
+            "Raw images were last read into this chain on",
+            (evidence.figure("latest", [link(one, "started_at")[0] for one in ingests]),) if ingests else (),
+        ),
+        said("Latest date of data acquisition or collection", p.latest_acquisition),
+        held("Languages of the texts, as configured", listed(_languages(case.chain))),
+        said("Linguistic characteristics", p.linguistic_characteristics),
+        said("Other relevant characteristics", p.other_characteristics),
+    )
+    return Section("1.3", "Modalities, overall training data size and other characteristics", lines, (table,))
+
+
+def _band(figure: Figure, bands: Sequence[tuple[int, str]]) -> str:
+    number, last = int(figure.value), bands[-1][1].split(" to ")[-1]
+    return next((name for limit, name in bands if number < limit), f"more than {last}")
+
+
+def _token_links(chain: Chain) -> list[Link]:
+    """Two and two: how many texts a stage encoded, and of how many tokens in the mean."""
+    names = ("encoded_texts", "mean_text_tokens")
+    return [
+        link(one, "measures", name)[0]
+        for one in chain.records
+        if all(name in one.measures for name in names)
+        for name in names
+    ]
+
+
+def _languages(chain: Chain) -> list[Figure]:
+    found = dict[str, Figure]()
+    for record, place, value in chain.parameters("languages"):
+        if isinstance(value, list | tuple) and record.sample_set("generated") is None:
+            for number, one in enumerate(value):
+                found.setdefault(str(one), Figure(str(one), "is", (Link(place.record, f"{place.pointer}/{number}"),)))
+    return list(found.values())
