@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
@@ -214,7 +215,13 @@ def lock_hash(lock: str, path: str) -> str | None:
 def lock_entries(root: Path) -> dict[str, Any]:
     """What dvc.lock records of each stage that was committed."""
     file = root / "dvc.lock"
-    return yaml.safe_load(file.read_text(encoding="utf-8"))["stages"] if file.exists() else {}
+    return _parsed(file.read_text(encoding="utf-8"))["stages"] if file.exists() else {}
+
+
+@lru_cache(maxsize=4)
+def _parsed(lock: str) -> dict[str, Any]:
+    """What the text of a dvc.lock says: thousands of lines, asked for several times a stage. Not to be changed."""
+    return yaml.load(lock, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def fingerprint(entry: Mapping[str, Any]) -> str:

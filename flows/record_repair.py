@@ -1,8 +1,8 @@
 """What the ledger lacks of a workspace is appended later: stages that ran while it was away, or before there was one.
 
 Runs any number of times to the same end: a stage whose fingerprint and outputs stand in a record is left alone. The
-report that a stage left in its run folder is found again by DVC's name for what it made, or, where the executor was
-killed before it had noted that, by the time at which the stage's metrics were written.
+report that a stage left in its run folder is found again by the note of which build made what, or, where the executor
+was killed before it had written that, as the newest one with the very figures that lie in the stage's metrics.
 """
 
 import json
@@ -17,9 +17,6 @@ from flows.local import load_build, made_by_file
 from flows.record_keeping import append_record, circumstances, open_book, record_of
 from flows.reports import Report, read_report
 from flows.stage_records import Circumstances
-
-CLOCK_S = 2.0
-"""How far the clock of a file system may be from that of the stage."""
 
 
 @dataclass(frozen=True)
@@ -51,26 +48,22 @@ def record_missing(root: Path, pipeline: Pipeline) -> Generator[Appended]:
 
 def circumstances_of(root: Path, stage: Stage, entry: Mapping[str, Any]) -> Circumstances:
     """Where and when `stage` ran, as far as the run folders still tell."""
-    for folder in _run_folders(root, freshness.fingerprint(entry)):
+    file = made_by_file(root, freshness.fingerprint(entry))
+    named = json.loads(file.read_text(encoding="utf-8"))["build"] if file.is_file() else ""
+    folders = sorted((one.parent for one in settings.home(root).glob("runs/*/build.json")), reverse=True)
+    for folder in sorted(folders, key=lambda folder: folder.name != named):
         report = read_report(folder, stage.name)
-        if report and not report.error and _wrote(root, stage, report):
-            build = load_build(root, folder.name)
-            return replace(circumstances(build, report), is_late=True)
+        if report and _wrote(root, stage, report, is_named=folder.name == named):
+            return replace(circumstances(load_build(root, folder.name), report), is_late=True)
     return Circumstances()
 
 
-def _run_folders(root: Path, fingerprint: str) -> list[Path]:
-    """The run folders of this workspace: the one that made the fingerprint first, then newest first."""
-    folders = sorted((file.parent for file in settings.home(root).glob("runs/*/build.json")), reverse=True)
-    file = made_by_file(root, fingerprint)
-    named = json.loads(file.read_text(encoding="utf-8"))["build"] if file.is_file() else ""
-    return sorted(folders, key=lambda folder: folder.name != named)
+def _wrote(root: Path, stage: Stage, report: Report, *, is_named: bool) -> bool:
+    """Whether what lies there is of this run: by the note that names it, or by the time; and the figures are its own.
 
-
-def _wrote(root: Path, stage: Stage, report: Report) -> bool:
-    """Whether the metrics that lie there are those of this run: the same figures, written while it ran."""
+    DVC may write a file again when it commits, so there is no last moment to go by.
+    """
     file = root / stage.metrics_path
-    if not file.is_file() or json.loads(file.read_text(encoding="utf-8")) != report.metrics:
+    if report.error or not file.is_file() or json.loads(file.read_text(encoding="utf-8")) != report.metrics:
         return False
-    since = file.stat().st_mtime - report.started_at
-    return -CLOCK_S <= since <= report.seconds + CLOCK_S
+    return is_named or file.stat().st_mtime > report.started_at
