@@ -55,7 +55,10 @@ class _CommandSigner:
     key_id: str
 
     def sign(self, data: bytes) -> bytes:
-        program = shlex.split(self.command)
+        try:
+            program = shlex.split(self.command)
+        except ValueError as error:
+            raise LedgerError(f"the signing command {self.command!r} cannot be read: {error}") from None
         try:
             done = subprocess.run(program, input=data, capture_output=True, timeout=_COMMAND_S, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:

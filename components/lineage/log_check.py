@@ -222,7 +222,10 @@ class _Check:
                 raise _FoundError(name, f"signed with key {head.key_id}, which is none of the trusted keys")
             late = self._store.read(key_name(head.key_id))  # made since the keys were listed
             if late is None:
-                raise _FoundError(key_name(head.key_id), f"removed, or never there: {name} names this key")
+                renamed = [head.model_copy(update={"key_id": one}) for one in self._keys]
+                if any(verify_signature(self._keys[one.key_id], one.signed, one.der) for one in renamed):
+                    raise _FoundError(name, f"changed: it names key {head.key_id} but is signed with another")
+                raise _FoundError(key_name(head.key_id), f"removed, or never there: {name} is signed with it")
             self._keys[head.key_id] = late
         if not verify_signature(self._keys[head.key_id], head.signed, head.der):
             raise _FoundError(name, f"changed: its signature with key {head.key_id[:16]} is of something else")

@@ -5,7 +5,7 @@ hash of the entry before it: from a signed head one can go back and name the ver
 the roots of the tree's full subtrees, so that the next writer extends it without reading what lies before.
 """
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,6 +14,10 @@ from components.lineage.errors import LedgerError
 from components.lineage.merkle import Frontier, leaf_hash
 
 RECORDS, ENTRIES, HEADS, KEYS, SETS = "records/", "entries/", "heads/", "keys/", "sets/"
+
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+MaybeDigest = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 
 
 class _File(BaseModel):
@@ -51,13 +55,13 @@ class Entry(_File):
 
     schema_name: Literal["easel.entry/1"] = "easel.entry/1"
     index: int
-    record_id: str
-    previous: str
+    record_id: Digest
+    previous: MaybeDigest
     appended_at: str
     clock_behind_s: str = ""
     kind: str
     subject: str
-    blobs: dict[str, str] = Field(default_factory=dict)
+    blobs: dict[str, Digest] = Field(default_factory=dict)
 
     @property
     def leaf(self) -> bytes:
@@ -81,12 +85,12 @@ class Head(_File):
 
     schema_name: Literal["easel.head/1"] = "easel.head/1"
     size: int = Field(ge=1)
-    root: str
-    frontier: tuple[str, ...]
-    last: str
+    root: Digest
+    frontier: tuple[Digest, ...]
+    last: Digest
     previous_size: int
     signed_at: str
-    key_id: str
+    key_id: Digest
     signature: str = ""
 
     @property

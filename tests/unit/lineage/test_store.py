@@ -1,0 +1,82 @@
+"""Stores: a value is whole, on the disk, and never replaced."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from components.lineage.errors import LedgerError
+from components.lineage.store import FolderStore
+
+
+@pytest.fixture
+def store(tmp_path):
+    return FolderStore(tmp_path / "ledger")
+
+
+def test_a_value_comes_back_and_is_never_replaced(store):
+    assert store.create("records/a.json", b"first")
+    assert not store.create("records/a.json", b"second")
+    assert store.read("records/a.json") == b"first"
+    assert store.read("records/b.json") is None
+    assert store.read("records") is None
+
+
+def test_names_are_sorted_and_begin_as_asked(store):
+    for name in ("records/b", "records/a", "receipts/deep/c", "entries/1", "rec"):
+        store.create(name, b"")
+    assert store.names("") == ["entries/1", "rec", "receipts/deep/c", "records/a", "records/b"]
+    assert store.names("rec") == ["rec", "receipts/deep/c", "records/a", "records/b"]
+    assert store.names("records/") == ["records/a", "records/b"]
+    assert store.names("nothing/") == []
+
+
+def test_what_a_killed_writer_left_half_written_has_no_name(store, tmp_path):
+    store.create("records/a", b"whole")
+    (tmp_path / "ledger" / "records" / ".b.123.abcd").write_bytes(b"ha")
+    assert store.names("") == ["records/a"]
+    with pytest.raises(LedgerError, match="is no name in a ledger"):
+        store.read("records/.b.123.abcd")
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "records/../../x", "", "a//b", "a b", "é", "a\n"])
+def test_names_that_lead_elsewhere_are_refused(store, name):
+    for ask in (store.read, lambda one: store.create(one, b"")):
+        with pytest.raises(LedgerError, match="is no name in a ledger"):
+            ask(name)
+
+
+def test_of_many_writers_of_one_name_one_wins_whole(store, tmp_path):
+    values = [bytes([number]) * 100_000 for number in range(8)]
+    won = list[bytes]()
+    gate = threading.Barrier(8)
+
+    def write(data):
+        gate.wait()
+        if store.create("records/one", data):
+            won.append(data)
+
+    threads = [threading.Thread(target=write, args=(data,)) for data in values]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert won == [store.read("records/one")]
+    assert [file.name for file in (tmp_path / "ledger" / "records").iterdir()] == ["one"]
+
+
+def test_file_and_folder_are_synced_before_create_returns(store, monkeypatch, tmp_path):
+    synced = list[str]()
+    real = os.fsync
+
+    def fsync(descriptor):
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    store.create("records/a", b"x")
+    folder = str(tmp_path / "ledger")
+    assert synced[-1] == f"{folder}/records"
+    assert f"{folder}/records/.a." in synced[-2]
+    assert folder in synced
