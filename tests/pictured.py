@@ -2,7 +2,8 @@
 
 from ledgers import hostile_record, sample_records, sha
 
-from components.lineage.exporters.model import Picture, picture
+from components.lineage.exporters.model import Picture
+from components.lineage.exporters.records import picture
 from components.lineage.record import Record
 
 TAKEN_DOWN = sha("image 0")

@@ -120,7 +120,9 @@ def _limits(picture: Picture, thing: Thing) -> Iterable[str]:
     """What its makers' records remark, and what was dropped before it was trained."""
     for maker in picture.makers(thing.id):
         yield from maker.notes
-        yield from (f"check {name}: {verdict}" for name, verdict in maker.checks.items() if verdict != "passed")
+        yield from (
+            f"check {name}: {verdict}" for name, verdict in maker.checks.items() if verdict.startswith("failed")
+        )
     for event in picture.events:
         for fact, count in event.facts.items():
             if fact.startswith("samples.dropped.") and picture.all_training_data(thing.id):

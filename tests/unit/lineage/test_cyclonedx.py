@@ -6,7 +6,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from pictured import TAKEN_DOWN, hostile_picture, planted_picture, planted_records
 
 from components.lineage.exporters.cyclonedx import export_cyclonedx
-from components.lineage.exporters.model import picture
+from components.lineage.exporters.records import picture
 
 HOSTILE = 'a "quoted" <b>line</b>\n\u2028\u202e${x} \\ 图'
 VALIDATOR = JsonStrictValidator(SchemaVersion.V1_7)

@@ -18,8 +18,8 @@ from openlineage.client.facet_v2 import (
 )
 from pictured import TAKEN_DOWN, hostile_picture, planted_picture, planted_records
 
-from components.lineage.exporters.model import picture
 from components.lineage.exporters.openlineage import export_openlineage, read_openlineage
+from components.lineage.exporters.records import picture
 from components.lineage.openlineage_events import EaselDatasetFacet, EaselRunFacet, Told, as_line, run_event
 
 HOSTILE = 'a "quoted" <b>line</b>\n\u2028\u202e${x} \\ 图'

@@ -5,8 +5,8 @@ import pytest
 from pictured import TAKEN_DOWN, hostile_picture, planted_picture, planted_records
 from prov.model import ProvDocument
 
-from components.lineage.exporters.model import picture
 from components.lineage.exporters.prov import export_prov, read_prov
+from components.lineage.exporters.records import picture
 
 HOSTILE = 'a "quoted" <b>line</b>\n\u202e${x} easel:model http://example.org/ \\ 图'
 

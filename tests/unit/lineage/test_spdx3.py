@@ -4,7 +4,7 @@ import pytest
 from pictured import TAKEN_DOWN, hostile_picture, planted_picture, planted_records
 from spdx_python_model import load_data
 
-from components.lineage.exporters.model import picture
+from components.lineage.exporters.records import picture
 from components.lineage.exporters.spdx3 import export_spdx3
 
 HOSTILE = 'a "quoted" <b>line</b>\n\u2028\u202e${x} \\ 图'
