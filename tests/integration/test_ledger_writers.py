@@ -71,7 +71,8 @@ def race(place, key, *, writers, each, kills):
         time.sleep(random_.uniform(0, 0.01))  # somewhere within an append
         running[victim].send_signal(signal.SIGKILL)
     for process, names_said in zip(running, said, strict=True):
-        names_said += process.stdout.read().split()
+        with process.stdout as rest:
+            names_said += rest.read().split()
     codes = Counter(process.wait() for process in running)
     assert codes[-signal.SIGKILL] >= 1, said
     assert codes[0] == writers - codes[-signal.SIGKILL], said
