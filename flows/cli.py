@@ -26,6 +26,7 @@ from flows.lineage_questions import questions_app
 from flows.promote_commands import promotion_app
 from flows.record_command import record
 from flows.reports import EXIT_PREEMPTED, EXIT_STALLED
+from flows.sample_commands import sample
 from flows.start import Executor, start_build, use_recipe
 
 app = typer.Typer(
@@ -43,6 +44,7 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(keys_app, name="keys")
 app.add_typer(lineage_app, name="lineage")
 lineage_app.add_typer(questions_app)
+lineage_app.command()(sample)
 lineage_app.command()(record)
 app.command()(aes)
 app.command()(candidates)

@@ -74,16 +74,41 @@ def check(
 
 
 @lineage_app.command()
-def proof(record: Annotated[str, typer.Argument(help="A record's id, or its first digits.")]) -> None:
-    """Print a proof that a record stands in the log.
+def proof(
+    what: Annotated[str, typer.Argument(help="A record's id; with --in an image: its file, SHA-256 or address.")] = "",
+    within: Annotated[str, typer.Option("--in", help="A model, stage or record that the image may be in.")] = "",
+    check: Annotated[Path | None, typer.Option(help="Check a proof about an image instead, by itself alone.")] = None,
+    key: Annotated[list[Path] | None, typer.Option(help="For --check: a public key in PEM to trust.")] = None,
+    file: Annotated[Path | None, typer.Option("--out", help="The file to write the proof to.")] = None,
+    as_json: JSON = False,
+) -> None:
+    """Print a proof that a record stands in the log; or that an image is, or is not, in what a model was trained on.
 
-    Example: `easel lineage proof 3fa81c`
+    Examples: `easel lineage proof 3fa81c` · `easel lineage proof photo.jpg --in turbo --out proof.json` ·
+    `easel lineage proof --check proof.json --key auditor-copy.pem`
     """
+    from flows import sample_commands
+
+    if check:
+        sample_commands.check(check, [_key(one) for one in key or ()], as_json)
+    elif within:
+        sample_commands.prove(what, within, file, as_json)
+    else:
+        _prove_record(what, file)
+
+
+def _prove_record(record: str, file: Path | None) -> None:
     from flows.ledger import open_ledger
 
     ledger = open_ledger(here())
+    if Path(record).is_file() or (len(record) == 64 and record not in {one.record_id for one in ledger.entries()}):
+        fail(f"{record}: no record of this id; of an image say what it may be in: --in turbo (a model, stage, record)")
     found = ledger.inclusion(ledger.find(record).id)
-    sys.stdout.write(json.dumps(found.model_dump(mode="json"), indent=2) + "\n")
+    text = json.dumps(found.model_dump(mode="json"), indent=2) + "\n"
+    if file:
+        file.write_text(text, encoding="utf-8")
+    else:
+        sys.stdout.write(text)
 
 
 def _key(file: Path) -> bytes:
