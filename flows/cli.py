@@ -28,6 +28,7 @@ from flows.record_command import record
 from flows.reports import EXIT_PREEMPTED, EXIT_STALLED
 from flows.sample_commands import sample
 from flows.start import Executor, start_build, use_recipe
+from flows.verify_command import verify
 
 app = typer.Typer(
     name="easel",
@@ -46,6 +47,7 @@ app.add_typer(lineage_app, name="lineage")
 lineage_app.add_typer(questions_app)
 lineage_app.command()(sample)
 lineage_app.command()(record)
+app.command()(verify)
 app.command()(aes)
 app.command()(candidates)
 app.command()(annotate)
