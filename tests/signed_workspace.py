@@ -96,8 +96,7 @@ def signed_workspace(root: Path, sets: Mapping[str, Mapping[str, Iterable[str]]]
     home = root / "workspace"
     key = root / "key.pem"
     signer = make_key(key)
-    rng = np.random.default_rng(7)
-    images = {hashlib.sha256(data).hexdigest(): data for data in (rng.bytes(60) for _ in range(NUM_IMAGES))}
+    rng, images = np.random.default_rng(8), planted_images()
     place = SignedWorkspace(home, Ledger(FolderStore(home / ".easel/ledger"), signer), signer, key, images)
     write_images(home / "data/images/part-00000.parquet", images, "image")
     for name in ("config.json", "model.safetensors"):
@@ -108,6 +107,12 @@ def signed_workspace(root: Path, sets: Mapping[str, Mapping[str, Iterable[str]]]
         _run(place, stage, planted.get(stage, {}), rng)
     place.sign()
     return place
+
+
+def planted_images() -> dict[str, bytes]:
+    """The source images, by id: bytes that no decoder is asked to read."""
+    rng = np.random.default_rng(7)
+    return {hashlib.sha256(data).hexdigest(): data for data in (rng.bytes(60) for _ in range(NUM_IMAGES))}
 
 
 def planted_sets(images: Mapping[str, bytes]) -> dict[str, dict[str, list[str]]]:
@@ -123,7 +128,7 @@ def planted_sets(images: Mapping[str, bytes]) -> dict[str, dict[str, list[str]]]
     }
 
 
-def write_images(file: Path, images: Mapping[str, bytes], column: str = "image") -> None:
+def write_images(file: Path, images: Mapping[str, bytes], column: str) -> None:
     """A shard: ids and bytes, as `ingest` writes them and reads them."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -148,7 +153,7 @@ def _run(place: SignedWorkspace, stage: str, sets: Mapping[str, Iterable[str]], 
         if stage == "ingest" and role == "images":
             kept = set(sets["kept"])
             shard = {one: data for one, data in place.images.items() if one in kept}
-            write_images(place.root / path / "part-00000.parquet", shard)
+            write_images(place.root / path / "part-00000.parquet", shard, "bytes")
         elif "." in Path(path).name:
             _write(place.root / path, rng.bytes(70))
         elif stage == "export_turbo":
@@ -156,7 +161,7 @@ def _run(place: SignedWorkspace, stage: str, sets: Mapping[str, Iterable[str]], 
             _write(place.root / path / "transformer/model.safetensors", rng.bytes(150))
         elif stage == "render_text":
             rendered = {hashlib.sha256(b"rendered %d" % one).hexdigest(): b"rendered %d" % one for one in range(4)}
-            write_images(place.root / path / "part-00000.parquet", rendered)
+            write_images(place.root / path / "part-00000.parquet", rendered, "bytes")
         else:
             _write(place.root / path / "a.bin", rng.bytes(60))
             _write(place.root / path / "below/b.bin", rng.bytes(60))

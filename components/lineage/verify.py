@@ -15,11 +15,11 @@ from components.lineage.chain_sets import ChainSets
 from components.lineage.errors import LedgerError
 from components.lineage.folder_digests import FolderError, Told, folder_digests, tree_digest
 from components.lineage.graph import Graph
-from components.lineage.held_files import check_held, expected
+from components.lineage.held_files import Held, check_held, expected
 from components.lineage.keys import key_id
 from components.lineage.log import Ledger
 from components.lineage.log_check import examine_log
-from components.lineage.log_files import KEYS
+from components.lineage.log_files import KEYS, key_name
 from components.lineage.model_signature import (
     SignatureError,
     Statement,
@@ -65,14 +65,15 @@ class Subject:
     files: Mapping[str, str] = field(init=False)
     graph: Graph = field(init=False)
     chain: Chain = field(init=False)
+    held: Held = field(default_factory=lambda: Held((), (), (), 0))
     sets: ChainSets = field(init=False)
 
     @property
     def keys(self) -> list[bytes]:
-        """The public keys that are believed."""
+        """The public keys that are believed; BrokenError for one in the ledger that is not what its name says."""
         if self.trusted:
             return list(self.trusted)
-        return [self.ledger.store.read(name) or b"" for name in self.ledger.store.names(KEYS)]
+        return [_key(self.ledger, name) for name in self.ledger.store.names(KEYS)]
 
     @property
     def record(self) -> Record:
@@ -96,7 +97,7 @@ def steps(subject: Subject) -> Iterator[Step]:
 def check_signature(subject: Subject) -> Step:
     """The signature is made with a trusted key, over exactly the files of the model."""
     try:
-        hint, hints = signed_with(subject.bundle), {key_hint(pem): pem for pem in _sound(subject.keys)}
+        hint, hints = signed_with(subject.bundle), {key_hint(pem): pem for pem in subject.keys}
         keys = [pem for name, pem in hints.items() if hint in (name, "")]
         if not keys:
             known = ", ".join(name[:16] for name in hints) or "none"
@@ -168,7 +169,7 @@ def check_files(subject: Subject) -> Step:
     if subject.is_quick:
         there = sum(place.exists() for place, _ in expected(subject.chain, subject.root, model))
         return Step("files", f"not read (--quick); {there} of them lie in the workspace")
-    held = check_held(subject.chain, subject.graph, subject.ledger, subject.root, model, subject.tell)
+    held = subject.held = check_held(subject.chain, subject.graph, subject.ledger, subject.root, model, subject.tell)
     notes = [f"{path}: not in the workspace" for path in held.gone]
     notes += [f"{path}: holds what another run made" for path in held.others]
     told = f"{len(held.same)} as recorded, {held.num_bytes / 1e6:.1f} MB"
@@ -185,17 +186,20 @@ def check_sets(subject: Subject) -> Step:
     )
 
 
-def bytes_to_read(subject: Subject, chain: Chain) -> int:
-    """How many bytes the files of a chain have that lie in the workspace, by the word of the records."""
-    return sum(items[0].size for place, items in expected(chain, subject.root) if place.exists())
+def bytes_to_read(subject: Subject) -> int:
+    """How many bytes will have been read when all files are, so far as is known yet."""
+    model = sum(file.stat().st_size for file in subject.folder.rglob("*") if file.is_file())
+    if subject.is_quick or not hasattr(subject, "chain"):
+        return model
+    return model + sum(items[0].size for place, items in expected(subject.chain, subject.root) if place.exists())
 
 
-def _sound(keys: Sequence[bytes]) -> Iterator[bytes]:
-    """The keys that are keys; of the others the check of the log will speak."""
-    for pem in keys:
-        with suppress(LedgerError):
-            key_id(pem)
-            yield pem
+def _key(ledger: Ledger, name: str) -> bytes:
+    pem = ledger.store.read(name) or b""
+    with suppress(LedgerError):
+        if name == key_name(key_id(pem)):
+            return pem
+    raise BrokenError(name, "changed: not the public key whose SHA-256 is its name; compare it with its owner's")
 
 
 def _named(chain: Chain) -> str:
