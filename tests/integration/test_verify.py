@@ -33,7 +33,7 @@ def test_a_hundred_untouched_verifications_raise_no_alarm(shared: SignedWorkspac
 
 
 def test_every_one_of_a_thousand_changed_bytes_is_found_and_named(shared: SignedWorkspace) -> None:
-    """One byte at a time: weights, signature, artifacts, raw images, shards, sets, folder lists, and the log's files."""
+    """One byte at a time: weights, signature, artifacts, raw images, shards, sets, folder lists, and the log itself."""
     rng = random.Random(11)
     files = [file for file in sorted(shared.root.rglob("*")) if file.is_file()]
     kinds = {file: file.relative_to(shared.root).as_posix() for file in files}
