@@ -94,15 +94,20 @@ class Graph:
         """Everything that stands on the record, directly or not, oldest first; of at most `depth` edges."""
         return tuple(self.records[place] for place in self._walk(record_id, self._children, depth))
 
+    def unmade(self, record_id: str) -> tuple[Item, ...]:
+        """What the record read that no record before it made."""
+        place = self._place(record_id)
+        return tuple(
+            item
+            for item in self.records[place].inputs
+            if item.made_by not in self._at and all(maker >= place for maker in self._makers.get(item.sha256, ()))
+        )
+
     def sources(self, record_id: str) -> tuple[Item, ...]:
         """What was read in the record's history, itself included, that no record made: by path, each digest once."""
         history = [*self._walk(record_id, self._parents, None), self._place(record_id)]
-        found: dict[tuple[str, str], Item] = {}
-        for place in history:
-            for item in self.records[place].inputs:
-                is_made = item.made_by in self._at or any(maker < place for maker in self._makers.get(item.sha256, ()))
-                if not is_made:
-                    found.setdefault((item.path, item.sha256), item)
+        items = [item for place in history for item in self.unmade(self.ids[place])]
+        found = {(item.path, item.sha256): item for item in reversed(items)}
         return tuple(found[key] for key in sorted(found))
 
     def latest(self, subject: str) -> Record | None:

@@ -1,0 +1,209 @@
+"""The lineage of one record as the body of a page: a drawn graph, and an answer to each question below it.
+
+Names and words come from other people: the page is rendered with escaping on, loads nothing, and holds no script.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from components.lineage.differences import Differences
+from components.lineage.graph import Graph, short_ids
+from components.lineage.history import flat, key_figures, marks, seconds, who
+from components.lineage.layout import NODE_HEIGHT, NODE_WIDTH, draw, reduced
+from components.lineage.page_template import TEMPLATE
+from components.lineage.record import Item, Record
+
+_TITLE_CHARS, _UNDER_CHARS = 21, 27
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a verification found: the steps that hold, and the first thing that does not ("" if all do).
+
+    Where it could not be asked `is_asked` is false, and `fault` says why.
+    """
+
+    steps: Sequence[tuple[str, str]] = ()
+    fault: str = ""
+    is_asked: bool = True
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a page is about.
+
+    Args:
+        reference: the word that a person gave, and `record_id` what it means.
+        graph: every record of the ledger.
+        differences: from what came before, which `compared_with` names; None if nothing did.
+        verified: None where there is nothing to verify.
+        head: the log's newest signed head, as words; empty if there is none.
+    """
+
+    reference: str
+    record_id: str
+    graph: Graph
+    differences: Differences | None = None
+    compared_with: str = ""
+    verified: Verified | None = None
+    head: Mapping[str, str] | None = None
+
+
+def render_body(question: Question) -> str:
+    """The page's body as HTML."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["number"] = lambda value: f"{value:,}"
+    graph = question.graph
+    above, below = graph.above(question.record_id), graph.below(question.record_id)
+    chosen = sorted({question.record_id, *(one.id for one in (*above, *below))}, key=graph.index)
+    takedowns = [one for one in graph.ids if graph.record(one).kind == "takedown"]
+    compared = [question.differences.old] if question.differences else []
+    details = list(dict.fromkeys([*chosen, *takedowns, *compared]))
+    sources = graph.sources(question.record_id)
+    page = environment.from_string(TEMPLATE).render(
+        reference=question.reference,
+        command=question.reference if " " not in question.reference else question.record_id[:16],
+        asked=_entry(graph, question.record_id),
+        facts=_facts(graph, chosen, sources),
+        drawing=_drawing(graph, chosen, question.record_id),
+        records=[_entry(graph, one) for one in chosen],
+        details=[_entry(graph, one) for one in details],
+        takedowns=[_entry(graph, one) for one in takedowns],
+        sources=sources,
+        nodes=frozenset(details),
+        names={one: graph.record(one).subject for one in graph.ids},
+        short=short_ids(graph.ids),
+        differences=question.differences,
+        compared_with=question.compared_with,
+        verified=question.verified,
+        head=question.head,
+    )
+    return "\n".join(line for line in page.splitlines() if line.strip()) + "\n"
+
+
+def _facts(graph: Graph, chosen: Sequence[str], sources: Sequence[Item]) -> dict[str, str]:
+    records = [graph.record(one) for one in chosen]
+    images = max((one.count for record in records for one in record.samples.sets if one.role == "received"), default=0)
+    drawn = {one.root: one.count for record in records for one in record.samples.sets if one.role == "drawn"}
+    bad = sum(not record.is_promotable for record in records)
+    return {
+        "records": f"{len(records):,}",
+        "sources": f"{len(sources):,}",
+        "images received": f"{images:,}",
+        "largest training drew": f"{max(drawn.values(), default=0):,} images",
+        "commits": f"{len({str(record.code.get('commit', '')) for record in records} - {''}):,}",
+        "first record": min(record.started_at for record in records)[:10],
+        "last record": max(record.ended_at for record in records)[:10],
+        "not promotable": f"{bad:,} of them" if bad else "none of them",
+    }
+
+
+def _entry(graph: Graph, record_id: str) -> dict[str, Any]:
+    """A record as the template reads it: its fields, and parts of it as flat tables of words."""
+    record = graph.record(record_id)
+    times = {"started": record.started_at, "ended": record.ended_at}
+    dropped = {f"dropped, {name}": f"{count:,}" for name, count in record.samples.dropped.items()}
+    derived = {f"made of them, {name}": f"{count:,}" for name, count in record.samples.derived.items()}
+    drawn = {
+        f"consumed {number}": f"positions {one.start:,} to {one.stop:,}, seed {one.seed}, batches of {one.batch_size}"
+        for number, one in enumerate(record.samples.consumed, 1)
+    }
+    opt_out = {"opt-out list": record.samples.opt_out} if record.samples.opt_out else {}
+    made = {name: value for name, value in (("fingerprint", record.fingerprint), ("attempt", str(record.attempt)))}
+    return {
+        "id": record_id,
+        "record": record,
+        "marks": marks(record),
+        "who": who(record),
+        "seconds": seconds(record),
+        "commit": str(record.code.get("commit", "")),
+        "figures": key_figures(record),
+        "circumstances": times | flat(record.people) | flat(record.place),
+        "notes": {str(number): note for number, note in enumerate(record.notes, 1)},
+        "decision": flat(record.decision),
+        "samples": dropped | derived | drawn | opt_out,
+        "parameters": flat(record.parameters),
+        "code": (made if record.fingerprint else {}) | flat(record.code),
+        "environment": flat(record.environment),
+        "parents": graph.parents(record_id),
+        "children": graph.children(record_id),
+    }
+
+
+def _drawing(graph: Graph, chosen: Sequence[str], asked: str) -> dict[str, Any]:
+    """Places and words of the nodes, and the paths of the lines between them."""
+    parents, sources = _parents(graph, chosen)
+    drawing = draw(reduced(parents))
+    touching: dict[str, list[str]] = {node: [] for node in parents}
+    for child, direct in parents.items():
+        for parent in direct:
+            points = drawing.edges.get((parent, child)) or (drawing.nodes[parent], drawing.nodes[child])
+            for end in (parent, child):
+                touching[end].append(_path(points))
+    nodes: list[dict[str, Any]] = []
+    for node, (x, y) in drawing.nodes.items():
+        words = _source_words(sources[node]) if node in sources else _record_words(graph.record(node), node == asked)
+        box = {"x": round(x - NODE_WIDTH / 2, 1), "y": round(y - NODE_HEIGHT / 2, 1), "middle": round(x, 1)}
+        size = {"width": NODE_WIDTH, "height": NODE_HEIGHT}
+        nodes.append({"link": "" if node in sources else node, "more": touching[node], **words, **box, **size})
+    edges = [_path(points) for points in drawing.edges.values()]
+    return {"width": round(drawing.width, 1), "height": round(drawing.height, 1), "nodes": nodes, "edges": edges}
+
+
+def _parents(graph: Graph, chosen: Sequence[str]) -> tuple[dict[str, Sequence[str]], dict[str, Item]]:
+    """Parents of each node of the drawing, sources first; and the sources by their node."""
+    sources: dict[str, Item] = {}
+    read: dict[str, list[str]] = {one: [] for one in chosen}
+    for one in chosen:
+        for item in graph.unmade(one):
+            name = f"source {item.path} {item.sha256}"
+            sources.setdefault(name, item)
+            read[one].append(name)
+    own = frozenset(chosen)
+    records = {one: [*read[one], *(other for other in graph.parents(one) if other in own)] for one in chosen}
+    return {**dict.fromkeys(sources, ()), **records}, sources
+
+
+def _source_words(item: Item) -> dict[str, Any]:
+    under = f"{item.count:,} {'file' if item.count == 1 else 'files'}"
+    full = f"{item.path}: {item.sha256}"
+    return {"title": _cut(item.path, _TITLE_CHARS), "under": under, "full": full, "kind": "source", "mark": False}
+
+
+def _record_words(record: Record, is_asked: bool) -> dict[str, Any]:
+    trained = next((one.count for one in record.samples.sets if one.role == "drawn"), None)
+    sets = [f"{one.role} {one.count:,}" for one in record.samples.sets][-1:]
+    words = [f"drew {trained:,} images"] if trained is not None else sets or [record.started_at[:16].replace("T", " ")]
+    if record.kind != "stage":
+        words = [f"{record.kind} by {who(record)}" if who(record) else record.kind]
+    kind = "decision" if record.kind != "stage" else "training" if trained is not None else "stage"
+    found = marks(record)
+    return {
+        "title": _cut(record.subject, _TITLE_CHARS),
+        "under": _cut(words[0], _UNDER_CHARS),
+        "full": "; ".join([record.subject, *words, *found]),
+        "kind": f"{kind} asked" if is_asked else kind,
+        "mark": bool(found),
+    }
+
+
+def _cut(words: str, most: int) -> str:
+    return words if len(words) <= most else f"{words[: most - 1]}…"
+
+
+def _path(points: Sequence[Point]) -> str:
+    """A line from the bottom of the first box to the top of the last, straight where it passes a layer."""
+    half = NODE_HEIGHT / 2
+    parts = [f"M{points[0][0]:.1f} {points[0][1] + half:.1f}"]
+    for (x, y), (next_x, next_y) in pairwise(points):
+        top, bottom = y + half, next_y - half
+        middle = (top + bottom) / 2
+        parts.append(f"C{x:.1f} {middle:.1f} {next_x:.1f} {middle:.1f} {next_x:.1f} {bottom:.1f}")
+        if (next_x, next_y) != points[-1]:
+            parts.append(f"V{next_y + half:.1f}")
+    return "".join(parts)
