@@ -32,6 +32,7 @@ def summary(root: Path, model: str, form: str, provider: Path | None) -> tuple[s
     ledger = open_ledger(root)
     graph = Graph([record for _, record in ledger.records()])
     record = subject_of(root, graph, model)
+    head = ledger.head()
     tables, said = catalogues(root, graph), provider or settings.provider_file()
     document = audit_document(
         graph,
@@ -40,6 +41,7 @@ def summary(root: Path, model: str, form: str, provider: Path | None) -> tuple[s
         tables=tables,
         provider=read_provider(said) if said else None,
         words=readme_of(root, record),
+        head=(head.size, head.root) if head else (-1, ""),
     )
     checked = check_links(document, ledger, tables)
     return _text(document, ledger, form), document, checked

@@ -15,8 +15,9 @@ from components.lineage.graph import Graph
 from components.lineage.record import Record
 
 DRAFT = (
-    "Draft, made by a program from the ledger's records and the provider's statements, in the order of the European "
-    f"Commission's template {TEMPLATE}; no legal advice; whether it meets any duty is for the provider to say."
+    "This is a draft that a program made from the ledger's records and the provider's statements, in the order of the "
+    f"European Commission's template {TEMPLATE}. It is no legal advice; whether it meets any duty is for the provider "
+    "to say."
 )
 
 
@@ -28,6 +29,7 @@ def audit_document(
     tables: Mapping[str, Path] | None = None,
     provider: Provider | None = None,
     words: Mapping[str, str] | None = None,
+    head: tuple[int, str] = (-1, ""),
 ) -> Document:
     """The document about the model that `subject` made.
 
@@ -38,10 +40,11 @@ def audit_document(
         tables: catalogues whose bytes are at hand, by SHA-256.
         provider: what only the provider can say.
         words: texts of the exported model's README by heading.
+        head: size and root of the log as it stood.
     """
     case = Case(chain_of(graph, subject), Evidence(ledger, tables), provider or Provider())
     document = Document(
-        f"Training content and model card of {subject.subject}", DRAFT, subject.id, remarks=_remarks(case)
+        f"Training content and model card of {subject.subject}", DRAFT, subject.id, *head, remarks=_remarks(case)
     )
     sections = (general(case), sources(case), processing(case), licences(case), model_card(case, words or {}))
     return replace(document, sections=sections)
@@ -50,5 +53,8 @@ def audit_document(
 def _remarks(case: Case) -> tuple[str, ...]:
     """What an auditor should know before reading on: gaps of the ledger, dirty code, what was only observed."""
     gaps = [f"record {one[:12]} is named by others, and the ledger does not hold it" for one in case.chain.missing]
-    notes = [f"{record.subject} ({record.id[:8]}): {note}" for record in case.chain.records for note in record.notes]
-    return (*gaps, *notes)
+    said = dict[str, list[str]]()
+    for record in case.chain.records:
+        for note in record.notes:
+            said.setdefault(note, []).append(f"{record.subject} ({record.id[:8]})")
+    return (*gaps, *(f"{note}: {', '.join(of)}" for note, of in said.items()))

@@ -70,11 +70,11 @@ class Chain:
             if item.path.endswith("catalogue.parquet")
         )
 
-    def parameters(self, key: str) -> Iterator[tuple[Record, Link, Any]]:
+    def parameters(self, key: str) -> Iterator[tuple[Link, Any]]:
         """Every parameter called `key`, at any depth, of the records that made the model."""
         for record in self.records:
             for place, value in _named(record.parameters, key, ("parameters",)):
-                yield record, Link(record.id, pointer(*place)), value
+                yield Link(record.id, pointer(*place)), value
 
 
 def chain_of(graph: Graph, subject: Record) -> Chain:

@@ -75,7 +75,10 @@ def _count(case: Case, sets: Sequence[Link], column: str, value: str) -> Figure:
 def _kind(case: Case, kind: Kind, names: Sequence[str], unsaid: Sequence[str]) -> Section:
     number, title = KINDS[kind]
     these = [name for name in names if name in case.provider.sources and case.provider.sources[name].kind == kind]
-    if these:
+    drawn = _generated(case).rows if kind == "synthetic" else ()
+    if drawn and not these:
+        lines = [Line("Used", "recorded", ("stages of this chain drew images, see the table",))]
+    elif these:
         lines = [Line("Used", "stated", ("yes",)), Line("Sources", "stated", (", ".join(these),))]
     elif unsaid:
         lines = [Line("Used", "not recorded", ("not known while sources have no kind",))]
@@ -138,7 +141,7 @@ def _models_read(record: Record) -> list[tuple[int, str]]:
 def _writers(case: Case) -> list[Figure]:
     """Models that a stage was told to let write texts: endpoints, captioners."""
     found = dict[str, Figure]()
-    for _, place, value in case.chain.parameters("model"):
+    for place, value in case.chain.parameters("model"):
         if isinstance(value, str) and value:
             found.setdefault(value, Figure(value, "is", (place,)))
     return list(found.values())

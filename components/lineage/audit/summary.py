@@ -7,10 +7,10 @@ to be compared with the Commission's document before anything is published. Noth
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from components.lineage.audit.chain import Chain, set_links
-from components.lineage.audit.document import Cell, Figure, Line, Link, Section, Table, link, recorded
+from components.lineage.audit.document import Cell, Figure, Line, Link, Part, Section, Table, link, recorded
 from components.lineage.audit.figures import Evidence
 from components.lineage.audit.provider import Kind, Provider
 from components.lineage.record import Record
@@ -117,7 +117,7 @@ def _model(case: Case) -> Section:
         ),
         held("Made by", (recorded(subject, "subject"), " at ", recorded(subject, "ended_at"))),
         *_bytes_of(subject),
-        held("Built from", listed(_dependencies(case.chain)), "no record names weights or encoders of others"),
+        held("Built from", _dependencies(case.chain), "no record names weights or encoders of others"),
         said("Model dependencies, in words", p.dependencies),
         said("Date of placement on the Union market", p.placed_on_market),
     )
@@ -132,15 +132,14 @@ def _bytes_of(subject: Record) -> list[Line]:
     ]
 
 
-def _dependencies(chain: Chain) -> list[Figure]:
+def _dependencies(chain: Chain) -> list[Part]:
     """What came trained from elsewhere: first weights, autoencoder, text encoder; each value once."""
     found = dict[str, Figure]()
     for key in ("repo", "revision", "autoencoder", "text_encoder"):
-        for record, place, value in chain.parameters(key):
+        for place, value in chain.parameters(key):
             if isinstance(value, str) and value:
-                found.setdefault(f"{key}={value}", Figure(value, "is", (place,)))
-                del record
-    return list(found.values())
+                found.setdefault(f"{key.replace('_', ' ')} {value}", Figure(value, "is", (place,)))
+    return [part for name, one in found.items() for part in (f"{name.rpartition(' ')[0]} ", one, "; ")][:-1]
 
 
 def _sizes(case: Case) -> Section:
@@ -201,8 +200,8 @@ def _token_links(chain: Chain) -> list[Link]:
 
 def _languages(chain: Chain) -> list[Figure]:
     found = dict[str, Figure]()
-    for record, place, value in chain.parameters("languages"):
-        if isinstance(value, list | tuple) and record.sample_set("generated") is None:
-            for number, one in enumerate(value):
+    for place, value in chain.parameters("languages"):
+        if isinstance(value, list):
+            for number, one in enumerate(cast(list[Any], value)):
                 found.setdefault(str(one), Figure(str(one), "is", (Link(place.record, f"{place.pointer}/{number}"),)))
     return list(found.values())
