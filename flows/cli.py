@@ -20,6 +20,7 @@ from flows.audit_commands import audit_app
 from flows.benchmark_commands import benchmark_app
 from flows.console import EXIT_MISTAKE, JSON, complain, fail, here, out, remark
 from flows.data_commands import data_app
+from flows.export_commands import export
 from flows.keys_commands import keys_app
 from flows.lineage_commands import lineage_app
 from flows.lineage_questions import questions_app
@@ -47,6 +48,7 @@ app.add_typer(lineage_app, name="lineage")
 lineage_app.add_typer(questions_app)
 lineage_app.command()(sample)
 lineage_app.command()(record)
+lineage_app.command()(export)
 app.command()(verify)
 app.command()(aes)
 app.command()(candidates)

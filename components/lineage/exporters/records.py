@@ -6,6 +6,7 @@ What a thing is (a model, data, a document) is told from its role and path, sinc
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
+from typing import Any, cast
 
 from components.lineage.exporters.model import Edge, Event, Kind, Picture, Thing, flat
 from components.lineage.record import Item, Record
@@ -105,7 +106,7 @@ def _event_edges(record: Record, known: set[str]) -> set[Edge]:
     me = record.id
     edges = {Edge("used", me, item.sha256, item.role) for item in record.inputs}
     edges |= {Edge("generated", item.sha256, me, item.role) for item in record.outputs}
-    named = (*record.parents, *(item.made_by for item in record.inputs))
+    named = (*record.parents, *(item.made_by for item in record.inputs), *affected_records(record))
     edges |= {Edge("informed", me, parent) for parent in named if parent in known}
     edges |= {Edge("associated", me, person, role) for role, person in people_of(record).items()}
     return edges | {Edge("invalidated", sample, me) for sample in _invalidated(record)}
@@ -141,8 +142,15 @@ def _thing_edges(record: Record, things: Mapping[str, Thing], edges: set[Edge]) 
 
 
 def _invalidated(record: Record) -> list[str]:
-    """The samples that a takedown names, by digest."""
-    if record.kind != "takedown":
+    """The samples that a finished takedown names, by digest (salted, where the ledger must not name the image)."""
+    if record.kind != "takedown" or record.decision.get("state", "completed") != "completed":
         return []
     named = flat({key: value for key, value in record.decision.items() if key in _SAMPLE_KEYS})
     return sorted({text for text in named.values() if _SHA256.fullmatch(text)})
+
+
+def affected_records(record: Record) -> list[str]:
+    """Ids of the records that a takedown says stood on what it took down."""
+    affected = record.decision.get("affected")
+    named = flat(cast(dict[str, Any], affected).get("records")) if isinstance(affected, dict) else {}
+    return list(named.values()) if record.kind == "takedown" else []
