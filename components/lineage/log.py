@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from components.lineage.canonical import decimal
 from components.lineage.errors import LedgerError
 from components.lineage.keys import Signer, verify_signature
-from components.lineage.log_files import HEADS, SETS, Entry, Head, entry_name, head_name, key_name, record_name
+from components.lineage.log_files import ENTRIES, HEADS, SETS, Entry, Head, entry_name, head_name, key_name, record_name
 from components.lineage.log_proofs import ConsistencyProof, InclusionProof
 from components.lineage.merkle import Frontier, consistency_proof, inclusion_proof
 from components.lineage.record import Record, read_record
-from components.lineage.store import Store
+from components.lineage.store import Store, read_many
 
 __all__ = ["ConsistencyProof", "Entry", "Head", "InclusionProof", "Ledger", "now"]
 _LEAST_PREFIX = 6
@@ -44,6 +44,7 @@ class Ledger:
         self._clock = clock
         self._entries = dict[int, Entry]()
         self._base: Head | None = None
+        self._has_key_stored = False
 
     def append(self, record: Record, blobs: Mapping[str, bytes] | None = None) -> Entry:
         """Keep the record and its blobs, and return its entry; the first one if it is in the log already.
@@ -77,6 +78,7 @@ class Ledger:
         """
         head = self.head()
         least = head.size if head else 0
+        self._fetch_entries()
         found = list[Entry]()
         while entry := self._entry(len(found)):
             if entry.previous != (found[-1].leaf.hex() if found else ""):
@@ -92,8 +94,10 @@ class Ledger:
         Raises:
             LedgerError: a record is missing, or its bytes do not have the SHA-256 that the log says.
         """
-        for entry in self.entries():
-            yield entry, self._record(entry.record_id)
+        entries = self.entries()
+        stored = read_many(self.store, [record_name(entry.record_id) for entry in entries])
+        for entry, data in zip(entries, stored, strict=True):
+            yield entry, _checked_record(entry.record_id, data)
 
     def find(self, reference: str) -> Record:
         """The record in the log whose id is, or uniquely begins with, `reference` (at least 6 hex digits).
@@ -108,7 +112,7 @@ class Ledger:
         if len(ids) != 1:
             what = f"{len(ids)} records begin" if ids else "no record in the ledger begins"
             raise LedgerError(f"{what} with {reference!r}; give {'more digits' if ids else 'the id of a record'}")
-        return self._record(ids[0])
+        return _checked_record(ids[0], self.store.read(record_name(ids[0])))
 
     def head(self) -> Head | None:
         """The newest signed head; None if nothing was appended yet.
@@ -154,7 +158,9 @@ class Ledger:
     def _must_sign(self) -> Signer:
         if self._signer is None:
             raise LedgerError("the ledger is open for reading only: it has no key to sign with")
-        self.store.create(key_name(self._signer.key_id), self._signer.public_pem)
+        if not self._has_key_stored:
+            self._keep(key_name(self._signer.key_id), self._signer.public_pem)
+            self._has_key_stored = True
         return self._signer
 
     def _keep(self, name: str, data: bytes) -> bool:
@@ -238,16 +244,26 @@ class Ledger:
         self._base = head
         return head
 
+    def _fetch_entries(self) -> None:
+        """Read what this process has not read yet, several at once."""
+        known = {entry_name(index) for index in self._entries}
+        names = [name for name in self.store.names(ENTRIES) if name not in known]
+        for name, data in zip(names, read_many(self.store, names), strict=True):
+            self._take(name, data or b"")
+
     def _entry(self, index: int) -> Entry | None:
         if index not in self._entries:
             data = self.store.read(entry_name(index))
             if data is None:
                 return None
-            entry = Entry.read(data, entry_name(index))
-            if entry.index != index:
-                raise LedgerError(f"{entry_name(index)}: says that it is entry {entry.index}; {_CHECK}")
-            self._entries[index] = entry
+            self._take(entry_name(index), data)
         return self._entries[index]
+
+    def _take(self, name: str, data: bytes) -> None:
+        entry = Entry.read(data, name)
+        if entry_name(entry.index) != name:
+            raise LedgerError(f"{name}: says that it is entry {entry.index}; {_CHECK}")
+        self._entries[entry.index] = entry
 
     def _read_head(self, name: str) -> Head:
         data = self.store.read(name)
@@ -261,19 +277,19 @@ class Ledger:
             raise LedgerError(f"{name}: not what its signature is of; {_CHECK}")
         return head
 
-    def _record(self, record_id: str) -> Record:
-        data = self.store.read(record_name(record_id))
-        if data is None:
-            raise LedgerError(f"{record_name(record_id)}: missing, though the log has it; {_CHECK}")
-        if hashlib.sha256(data).hexdigest() != record_id:
-            raise LedgerError(f"{record_name(record_id)}: its bytes do not have the SHA-256 in its name; {_CHECK}")
-        return read_record(data)
-
     def _covered(self) -> tuple[Head, list[Entry]]:
         head = self.head()
         if head is None:
             raise LedgerError("the ledger is empty; run a stage first")
         return head, self.entries()[: head.size]
+
+
+def _checked_record(record_id: str, data: bytes | None) -> Record:
+    if data is None:
+        raise LedgerError(f"{record_name(record_id)}: missing, though the log has it; {_CHECK}")
+    if hashlib.sha256(data).hexdigest() != record_id:
+        raise LedgerError(f"{record_name(record_id)}: its bytes do not have the SHA-256 in its name; {_CHECK}")
+    return read_record(data)
 
 
 def stamp(time: datetime) -> str:

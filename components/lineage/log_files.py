@@ -5,6 +5,7 @@ hash of the entry before it: from a signed head one can go back and name the ver
 the roots of the tree's full subtrees, so that the next writer extends it without reading what lies before.
 """
 
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -63,7 +64,7 @@ class Entry(_File):
     subject: str
     blobs: dict[str, Digest] = Field(default_factory=dict)
 
-    @property
+    @cached_property
     def leaf(self) -> bytes:
         """The leaf hash."""
         return leaf_hash(self.data)

@@ -30,13 +30,16 @@ class S3Store:
         lock_days: for how long no object can be deleted; 0 sets no lock.
     """
 
+    reads_at_once = 16
+
     def __init__(self, url: str, *, endpoint: str | None = None, lock_days: int = 0) -> None:
         self._bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not self._bucket or not url.startswith("s3://"):
             raise LedgerError(f"{url}: names no bucket; write s3://BUCKET/PREFIX")
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        self._url, self._lock_days = url, lock_days
-        config = Config(retries={"max_attempts": _ATTEMPTS, "mode": "standard"}, connect_timeout=10, read_timeout=60)
+        self._url, self._lock_days, self._is_proven = url, lock_days, False
+        retries: Any = {"max_attempts": _ATTEMPTS, "mode": "standard"}
+        config = Config(retries=retries, connect_timeout=10, read_timeout=60, max_pool_connections=self.reads_at_once)
         try:
             self._client: Any = boto3.client("s3", config=config, endpoint_url=endpoint)
         except (BotoCoreError, ValueError) as error:
@@ -58,7 +61,17 @@ class S3Store:
             raise self._refusal(name, error) from None
 
     def create(self, name: str, data: bytes) -> bool:
-        """Put a new object; False if there is one of that name."""
+        """Put a new object; False if there is one of that name.
+
+        The first one is put twice, so that a server is refused which would let the second writer of a name win.
+        """
+        is_new = self._put(name, data)
+        if is_new and not self._is_proven and self._put(name, data):
+            raise LedgerError(f"{self._url}: the server ignores `If-None-Match`; two writers would lose records there")
+        self._is_proven = True
+        return is_new
+
+    def _put(self, name: str, data: bytes) -> bool:
         place = {"Bucket": self._bucket, "Key": self._prefix + checked_name(name)}
         for _ in range(_ATTEMPTS):
             try:

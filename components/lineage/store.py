@@ -7,12 +7,16 @@ the disk has it) and exclusive (of two writers of one name, one is told so): on 
 import os
 import re
 import secrets
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
 from components.lineage.errors import LedgerError
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+
+_BATCH = 256
 
 
 class Store(Protocol):
@@ -29,6 +33,17 @@ class Store(Protocol):
     def names(self, prefix: str) -> list[str]:
         """All names that begin so, sorted."""
         ...
+
+
+def read_many(store: Store, names: Sequence[str]) -> Iterator[bytes | None]:
+    """The values of those names in their order, several at once where the store says that it serves so many."""
+    at_once = int(getattr(store, "reads_at_once", 1))
+    if at_once == 1:
+        yield from map(store.read, names)
+        return
+    with ThreadPoolExecutor(at_once) as pool:
+        for start in range(0, len(names), _BATCH):
+            yield from pool.map(store.read, names[start : start + _BATCH])
 
 
 def checked_name(name: str) -> str:

@@ -6,9 +6,11 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -118,6 +120,30 @@ def test_an_object_of_a_bucket_is_never_replaced(bucket):
     assert store.read("records/a.json") == b"first"
     assert store.read("records/b.json") is None
     assert store.names("records/") == ["records/a.json"]
+
+
+class ForgetfulServer(BaseHTTPRequestHandler):
+    """Says yes to every write, as servers do that do not know conditional ones."""
+
+    def do_PUT(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *words):
+        """Say nothing."""
+
+
+def test_a_server_without_conditional_writes_is_refused(bucket):
+    with ThreadingHTTPServer(("127.0.0.1", 0), ForgetfulServer) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            store = S3Store("s3://pool/x", endpoint=f"http://127.0.0.1:{server.server_port}")
+            with pytest.raises(LedgerError, match="s3://pool/x: the server ignores `If-None-Match`"):
+                store.create("records/a", b"x")
+        finally:
+            server.shutdown()
 
 
 def test_a_locked_object_cannot_be_deleted(bucket, tmp_path):
