@@ -86,7 +86,7 @@ def _encoding(thing: Thing) -> str:
 
 
 def _distribution(picture: Picture, thing: Thing) -> dict[str, Any]:
-    is_file = thing.count == 1
+    is_file = not thing.is_folder
     told: dict[str, Any] = {
         "@type": "cr:FileObject" if is_file else "cr:FileSet",
         "@id": _id(thing),
@@ -107,7 +107,7 @@ def _distribution(picture: Picture, thing: Thing) -> dict[str, Any]:
 def _sample_tables(held: list[Thing]) -> list[dict[str, Any]]:
     """The tables that say which samples a data set has: a record set of their ids each."""
     tables = [thing for thing in held if thing.name in SAMPLE_TABLES and thing.path.endswith(".parquet")]
-    return [_sample_table(thing) for thing in tables if thing.count == 1]
+    return [_sample_table(thing) for thing in tables if not thing.is_folder]
 
 
 def _sample_table(thing: Thing) -> dict[str, Any]:

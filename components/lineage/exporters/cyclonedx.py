@@ -65,7 +65,7 @@ def _component(picture: Picture, thing: Thing) -> dict[str, Any]:
         digest = {"easel:merkle-root": thing.id}
     else:
         told["hashes"] = [{"alg": "SHA-256", "content": thing.id}]
-        digest = {"easel:digest": "of the canonical JSON {path: SHA-256}"} if thing.count > 1 else {}
+        digest = {"easel:digest": "of the canonical JSON {path: SHA-256}"} if thing.is_folder and thing.path else {}
     if thing.licences:
         told["licenses"] = [{"expression": expression(thing.licences)}]
     if owners := picture.targets("attributed", thing.id):
@@ -110,7 +110,7 @@ def _model_card(picture: Picture, thing: Thing) -> dict[str, Any]:
         told["considerations"] = {"technicalLimitations": limits}
     parameters = {
         f"easel:parameter:{maker.name}.{key}": value
-        for maker in _trainers(picture, thing)
+        for maker in (_trainers(picture, thing) if thing in picture.roots else picture.makers(thing.id))
         for key, value in maker.parameters.items()
     }
     return told | ({"properties": _properties(parameters)} if parameters else {})

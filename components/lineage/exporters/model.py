@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import PurePosixPath
 from typing import Any, Literal, cast
 
 PRODUCER = "urn:easel:ledger:1"
@@ -33,6 +34,11 @@ class Thing:
     size: int = 0
     count: int = 1
     licences: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether its digest is of a list of files. Records do not say so of a folder with one file; its name does."""
+        return self.count != 1 or (self.kind != "samples" and not PurePosixPath(self.path).suffix)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ Source: https://openlineage.io/spec/2-0-2/OpenLineage.json.
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from components.lineage.exporters.model import Edge, EdgeKind, Event, Outline, Picture, Thing, uuid_of
@@ -24,12 +25,11 @@ def export_openlineage(picture: Picture) -> str:
     lines = list[tuple[str, int, str]]()
     for number, event in enumerate(picture.events):
         build = event.facts.get("systems.build", "")
-        told = Told(
-            event.name, uuid_of("run", event.id), uuid_of("build", build) if build else "", event.parameters,
-            _about(picture, event),
-        )  # fmt: skip
+        about = _about(picture, event)
+        told = Told(event.name, uuid_of("run", event.id), uuid_of("build", build) if build else "", about=about)
+        begun = replace(told, parameters=event.parameters, about={**about, "facts": {}, "measures": {}, "checks": {}})
         read, made = _read(picture, event), _made(picture, event)
-        start = run_event("START", event.started_at, told, inputs=read)
+        start = run_event("START", event.started_at, begun, inputs=read)
         complete = run_event("COMPLETE", event.ended_at, told, inputs=read, outputs=made)
         lines += [(event.started_at, 2 * number, as_line(start)), (event.ended_at, 2 * number + 1, as_line(complete))]
     return "".join(f"{line}\n" for _, _, line in sorted(lines))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, cast
 
+from components.lineage.canonical import digest
 from components.lineage.exporters.model import Edge, Event, Kind, Picture, Thing, flat
 from components.lineage.record import Item, Record
 
@@ -49,6 +50,8 @@ def people_of(record: Record) -> dict[str, str]:
 def _event(record: Record) -> Event:
     kept = record.model_dump(mode="json", include={"fingerprint", "attempt", "place", "code", "environment"})
     kept |= record.model_dump(mode="json", include={"decision", "systems", "is_promotable", "people"})
+    if modules := record.code.get("modules"):  # the record lists them; here one digest is enough
+        kept["code"] = {**record.code, "modules": digest(modules)}
     samples = record.samples
     consumed = [one.model_dump(mode="json") for one in samples.consumed]
     kept["samples"] = {"dropped": samples.dropped, "derived": samples.derived, "consumed": consumed}

@@ -85,7 +85,7 @@ def _thing(picture: Picture, thing: Thing) -> dict[str, Any]:
         case "data" | "samples":
             return element | _package(picture, thing, "dataset_DatasetPackage", "data") | _dataset(thing)
         case "document":
-            kind = "file" if thing.count == 1 else "directory"
+            kind = "directory" if thing.is_folder else "file"
             return element | {"software_primaryPurpose": "evidence", "software_fileKind": kind}
         case "sample":
             return element | {"software_primaryPurpose": "data", "software_fileKind": "file"}
@@ -95,7 +95,7 @@ def _hash(thing: Thing) -> dict[str, str]:
     if thing.kind == "samples":
         return {"type": "Hash", "algorithm": "other", "hashValue": thing.id, "comment": _ROOT}
     told = {"type": "Hash", "algorithm": "sha256", "hashValue": thing.id}
-    return told | ({"comment": _FOLDER} if thing.count > 1 else {})
+    return told | ({"comment": _FOLDER} if thing.is_folder and thing.kind != "sample" else {})
 
 
 def _package(picture: Picture, thing: Thing, kind: str, purpose: str) -> dict[str, Any]:
