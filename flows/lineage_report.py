@@ -7,7 +7,7 @@ from components.data.report.look import whole_page
 from components.lineage.differences import Differences, differences
 from components.lineage.graph import Graph
 from components.lineage.page import Question, Verified, render_body
-from components.lineage.page_template import STYLE
+from components.lineage.page_style import STYLE
 from components.lineage.record import Record
 from flows.lineage_questions import describer
 from flows.model_references import UnknownReferenceError, find_record, open_graph

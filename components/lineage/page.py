@@ -95,7 +95,7 @@ def _facts(graph: Graph, chosen: Sequence[str], sources: Sequence[Item]) -> dict
         "records": f"{len(records):,}",
         "sources": f"{len(sources):,}",
         "images received": f"{images:,}",
-        "largest training drew": f"{max(drawn.values(), default=0):,} images",
+        "largest training drew": f"{max(drawn.values(), default=0):,} samples",
         "commits": f"{len({str(record.code.get('commit', '')) for record in records} - {''}):,}",
         "first record": min(record.started_at for record in records)[:10],
         "last record": max(record.ended_at for record in records)[:10],
@@ -177,8 +177,8 @@ def _source_words(item: Item) -> dict[str, Any]:
 
 def _record_words(record: Record, is_asked: bool) -> dict[str, Any]:
     trained = next((one.count for one in record.samples.sets if one.role == "drawn"), None)
-    sets = [f"{one.role} {one.count:,}" for one in record.samples.sets][-1:]
-    words = [f"drew {trained:,} images"] if trained is not None else sets or [record.started_at[:16].replace("T", " ")]
+    sets = [f"{one.role} {one.count:,}" for one in record.samples.sets][:1]
+    words = [f"drew {trained:,} samples"] if trained is not None else sets or [record.started_at[:16].replace("T", " ")]
     if record.kind != "stage":
         words = [f"{record.kind} by {who(record)}" if who(record) else record.kind]
     kind = "decision" if record.kind != "stage" else "training" if trained is not None else "stage"

@@ -1,57 +1,7 @@
-"""The lineage page as a Jinja template and its style: one file, no script, nothing loaded, light and dark.
+"""The lineage page as a Jinja template: one file, no script, nothing loaded, light and dark.
 
 A click on a node is a link to the record's part of the page, which stands at the side for as long as it is the target:
 what a script would do, without one.
-"""
-
-STYLE = """
-main { max-width: 80rem; overflow-wrap: anywhere; }
-code, .mono { font: .82em/1.45 ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono", monospace; }
-.scroll { overscroll-behavior-x: contain; } .scroll table { min-width: 44rem; }
-.drawing { background: var(--sheet); border: 1px solid var(--line); border-radius: .6rem; margin: 1.25rem 0 0;
-  padding: 1.25rem; text-align: center; }
-.drawing svg { display: block; margin: 0 auto; font: 13px/1 system-ui, -apple-system, "Segoe UI", Roboto,
-  "Noto Sans", sans-serif; }
-.edge { fill: none; stroke: var(--edge); stroke-width: 1.25; }
-.more { display: none; pointer-events: none; } .more path { fill: none; stroke: var(--bar); stroke-width: 2; }
-.holder:hover .more, .holder:focus-within .more { display: inline; }
-.node { cursor: pointer; outline: none; } .source { cursor: default; }
-.node rect { fill: var(--sheet); stroke: var(--edge); stroke-width: 1.25; }
-.node text { fill: var(--ink); text-anchor: middle; } .node .under { fill: var(--quiet); font-size: 11px; }
-.node.training rect { fill: var(--training); stroke: var(--bar); }
-.node.decision rect { fill: var(--deciding); stroke: var(--chance); }
-.node.source rect { fill: none; stroke-dasharray: 4 3; }
-.node.asked rect { stroke: var(--ink); stroke-width: 2.5; }
-.node:hover rect, a.node:focus rect { stroke: var(--bar); stroke-width: 2.5; }
-.node .mark { fill: var(--chance); }
-.key i.box { width: 1.1rem; height: .8rem; border: 1.25px solid var(--edge); border-radius: .2rem; }
-.key i.training { background: var(--training); border-color: var(--bar); }
-.key i.decision { background: var(--deciding); border-color: var(--chance); }
-.key i.source { border-style: dashed; } .key i.mark { width: .55rem; border-radius: 50%; background: var(--chance); }
-.tag { display: inline-block; border: 1px solid var(--chance); border-radius: .3rem; padding: 0 .35rem;
-  font-size: .75rem; line-height: 1.5; white-space: nowrap; }
-td.n .gone { color: var(--quiet); }
-a { color: inherit; text-decoration-color: var(--bar); text-underline-offset: .15em; }
-pre { background: var(--sheet); border: 1px solid var(--line); border-radius: .4rem; padding: .7rem .9rem;
-  overflow-x: auto; margin: .75rem 0; }
-.verdict { font-size: 1.1rem; font-weight: 600; margin: 1rem 0 .25rem; }
-.verdict::before { content: "● "; color: var(--bar); } .verdict.bad::before { color: var(--chance); }
-ol.steps { padding-left: 1.4rem; } ol.steps li { margin: .3rem 0; }
-.record { display: none; }
-.record:target { display: block; position: fixed; z-index: 2; inset: 0 0 0 auto; width: min(36rem, 100%);
-  overflow: auto; overscroll-behavior: contain; background: var(--ground); border-left: 1px solid var(--line);
-  padding: 1.25rem 1.5rem 3rem; box-shadow: -.5rem 0 2rem rgba(0, 0, 0, .18); }
-.record h2 { margin: 0 3rem .25rem 0; } .record h3 { font-size: .95rem; margin: 1.75rem 0 .25rem; }
-.record .close { position: sticky; float: right; top: 0; text-decoration: none; border: 1px solid var(--line);
-  border-radius: .4rem; background: var(--sheet); padding: .15rem .6rem; }
-.record table { font-size: .85rem; margin: .25rem 0 0; table-layout: fixed; }
-.record td { padding: .35rem .5rem .35rem 0; overflow-wrap: anywhere; } .record td:first-child { width: 34%; }
-.record td.n { white-space: normal; }
-@media (max-width: 48rem) { main { padding: 1.75rem 1rem 4rem; } h1 { font-size: 1.5rem; } h2 { margin-top: 2.5rem; }
-  .drawing { padding: .75rem; } .record:target { padding: 1rem 1rem 3rem; } }
-@media print { .record, .record:target { display: block; position: static; width: auto; box-shadow: none; } }
-:root { --edge: #a9a49b; --training: #e2efed; --deciding: #f6e6dd; }
-@media (prefers-color-scheme: dark) { :root { --edge: #6d6962; --training: #1f3331; --deciding: #3a281d; } }
 """
 
 _MACROS = """
@@ -94,10 +44,27 @@ _MACROS = """
 {% if changes|length > 200 %}<p class="quiet">And {{ changes|length - 200 }} more.</p>{% endif %}
 {% endif %}
 {% endmacro %}
+{% macro samples_of(title, changes) %}
+{% if changes %}
+{% if title %}<h3>{{ title }}</h3>{% endif %}
+<div class="scroll"><table>
+<thead><tr><th>stage</th><th>role</th><th class="n">before</th><th class="n">after</th><th class="n">came</th>
+<th class="n">went</th>{% if title %}<th>by source and licence</th>{% endif %}</tr></thead><tbody>
+{% for one in changes %}
+<tr><td>{{ one.stage or "in all" }}</td><td>{{ one.role }}</td><td class="n">{{ one.old_count|number }}</td>
+<td class="n">{{ one.new_count|number }}</td><td class="n">+{{ one.num_added|number }}</td>
+<td class="n">−{{ one.num_removed|number }}</td>
+{% if title %}<td>{% for counts in one.by.values() %}{% for name, moved in counts.items() %}
+{{ name }} +{{ moved[0]|number }} −{{ moved[1]|number }}<br>{% endfor %}{% endfor %}</td>{% endif %}</tr>
+{% endfor %}
+</tbody></table></div>
+{% endif %}
+{% endmacro %}
 """
 
 _DRAWING = """
-<svg width="{{ drawing.width }}" height="{{ drawing.height }}" viewBox="0 0 {{ drawing.width }} {{ drawing.height }}"
+<svg width="{{ drawing.width + 4 }}" height="{{ drawing.height + 4 }}"
+viewBox="-2 -2 {{ drawing.width + 4 }} {{ drawing.height + 4 }}"
 role="group" aria-label="What stands on what, from the sources above to what was made of them below">
 {% for path in drawing.edges %}<path class="edge" d="{{ path }}"/>
 {% endfor %}
@@ -237,19 +204,12 @@ easel lineage proof photo.jpg --in {{ command }}</code></pre>
 {{ changes_of("Modules", differences.modules, 12) }}
 {{ changes_of("Environment", differences.environment) }}
 {{ changes_of("Sources", differences.inputs, 12) }}
-{% if differences.samples %}
-<h3>Samples in and out</h3>
-<div class="scroll"><table>
-<thead><tr><th>stage</th><th>role</th><th class="n">before</th><th class="n">after</th><th class="n">came</th>
-<th class="n">went</th><th>by source and licence</th></tr></thead><tbody>
-{% for one in differences.samples %}
-<tr><td>{{ one.stage or "in all" }}</td><td>{{ one.role }}</td><td class="n">{{ one.old_count|number }}</td>
-<td class="n">{{ one.new_count|number }}</td><td class="n">+{{ one.num_added|number }}</td>
-<td class="n">−{{ one.num_removed|number }}</td><td>{% if not one.stage %}{% for kind, counts in one.by.items() %}
-{% for name, moved in counts.items() %}{{ name }} +{{ moved[0] }} −{{ moved[1] }}<br>{% endfor %}{% endfor %}
-{% endif %}</td></tr>
-{% endfor %}
-</tbody></table></div>
+{{ samples_of("Samples in and out", differences.samples|selectattr("stage", "equalto", "")|list) }}
+{% set by_stage = differences.samples|selectattr("stage")|list %}
+{% if by_stage %}
+<details><summary>by stage</summary>
+{{ samples_of("", by_stage) }}
+</details>
 {% endif %}
 {{ changes_of("Measures", differences.measures) }}
 {% else %}
