@@ -96,7 +96,7 @@ def _show(answers: "Answers", seen: "Seen", facts: Mapping[str, Mapping[str, str
     if not seen.sightings:
         out.print(f"[green]never seen[/]: none of the {num_samples:,} samples in the ledger has these bytes")
         remark("the same picture in other bytes is another sample: --near 6 finds it")
-        remark(f"`easel lineage proof {seen.sample_id[:_SHORT]}... --in MODEL` proves the absence; give the whole id")
+        remark(f"`easel lineage proof {seen.sample_id} --in turbo` proves that the model was not trained on it")
         return
     out.print(_verdict(seen), soft_wrap=True)
     _print("data sets and runs that it is in", _sets_table(seen))
@@ -128,7 +128,7 @@ def _print(title: str, table: Table | None) -> None:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", min_width=30 if column == "path" else None)
     return table
 
 
@@ -152,20 +152,20 @@ def _dropped_table(seen: "Seen") -> Table:
 
 
 def _trainings_table(seen: "Seen") -> Table:
-    table = _table("stage", "", "MLflow run", "record")
+    table = _table("stage", "", "record", "MLflow run")
     for one in seen.trainings:
-        exact = "" if one.is_exact else " (all that was offered counts as drawn)"
-        drawn = f"[red]drawn{exact}[/]" if one.is_drawn else "[yellow]offered only[/]"
-        table.add_row(printable(one.stage), drawn, printable(one.run), one.record[:_SHORT])
+        drawn = f"[red]drawn{'' if one.is_exact else ' *'}[/]" if one.is_drawn else "[yellow]offered only[/]"
+        table.add_row(printable(one.stage), drawn, one.record[:_SHORT], printable(one.run))
+    if not all(one.is_exact for one in seen.trainings):
+        table.caption, table.caption_justify = "* all that was offered counts as drawn", "left"
     return table
 
 
 def _models_table(seen: "Seen") -> Table:
-    table = _table("path", "drawn by", "only offered by", "SHA-256", "record")
+    table = _table("path", "saw it through", "record")
     for one in seen.models:
-        offered = [stage for stage in one.offered_by if stage not in one.drawn_by]
-        names = (one.path, ", ".join(one.drawn_by), ", ".join(offered))
-        table.add_row(*map(printable, names), one.sha256[:_SHORT], one.record[:_SHORT])
+        offered = [f"{stage} (offered only)" for stage in one.offered_by if stage not in one.drawn_by]
+        table.add_row(printable(one.path), printable(", ".join([*one.drawn_by, *offered])), one.record[:_SHORT])
     return table
 
 
@@ -210,10 +210,10 @@ def _show_shown(shown: "Shown", *, is_own_key: bool, as_json: bool) -> None:
     for stage, role, is_in in shown.sets:
         table.add_row(printable(stage), role, "[red]in it[/]" if is_in else "[green]not in it[/]")
     out.print(table)
-    answer = "is not in any of them"
-    if shown.is_in_any:
-        answer = "was drawn in training" if shown.is_drawn else "is in some of them; no training drew it"
-    out.print(f"proven of {printable(shown.reference)}: sample {shown.sample} {answer}", soft_wrap=True)
+    drawn = [stage for stage, role, is_in in shown.sets if role == "drawn" and is_in]
+    answer = "is in some of them" if shown.is_in_any else "is not in any of them"
+    answer = f"was drawn by {', '.join(drawn)}" if drawn else answer
+    out.print(f"proven of {printable(shown.reference)}: sample {shown.sample} {printable(answer)}", soft_wrap=True)
     out.print(f"by the log of {shown.size} entries, signed {shown.signed_at} with key {shown.key_id}", soft_wrap=True)
     if is_own_key:
         remark("that is the key in the proof itself: compare it, or give the one that you trust with --key")
