@@ -9,11 +9,11 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from flows import settings
+from flows.decision_records import evidence, keep_decision
 from flows.parameters import PARAMS_FILE, read_gate
 from flows.requests import FAMILIES, family_of
 
@@ -22,20 +22,24 @@ if TYPE_CHECKING:
     from components.registry.gate import Check
     from components.registry.promotion import Candidate
 
+Result = Literal["promoted", "refused by the gate", "waits for a second person"]
+
 
 @dataclass(frozen=True)
 class Outcome:
     """What became of a wish to promote: `version` follows `before` as champion if it was promoted.
 
     `beaten_by` are other versions that are as good in every metric of the gate and better in one: a person's to weigh.
+    `notes` are remarks on the version's history in the ledger.
     """
 
     name: str
     version: int
     before: int | None
-    result: Literal["promoted", "refused by the gate", "waits for a second person"]
+    result: Result
     checks: "Sequence[Check]"
     beaten_by: Sequence[str]
+    notes: Sequence[str] = ()
 
 
 def promote(root: Path, model: str, *, reason: str, by: str = "", override: bool = False) -> Outcome:
@@ -43,6 +47,8 @@ def promote(root: Path, model: str, *, reason: str, by: str = "", override: bool
 
     Where the gate asks for two persons, the first one's wish is kept, and the second one's, about the same bytes, the
     same champion and the same verdict, moves the alias. Names are claims: who may write to the store may promote.
+
+    Each answer is kept in the ledger. What the ledger does not know, or knows as not promotable, needs `override` too.
 
     Raises:
         ValueError: in one line, for what cannot be promoted whatever the gate says.
@@ -63,21 +69,29 @@ def promote(root: Path, model: str, *, reason: str, by: str = "", override: bool
         checks = judge(gate, found.metrics, candidate(uri, name, str(before)).metrics if before is not None else None)
         others = {str(one.number): one.metrics for one in candidates(uri, name)}
         better = beaten_by(gate, others | {str(found.number): found.metrics})[str(found.number)]
-        told = partial(Outcome, name, found.number, before, checks=checks, beaten_by=better)
+        basis = evidence(root, name, found.number, found.digest)
+        is_open = passes(checks) and not basis.fault
+        decision = Decision(
+            standing.next_number, "promote", found.number, before, found.digest, reason, by, at,
+            is_override=not is_open, checks=[asdict(check) for check in checks],
+        )  # fmt: skip
+
+        def told(result: Result) -> Outcome:
+            keep_decision(root, name, decision, result, basis)
+            return Outcome(name, found.number, before, result, checks, better, basis.notes)
+
         if not passes(checks) and not override:
             return told("refused by the gate")
         check_whole(uri, found)
-        decision = Decision(
-            standing.next_number, "promote", found.number, before, found.digest, reason, by, at,
-            is_override=not passes(checks), checks=[asdict(check) for check in checks],
-        )  # fmt: skip
+        if basis.fault and not override:
+            raise PromotionError(basis.fault)
         if gate.needs_second_person:
             seconded = _seconded(uri, found, decision, standing.requests.get(found.number))
             if seconded is None:
                 return told("waits for a second person")
             decision = seconded
         carry_out(uri, name, decision)
-    return told("promoted")
+        return told("promoted")
 
 
 def _seconded(uri: str, found: "Candidate", decision: "Decision", asked: "Request | None") -> "Decision | None":
@@ -117,6 +131,7 @@ def rollback(root: Path, family: str = "", *, reason: str, by: str = "") -> "Dec
         number, before = standing.next_number, standing.champion
         decision = Decision(number, "rollback", previous, before, found.digest, reason, by, at)
         carry_out(uri, name, decision)
+        keep_decision(root, name, decision, "rolled back", evidence(root, name, previous, found.digest))
     return decision
 
 

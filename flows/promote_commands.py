@@ -153,6 +153,8 @@ def _show_outcome(outcome: "Outcome") -> None:
     out.print(_checks_table(outcome.checks))
     if outcome.beaten_by:
         out.print(f"as good in every metric of the gate, and better in one: {escape(', '.join(outcome.beaten_by))}")
+    for note in outcome.notes:
+        remark(note)
     before = f"version {outcome.before}" if outcome.before is not None else "none"
     what = f"version {outcome.version} of {outcome.name}"
     match outcome.result:

@@ -64,7 +64,7 @@ def seen_samples(root: Path, stage: Stage, params: Mapping[str, Any], opt_out: s
         dropped=_dropped(outputs),
         opt_out=opt_out if named else "",
         consumed=trained.get("consumed", ()),
-        derived={kind: rows for role, kind in DERIVED.items() if (rows := _num_rows(outputs.get(role))) is not None},
+        derived=_derived(outputs),
     )
     return SeenSamples(found, blobs, notes)
 
@@ -207,6 +207,16 @@ def _dropped(outputs: Mapping[str, Path]) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
+def _derived(outputs: Mapping[str, Path]) -> dict[str, int]:
+    """How many things of each kind were made of the samples."""
+    found = dict[str, int]()
+    for role, path in outputs.items():
+        kind = "wishes" if path.stem == "wishes" else DERIVED.get(role, "")
+        if kind and (rows := _num_rows(path)) is not None:
+            found[kind] = rows
+    return found
+
+
 def _table_of(path: Path) -> Path | None:
     """The table of samples that `path` is, or that the folder holds; None where it is none."""
     candidates = [path] if path.suffix == ".parquet" else [path / name for name in FOLDER_TABLES]
@@ -238,8 +248,8 @@ def _unique_ids(file: Path) -> list[str]:
     return _read(file, "sample_id").column("sample_id").unique().to_pylist()
 
 
-def _num_rows(path: Path | None) -> int | None:
+def _num_rows(path: Path) -> int | None:
     import pyarrow.parquet as pq
 
-    file = None if path is None else path if path.suffix == ".parquet" else path / FOLDER_TABLES[0]
-    return pq.ParquetFile(file).metadata.num_rows if file is not None and file.is_file() else None
+    file = path if path.suffix == ".parquet" else path / FOLDER_TABLES[0]
+    return pq.read_metadata(file).num_rows if file.is_file() else None

@@ -1,5 +1,6 @@
 """Promoting and rolling back in a real MLflow registry (SQLite): the gate, the reasons, two persons, kills, races."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -12,11 +13,13 @@ from pathlib import Path
 import httpx
 import mlflow
 import pytest
+import rfc8785
 import typer
 from mlflow.tracking import MlflowClient
 from PIL import Image
 from typer.testing import CliRunner
 
+from components.lineage.record import Item, Record
 from components.registry.decisions import PromotionError
 from components.registry.hashes import write_hashes
 from components.registry.promotion import CHAMPION, DECISION_TAG, REQUEST_TAG, carry_out
@@ -24,9 +27,11 @@ from components.registry.registration import register_directory
 from flows import settings
 from flows.cli import app
 from flows.compare import HEADING_PX, compare, write_sheet
+from flows.ledger import open_ledger
 from flows.parameters import PARAMS_FILE
 from flows.promote import history, promote, rollback
 from flows.server import start_prefect, stop
+from flows.stage_records import OBSERVED
 
 # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates; ours are errors, theirs are not ours to fix.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
@@ -70,6 +75,11 @@ def kept(root: Path) -> dict[str, str]:
     return {key: value for key, value in tags.items() if key.startswith((DECISION_TAG, REQUEST_TAG))}
 
 
+def decisions_in(root: Path) -> list[Record]:
+    """The ledger's records of decisions, in its order."""
+    return [record for _, record in open_ledger(root).records() if record.kind != "stage"]
+
+
 def told(root: Path, version: int) -> dict[str, str]:
     tags = client_of(root).get_model_version(NAME, str(version)).tags
     return {key.removeprefix("easel.promotion."): value for key, value in tags.items() if "promotion" in key}
@@ -77,7 +87,7 @@ def told(root: Path, version: int) -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def _own_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("EASEL_HOME", "EASEL_TRACKING_URI"):
+    for name in ("EASEL_HOME", "EASEL_TRACKING_URI", "EASEL_LEDGER"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -89,6 +99,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     client = MlflowClient(f"sqlite:///{database(root)}")
     mlflow.set_tracking_uri(f"sqlite:///{database(root)}")  # where MLflow looks for a version's logged model
     client.create_experiment("easel", artifact_location=(root / "artifacts").as_uri())
+    ledger = open_ledger(root, to_write=True)
     for number, metrics in enumerate(METRICS, start=1):
         directory = root / f"export_{number}"
         directory.mkdir()
@@ -104,8 +115,34 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             tags={},
             metrics=metrics,
         )
+        ledger.append(*exported(directory))
     yield root
     mlflow.set_tracking_uri(None)
+
+
+def exported(
+    directory: Path, *, is_promotable: bool = True, notes: tuple[str, ...] = ()
+) -> tuple[Record, dict[str, bytes]]:
+    """The record of the export that `directory` is, and the list of its files."""
+    listed = {
+        file.relative_to(directory).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(directory.rglob("*"))
+        if file.is_file()
+    }
+    text = rfc8785.dumps(listed)
+    sha256 = hashlib.sha256(text).hexdigest()
+    at = "2026-11-23T20:00:00.000Z"
+    item = Item(role="pipeline", path="artifacts/export", sha256=sha256, size=1, count=len(listed))
+    record = Record(
+        kind="stage",
+        subject="export",
+        started_at=at,
+        ended_at=at,
+        outputs=(item,),
+        is_promotable=is_promotable,
+        notes=notes,
+    )
+    return record, {f"folders/{sha256}": text}
 
 
 def workspace(registry: Path, root: Path, gate: str = GATE) -> Path:
@@ -114,6 +151,7 @@ def workspace(registry: Path, root: Path, gate: str = GATE) -> Path:
     (root / "flows" / "pipeline.py").touch()
     database(root).parent.mkdir(parents=True)
     shutil.copyfile(database(registry), database(root))
+    shutil.copytree(registry / ".easel" / "ledger", root / ".easel" / "ledger")
     (root / PARAMS_FILE).write_text(gate)
     return root
 
@@ -163,6 +201,51 @@ def test_an_override_is_kept_with_its_reason(root: Path) -> None:
 def test_an_override_that_was_not_needed_is_none(root: Path) -> None:
     promote(root, "candidate", reason="the first", by="ann", override=True)
     assert (champion(root), history(root)[-1].is_override) == (5, False)
+
+
+def test_every_decision_is_in_the_ledger_with_the_export_that_it_is_about(root: Path) -> None:
+    promote(root, "1", reason="the first", by="ann")
+    promote(root, "4", reason="the old set was wrong", by="bob", override=True)
+    rollback(root, reason="grey", by="ann")
+    first, second, third = decisions_in(root)
+    digest = client_of(root).get_model_version(NAME, "4").tags["easel.sha256"]
+    assert (second.kind, second.subject, second.decision["digest"]) == ("override", NAME, digest)
+    assert (second.decision["before"], second.decision["version"]) == (1, 4)
+    assert second.people == {"asked_by": "bob", "approved_by": "bob", "reason": "the old set was wrong"}
+    assert [(check.name, check.is_passed, check.waived_by) for check in second.checks] == [
+        ("alignment", False, "bob"),
+        ("distance", False, "bob"),
+    ]
+    exports = [record for _, record in open_ledger(root).records() if record.kind == "stage"]
+    assert [one.parents for one in (first, second, third)] == [(exports[n].id,) for n in (0, 3, 0)]
+    assert (third.kind, third.decision["version"], third.started_at) == (
+        "rollback",
+        1,
+        f"{history(root)[-1].at[:19]}.000Z",
+    )
+
+
+def test_what_the_ledger_does_not_know_is_not_promoted(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EASEL_LEDGER", str(root / "another"))
+    with pytest.raises(PromotionError, match=r"no record in the ledger tells how version 1 .* `easel lineage record`"):
+        promote(root, "1", reason="the first", by="ann")
+    assert champion(root) is None
+    assert promote(root, "1", reason="the first", by="ann", override=True).result == "promoted"
+    (kept_record,) = decisions_in(root)
+    assert (kept_record.kind, kept_record.decision["is_override"], kept_record.parents) == ("override", True, ())
+    assert history(root)[-1].is_override
+
+
+def test_what_was_made_by_uncommitted_code_is_not_promoted(
+    root: Path, registry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EASEL_LEDGER", str(root / "another"))
+    ledger = open_ledger(root, to_write=True)
+    ledger.append(*exported(registry / "export_1", is_promotable=False, notes=("not promotable: the code differs",)))
+    ledger.append(*exported(registry / "export_2", notes=(OBSERVED,)))
+    with pytest.raises(PromotionError, match=r"version 1 of easel is export: not promotable: the code differs; --over"):
+        promote(root, "1", reason="the first", by="ann")
+    assert "nobody saw these stages run: export" in promote(root, "2", reason="second", by="ann").notes[0]
 
 
 def test_rollbacks_go_back_one_champion_each(root: Path) -> None:
@@ -360,6 +443,12 @@ def test_the_commands_say_what_they_did_in_words_json_and_exit_codes(
     assert "version 1 is champion again, no longer 3" in easel("rollback", "--reason", "grey", "--by", "ann")
     kinds = [decision["kind"] for decision in json.loads(easel("history", "--json"))]
     assert kinds == ["promote", "promote", "rollback"]
+    told = [(r.kind, r.decision["result"]) for r in decisions_in(root)]
+    waits = ("promotion", "waits for a second person")
+    assert told == [
+        ("promotion", "refused by the gate"), waits, ("promotion", "promoted"),
+        waits, ("override", "promoted"), ("rollback", "rolled back"),
+    ]  # fmt: skip
     assert "[red]x / y" in " ".join(easel("history").split())  # a reason is text, not markup
     shown = easel("compare", "1", "5")
     assert "0.5 better" in shown
