@@ -26,12 +26,12 @@ def init(
     """
     from components.lineage.keys import make_key
 
-    default = settings.LedgerKey.default_file()
-    made = make_key(file or default)
+    place = file or settings.ledger_key().file or settings.LedgerKey.default_file()
+    made = make_key(place)
     if as_json:
-        sys.stdout.write(json.dumps({"file": str(file or default), "key_id": made.key_id}, indent=2) + "\n")
+        sys.stdout.write(json.dumps({"file": str(place), "key_id": made.key_id}, indent=2) + "\n")
         return
-    out.print(f"made {file or default}\nkey id {made.key_id}", soft_wrap=True)
+    out.print(f"made {place}\nkey id {made.key_id}", soft_wrap=True)
     remark("keep a copy of the file elsewhere, and give the key id to those who check your ledger")
     if file:
         remark(f"set EASEL_LEDGER_KEY={file.absolute()} so that it is used")

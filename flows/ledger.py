@@ -49,7 +49,7 @@ def signer(root: Path, *, make: bool = False) -> "Signer":
     from components.lineage.keys import load_signer, make_key
 
     found = settings.ledger_key()
-    if found.file and found.file.absolute().is_relative_to(root.absolute()):
+    if found.file and found.file.resolve().is_relative_to(root.resolve()):
         raise LedgerError(f"{found.file}: lies in the repository; keep keys elsewhere")
     if make and found.is_default and found.file and not found.file.exists():
         if open_store(root).names("heads/"):

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -69,6 +70,8 @@ def check(
         sys.stdout.write(json.dumps({"holds": report.fault is None, **asdict(report)}, indent=2) + "\n")
     else:
         _show(report)
+        if not key:
+            _compare_own_key(root, report)
     if report.fault:
         raise typer.Exit(EXIT_MISTAKE)
 
@@ -115,6 +118,17 @@ def _key(file: Path) -> bytes:
     from components.lineage.keys import canonical_pem
 
     return canonical_pem(file.read_bytes(), str(file))
+
+
+def _compare_own_key(root: Path, report: "LogReport") -> None:
+    """Say so if the key that signs here has signed nothing there: it may be a ledger that somebody else wrote anew."""
+    from components.lineage.errors import LedgerError
+    from flows.ledger import signer
+
+    with suppress(LedgerError):
+        own = signer(root).key_id
+        if report.spans and own not in {span.key_id for span in report.spans}:
+            remark(f"the key that this workspace signs with, {own}, has signed nothing in this ledger")
 
 
 def _show(report: "LogReport") -> None:

@@ -118,6 +118,9 @@ class _Check:
     def entries(self, head: Head | None) -> list[Entry]:
         """All entries in order: those under the head pinned by it, the rest following one another."""
         names = self._store.names(ENTRIES)
+        for name, index in zip(names, range(len(names)), strict=True):
+            if len(name) != len(entry_name(index)):
+                raise _FoundError(name, "no entry: it does not belong there")
         data = [self._entry_data(names, index, head) for index in range(len(names))]
         if head and len(data) < head.size:
             missing = next(index for index in range(head.size) if entry_name(index) not in names)

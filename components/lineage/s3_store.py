@@ -95,7 +95,7 @@ class S3Store:
             keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
         except (ClientError, BotoCoreError) as error:
             raise self._refusal(prefix, error) from None
-        return sorted(key.removeprefix(self._prefix) for key in keys)
+        return sorted(key.removeprefix(self._prefix) for key in keys if not key.endswith("/"))  # no folder marks
 
     def _lock(self) -> dict[str, Any]:
         if not self._lock_days:

@@ -4,6 +4,7 @@
 the disk has it) and exclusive (of two writers of one name, one is told so): on these three the log stands.
 """
 
+import errno
 import os
 import re
 import secrets
@@ -17,6 +18,7 @@ from components.lineage.errors import LedgerError
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 
 _BATCH = 256
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
 
 
 class Store(Protocol):
@@ -115,6 +117,10 @@ def create_file(target: Path, data: bytes, *, mode: int) -> bool:
         os.link(beside, target)
     except FileExistsError:
         return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        raise LedgerError(f"{target.parent}: no hard links there ({error.strerror}); use another file system") from None
     finally:
         beside.unlink()
     _sync(target.parent)

@@ -76,6 +76,11 @@ def test_a_key_is_made_once_shown_and_never_replaced(place, easel):
     assert made["file"] == str(place.key)
     assert place.key.stat().st_mode & 0o777 == 0o600
     assert json.loads(easel("keys", "show", "--json"))["key_id"] == made["key_id"]
+    place.append(0)
+    assert "has signed nothing in this ledger" not in easel("lineage", "check")
+    place.key.rename(place.folder / "old.pem")
+    easel("keys", "init")
+    assert "has signed nothing in this ledger" in easel("lineage", "check")
     assert "exists already and is not replaced" in easel("keys", "init", code=1)
     inside = place.root / "key.pem"
     assert "lies in the git repository" in easel("keys", "init", "--file", str(inside), code=1)

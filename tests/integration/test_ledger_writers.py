@@ -122,6 +122,26 @@ def test_an_object_of_a_bucket_is_never_replaced(bucket):
     assert store.names("records/") == ["records/a.json"]
 
 
+def test_a_workspace_whose_settings_name_a_bucket_keeps_its_ledger_there(bucket, tmp_path, monkeypatch):
+    from flows.ledger import open_ledger
+
+    bucket.create_bucket(Bucket="kept", ObjectLockEnabledForBucket=True)
+    monkeypatch.setenv("EASEL_LEDGER", "s3://kept/easel")
+    monkeypatch.setenv("EASEL_LEDGER_LOCK_DAYS", "1")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    ledger = open_ledger(tmp_path / "clone", to_write=True)
+    entries = [ledger.append(Record(kind="stage", subject=f"stage_{number}", **TIMES)) for number in range(3)]
+    again = open_ledger(tmp_path / "clone")
+    assert [entry for entry, _ in again.records()] == entries
+    assert again.head().size == 3
+    assert examine_log(again.store).fault is None
+    told = bucket.head_object(Bucket="kept", Key="easel/heads/000000000003.json")
+    assert told["ObjectLockMode"] == "COMPLIANCE"
+    monkeypatch.setenv("EASEL_LEDGER_LOCK_DAYS", "a month")
+    with pytest.raises(ValueError, match="EASEL_LEDGER_LOCK_DAYS is 'a month'; give a number of days"):
+        open_ledger(tmp_path / "clone")
+
+
 class ForgetfulServer(BaseHTTPRequestHandler):
     """Says yes to every write, as servers do that do not know conditional ones."""
 

@@ -131,6 +131,12 @@ def test_removed_keys_and_heads_are_named(store, signer):
     ) == "heads/000000000004.json: removed: heads/000000000005.json " + ("extends it")
 
 
+def test_a_file_that_is_no_entry_is_named(store):
+    assert said(store.changed(**{"entries/notes.txt": b"hello"})) == (
+        "entries/notes.txt: no entry: it does not belong there"
+    )
+
+
 def test_a_doubled_record_is_named(store, signer):
     entries = Ledger(store).entries()
     again = entries[1].model_copy(update={"index": 7, "previous": entries[6].leaf.hex()})

@@ -66,6 +66,16 @@ def test_of_many_writers_of_one_name_one_wins_whole(store, tmp_path):
     assert [file.name for file in (tmp_path / "ledger" / "records").iterdir()] == ["one"]
 
 
+def test_a_file_system_without_links_is_one_line(store, monkeypatch):
+    def link(*places):
+        raise PermissionError(1, "Operation not permitted", *map(str, places))
+
+    monkeypatch.setattr(os, "link", link)
+    with pytest.raises(LedgerError, match="no hard links there"):
+        store.create("records/a", b"x")
+    assert store.names("") == []
+
+
 def test_file_and_folder_are_synced_before_create_returns(store, monkeypatch, tmp_path):
     synced = list[str]()
     real = os.fsync
