@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from components.lineage.audit.document import RULES, Document, Figure, Link, figures
 from components.lineage.graph import short_ids
 
+MAX_DIGITS = 16
+"""A longer row of digits is a name, not a number."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -71,8 +74,8 @@ def appendix_of(document: Document, value_of: Callable[[Link], str]) -> Appendix
 
 def shown(value: int | str) -> str:
     """A figure's value for people: thousands apart, decimals to five significant digits; texts as they are."""
-    if isinstance(value, int):
-        return f"{value:,}"
+    if isinstance(value, int) or (value.isdecimal() and not value.startswith("0") and len(value) < MAX_DIGITS):
+        return f"{int(value):,}"
     try:
         number = float(value)
     except ValueError:

@@ -20,7 +20,7 @@ def model_card(case: Case, words: Mapping[str, str]) -> Section:
     """
     p, chain = case.provider, case.chain
     uses = (
-        _or_readme("Intended use", p.intended_use, words.get("Use", "")),
+        said("Intended use", p.intended_use),
         said("Out-of-scope use", p.out_of_scope),
     )
     limits = (_or_readme("Limits and biases", p.limits_and_biases, words.get("Limitations", "")),)
