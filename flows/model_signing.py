@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.lineage.record import Item, Record
+from flows.console import remark
 from flows.reports import write_durably
 
 if TYPE_CHECKING:
@@ -19,6 +20,14 @@ PIPELINE_FILE = "model_index.json"
 
 class SigningError(ValueError):
     """An export that must not be signed; one line says why."""
+
+
+def sign_or_remark(root: Path, ledger: "Ledger", record: Record) -> None:
+    """`sign_exports`; what stands in its way is one remark, since the record is in the ledger already."""
+    try:
+        sign_exports(root, ledger, record)
+    except (ValueError, OSError) as error:
+        remark(f"{record.subject}: not signed: {error}")
 
 
 def sign_exports(root: Path, ledger: "Ledger", record: Record) -> tuple[Path, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from components.lineage.model_signature import signature_file
 from components.registry.hashes import canonical_json
 from flows.freshness import fingerprint, lock_entries, output_hashes
 from flows.local import made_by_file
@@ -24,7 +25,8 @@ def provenance(root: Path, made: Path) -> dict[str, str]:
     """Tags of the version whose bytes are a stage's output `made`; what is not known is left out.
 
     `easel.fingerprint.STAGE` and `easel.run.STAGE` (an MLflow run) are of the stage that wrote `made` and of those
-    whose outputs it read; `easel.data.*` are DVC's digests of the raw data and of the selection that training saw.
+    whose outputs it read; `easel.data.*` are DVC's digests of the raw data and of the selection that training saw,
+    `easel.signature` is the SHA-256 of the model's signature.
     """
     entries, path = lock_entries(root), made.absolute()
     maker = _maker_of(path.relative_to(root).as_posix(), entries) if path.is_relative_to(root) else ""
@@ -33,6 +35,7 @@ def provenance(root: Path, made: Path) -> dict[str, str]:
     found = {f"easel.fingerprint.{stage}": mark for stage, mark in marks.items()}
     found |= {f"easel.run.{stage}": _run_of(root, mark) for stage, mark in marks.items()}
     found |= {"easel.data.raw": _raw_digest(root), "easel.data.selection": _all_outputs(entries).get(SELECTION, "")}
+    found |= {"easel.signature": _signature_digest(path)}
     found |= {"easel.recipe": recipe_of(root), "easel.params_sha256": _params_digest(root), **git_state(root).tags}
     return {key: value for key, value in found.items() if value}
 
@@ -55,6 +58,12 @@ def _maker_of(path: str, entries: Mapping[str, Any]) -> str:
 def _read_from(entry: Mapping[str, Any], entries: Mapping[str, Any]) -> list[str]:
     makers = (_maker_of(dependency["path"], entries) for dependency in entry.get("deps", ()))
     return list(dict.fromkeys(filter(None, makers)))
+
+
+def _signature_digest(made: Path) -> str:
+    """SHA-256 of the signature beside what was made; "" if it is not signed."""
+    file = signature_file(made)
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
 
 
 def _all_outputs(entries: Mapping[str, Any]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from components.lineage.record import Record
 from flows import freshness
 from flows.declaration import Stage
 from flows.known_records import Known, KnownRecords
-from flows.model_signing import sign_exports
+from flows.model_signing import sign_or_remark
 from flows.reports import Report
 from flows.run_facts import people_facts
 from flows.stage_records import Circumstances, iso, now, output_contents, sha256_of, stage_record
@@ -110,7 +110,7 @@ def append_record(root: Path, stage: str, seen: Circumstances) -> Record:
             return book.ledger.find(kept[-1].id)
     record, blobs = stage_record(root, _declared(stage), entry, known, seen)
     book.ledger.append(record, blobs)
-    sign_exports(root, book.ledger, record)
+    sign_or_remark(root, book.ledger, record)
     return record
 
 

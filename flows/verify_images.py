@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from components.lineage.chain import BrokenError, name_of
+from components.lineage.chain import BrokenError, made_of, name_of
 from components.lineage.chain_sets import sample_ids
 from components.lineage.manifest import WIDTH, contains, pack
 from components.lineage.record import Record
@@ -58,9 +58,13 @@ def check_images(subject: Subject) -> Step:
         if record.sample_set("received") and record.sample_set("kept"):
             read += _check_raw(subject, record, notes)
     received = len(subject.sets.union("received")) // WIDTH
-    drawn = len(subject.sets.union("drawn")) // WIDTH
+    drawn = len(subject.sets.union("drawn", records=made_of(subject.graph, subject.record))) // WIDTH
     how = "not read (--quick)" if subject.is_quick else f"{read:,} images read"
-    return Step("images", f"{received:,} source images, all named by records; {drawn:,} drawn; {how}", tuple(notes))
+    return Step(
+        "images",
+        f"{received:,} source images, all named by records; {drawn:,} drawn in training it; {how}",
+        tuple(notes),
+    )
 
 
 def _check_shards(subject: Subject, record: Record, path: str, expected: bytes, notes: list[str]) -> int:

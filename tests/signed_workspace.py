@@ -73,9 +73,10 @@ class SignedWorkspace:
         """Its signature."""
         return signature_file(self.folder)
 
-    def sign(self) -> None:
-        """Sign the model as it lies there."""
-        bound = binding(Graph([record for _, record in self.ledger.records()]), self.records["export_turbo"])
+    def sign(self, bound: Mapping[str, Any] | None = None) -> None:
+        """Sign the model as it lies there, for its newest record."""
+        graph = Graph([record for _, record in self.ledger.records()])
+        bound = binding(graph, self.records["export_turbo"]) if bound is None else bound
         self.signature.write_bytes(sign_model(self.folder, self.signer, bound))
 
     def keep(self, record: Record, sets: Iterable[bytes] = (), folders: Iterable[Mapping[str, str]] = ()) -> Record:

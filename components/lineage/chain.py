@@ -73,8 +73,8 @@ def walk(graph: Graph, record_id: str) -> Chain:
 
 
 def binding(graph: Graph, record: Record) -> dict[str, Any]:
-    """What a model's signature binds it to: its record, the sample sets of every training above, the evaluation."""
-    trained = [one for one in graph.above(record.id) if one.sample_set("drawn")]
+    """What a model's signature binds it to: its record, the sample sets of every training of it, the evaluation."""
+    trained = [one for one in made_of(graph, record) if one.sample_set("drawn")]
     report = next((item for item in record.inputs if item.role == EVALUATION_ROLE), None)
     return {
         "record": record.id,
@@ -88,6 +88,17 @@ def binding(graph: Graph, record: Record) -> dict[str, Any]:
     }
 
 
+def made_of(graph: Graph, record: Record) -> list[Record]:
+    """What the bytes of an export were made of, oldest first.
+
+    The evaluation beside it is left out: that read other models too, whose trainings are none of this model's.
+    """
+    makers = [_maker(graph, record, item) for item in record.inputs if item.role != EVALUATION_ROLE]
+    found = {one.id for one in makers if one is not None}
+    found = found.union(*({one.id for one in graph.above(maker)} for maker in found))
+    return [graph.record(one) for one in sorted(found, key=graph.index)]
+
+
 def name_of(record: Record) -> str:
     """How a record is called in messages."""
     return f"record {record.id} ({record.subject})"
@@ -95,6 +106,8 @@ def name_of(record: Record) -> str:
 
 def _maker(graph: Graph, reader: Record, item: Item) -> Record | None:
     """The record that wrote what `reader` read; None for a source."""
+    if item.made_by and item.made_by not in graph:
+        raise BrokenError(name_of(reader), f"names record {item.made_by} as a maker, which the log does not hold")
     if item.made_by:
         maker = graph.record(item.made_by)
         written = [one for one in maker.outputs if one.path == item.path] or list(maker.outputs)

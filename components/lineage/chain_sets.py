@@ -41,9 +41,10 @@ class ChainSets:
         """The packed sets of a record in these roles."""
         return [self._packed[one.root] for one in record.samples.sets if one.role in roles]
 
-    def union(self, *roles: str) -> bytes:
-        """Every sample that some record of the chain names in one of these roles, packed."""
-        return _union([one for record in self._chain.records for one in self.of(record, *roles)])
+    def union(self, *roles: str, records: Sequence[Record] | None = None) -> bytes:
+        """Every sample that some record of the chain (or of those given) names in one of these roles, packed."""
+        asked = self._chain.records if records is None else records
+        return _union([one for record in asked for one in self.of(record, *roles)])
 
     def check_order(self) -> int:
         """Hold every set against those it must lie within; how many were.

@@ -141,12 +141,6 @@ def check_record(subject: Subject) -> Step:
     if not any(item.sha256 == found for item in record.outputs):
         named = ", ".join(f"{item.path} {item.sha256}" for item in record.outputs)
         raise BrokenError(str(subject.folder), f"has the digest {found}; {name_of(record)} wrote {named}")
-    bound, told = binding(subject.graph, record), dict(subject.statement.easel)
-    for name in bound:
-        if digest(told.get(name)) != digest(bound[name]):
-            raise BrokenError(
-                subject.signature, f"binds another {name} than {name_of(record)} has: sign the model again"
-            )
     size = f"{proof.head.size} entries, head signed {proof.head.signed_at}"
     return Step(
         "record", f"{record.id[:16]} ({record.subject}) is entry {proof.entry.index} of the log: {size}", log.remarks
@@ -154,10 +148,14 @@ def check_record(subject: Subject) -> Step:
 
 
 def check_chain(subject: Subject) -> Step:
-    """Every input of every record up to the sources is the output of the record that made it."""
+    """Every input of every record up to the sources is the output of its maker; the signature binds to their sets."""
     assert subject.statement.easel is not None, "check_record comes first"
-    subject.chain = walk(subject.graph, str(subject.statement.easel["record"]))
-    chain = subject.chain
+    told = dict(subject.statement.easel)
+    chain = subject.chain = walk(subject.graph, str(told["record"]))
+    for name, bound in binding(subject.graph, subject.record).items():
+        if digest(told.get(name)) != digest(bound):
+            about = f"binds another {name} than {name_of(subject.record)} has; sign the model again"
+            raise BrokenError(subject.signature, about)
     return Step(
         "records", f"{len(chain.records)} records, {chain.links} inputs, each from its maker, up to {_named(chain)}"
     )

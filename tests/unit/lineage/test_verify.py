@@ -68,13 +68,11 @@ def test_a_signature_of_another_tool_gets_as_far_as_it_goes(place: SignedWorkspa
 
 
 def test_a_signature_that_binds_other_roots_is_told(place: SignedWorkspace) -> None:
-    from components.lineage.model_signature import sign_model
-
     bound = binding(Graph([one for _, one in place.ledger.records()]), place.records["export_turbo"])
     assert {one["stage"] for one in bound["data_roots"]} == {"distill"}
     assert bound["evaluation"] == place.records["evaluate"].outputs[0].sha256
     bound["data_roots"][0]["root"] = hashlib.sha256(b"").hexdigest()
-    place.signature.write_bytes(sign_model(place.folder, place.signer, bound))
+    place.sign(bound)
     assert "binds another data_roots" in fault_of(place)
 
 
@@ -88,8 +86,8 @@ def relinked(place: SignedWorkspace, change: Callable[[Item], Item]) -> None:
     """Append another export record, whose first input is changed, and sign for it."""
     record = place.records["export_turbo"]
     inputs = (change(record.inputs[0]), *record.inputs[1:])
-    place.keep(record.model_copy(update={"inputs": inputs, "attempt": 2}))
-    place.sign()
+    kept = place.keep(record.model_copy(update={"inputs": inputs, "attempt": 2}))
+    place.sign({"record": kept.id})
 
 
 def test_an_edited_digest_is_told_by_the_record_that_has_it(place: SignedWorkspace) -> None:
