@@ -51,7 +51,7 @@ def find_record(root: Path, graph: Graph, reference: str) -> Record:
         return graph.resolve(reference)
     except GraphError as error:
         if "/" in reference or Path(reference).exists():
-            return _of_bytes(graph, Path(reference), str(error))
+            return _of_bytes(root, graph, Path(reference), str(error))
         return _of_version(root, graph, reference, str(error))
 
 
@@ -95,8 +95,9 @@ def _at_path(root: Path, graph: Graph, path: str) -> Record:
     return found[-1]
 
 
-def _of_bytes(graph: Graph, path: Path, unknown: str) -> Record:
-    if not path.exists():
+def _of_bytes(root: Path, graph: Graph, path: Path, unknown: str) -> Record:
+    """The record that wrote what lies at `path`; a folder that holds the workspace is no data set, and not read."""
+    if not path.exists() or root.absolute().is_relative_to(path.absolute()):
         raise UnknownReferenceError(unknown)
     if record := graph.made(path_digest(path)):
         return record

@@ -3,7 +3,7 @@
 STYLE = """
 main { max-width: 80rem; overflow-wrap: anywhere; }
 code, .mono { font: .82em/1.45 ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono", monospace; }
-.scroll { overscroll-behavior-x: contain; } .scroll table { min-width: 44rem; }
+.scroll { overscroll-behavior-x: contain; } .scroll table { min-width: 44rem; overflow-wrap: break-word; }
 .drawing { background: var(--sheet); border: 1px solid var(--line); border-radius: .6rem; margin: 1.25rem 0 0;
   padding: 1.25rem; text-align: center; }
 .drawing svg { display: block; margin: 0 auto; font: 13px/1 system-ui, -apple-system, "Segoe UI", Roboto,
@@ -27,7 +27,7 @@ code, .mono { font: .82em/1.45 ui-monospace, "SF Mono", Menlo, Consolas, "Libera
 .key i.mark { width: .6rem; height: .6rem; border: 0; border-radius: 50%; background: var(--chance); }
 .tag { display: inline-block; border: 1px solid var(--chance); border-radius: .3rem; padding: 0 .35rem;
   font-size: .75rem; line-height: 1.5; }
-td.n .gone { color: var(--quiet); }
+td.n + td, th.n + th { padding-left: .75rem; } td.when { white-space: nowrap; }
 a { color: inherit; text-decoration-color: var(--bar); text-underline-offset: .15em; }
 pre { background: var(--sheet); border: 1px solid var(--line); border-radius: .4rem; padding: .7rem .9rem;
   overflow-x: auto; margin: .75rem 0; }

@@ -155,7 +155,7 @@ appears when the pointer is on its end. A click shows the record.</p>
 {% for one in records %}
 <tr><td>{{ link(one.id) }}</td>
 <td>{{ one.record.subject }}{% for mark in one.marks %} <span class="tag">{{ mark }}</span>{% endfor %}</td>
-<td>{{ one.record.started_at[:16]|replace("T", " ") }}</td><td class="n">{{ one.seconds|number }}</td>
+<td class="when">{{ one.record.started_at[:16]|replace("T", " ") }}</td><td class="n">{{ one.seconds|number }}</td>
 <td>{{ one.who }}</td><td class="mono">{{ one.commit[:10] }}</td>
 <td>{% for found in one.record.samples.sets %}{{ found.role }} {{ found.count|number }}<br>{% endfor %}</td>
 <td>{% for name, value in one.figures %}{{ name }} {{ value }}<br>{% endfor %}</td></tr>
@@ -240,7 +240,8 @@ easel lineage proof photo.jpg --in {{ command }}</code></pre>
 <div class="scroll"><table>
 <thead><tr><th>record</th><th>when, UTC</th><th>by</th><th>what</th></tr></thead><tbody>
 {% for one in takedowns %}
-<tr><td>{{ link(one.id) }}</td><td>{{ one.record.started_at[:16]|replace("T", " ") }}</td><td>{{ one.who }}</td>
+<tr><td>{{ link(one.id) }}</td>
+<td class="when">{{ one.record.started_at[:16]|replace("T", " ") }}</td><td>{{ one.who }}</td>
 <td>{% for name, value in one.decision.items() %}<span class="quiet">{{ name }}</span> {{ value }}<br>{% endfor %}</td>
 </tr>
 {% endfor %}
