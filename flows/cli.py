@@ -14,6 +14,7 @@ from rich.table import Table
 
 from flows import settings
 from flows.ablate_commands import ablate_app
+from flows.accept_command import accept
 from flows.aes_commands import aes
 from flows.annotate_commands import agreement, annotate, candidates, votes
 from flows.audit_commands import audit_app
@@ -50,6 +51,7 @@ lineage_app.command()(sample)
 lineage_app.command()(record)
 lineage_app.command()(export)
 app.command()(verify)
+app.command()(accept)
 app.command()(aes)
 app.command()(candidates)
 app.command()(annotate)

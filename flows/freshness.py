@@ -145,6 +145,27 @@ def verdicts(pipeline: Pipeline, root: Path) -> dict[str, Verdict]:
     return found
 
 
+def changes(stage: str, root: Path) -> list[Any]:
+    """What DVC finds changed about one stage: `{"changed deps": {path: "modified"}}`, likewise outs; "changed ...".
+
+    Raises:
+        FreshnessError: DVC cannot answer.
+    """
+    with opened(root) as repo:
+        return repo.status(targets=[stage]).get(stage, [])
+
+
+def commit(stage: str, root: Path) -> None:
+    """Take a stage as made of what lies there now, without running it.
+
+    Raises:
+        FreshnessError: DVC cannot act.
+    """
+    with opened(root) as repo:
+        take = cast(Callable[..., Any], repo.commit)  # its decorators hide its signature
+        take(stage, force=True)
+
+
 def reproduce(stage: str, root: Path, environment: Mapping[str, str], *, force: bool = False) -> bool:
     """Bring one stage up to date; returns whether anything was stale (it ran, or came out of DVC's run cache).
 

@@ -45,7 +45,7 @@ class KnownRecords:
         from components.lineage.log_files import record_name
 
         for entry in ledger.entries()[self.size :]:
-            if entry.kind == "stage":
+            if entry.kind in ("stage", "accept"):
                 data = ledger.blob(record_name(entry.record_id))
                 if data is None or hashlib.sha256(data).hexdigest() != entry.record_id:
                     raise ValueError(
@@ -56,7 +56,10 @@ class KnownRecords:
         return self
 
     def add(self, record: Record) -> None:
-        """Take in one record; those of decisions made nothing."""
+        """Take in one record: of a stage, or that one counts as made by other code. Other decisions made nothing."""
+        if record.kind == "accept":
+            accepted = self.of(str(record.decision.get("fingerprint_before", "")))
+            self.by_fingerprint.setdefault(record.fingerprint, []).extend(accepted)
         if record.kind != "stage":
             return
         outputs = {item.path: (item.sha256, item.dvc) for item in record.outputs}
