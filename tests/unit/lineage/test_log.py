@@ -3,10 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from dict_store import DictStore
 
 from components.lineage.errors import LedgerError
 from components.lineage.keys import load_signer, make_key
 from components.lineage.log import Ledger
+from components.lineage.log_check import check_log, examine_log
 from components.lineage.record import Record
 from components.lineage.store import FolderStore
 
@@ -76,6 +78,70 @@ def test_a_clock_that_goes_backwards_is_noted(tmp_path, signer):
 def test_a_reader_cannot_append_and_is_told_why(tmp_path):
     with pytest.raises(LedgerError, match="open for reading only"):
         Ledger(FolderStore(tmp_path / "ledger")).append(record(1))
+
+
+class KilledError(Exception):
+    """The writer is no more."""
+
+
+class WatchedStore(DictStore):
+    """Calls `before` with the number of each `create`, from 0."""
+
+    def __init__(self, values, before):
+        super().__init__(values)
+        self.before, self.calls = before, 0
+
+    def create(self, name, data):
+        self.calls += 1
+        self.before(self.calls - 1)
+        return super().create(name, data)
+
+
+def test_a_writer_killed_at_any_step_leaves_a_log_that_holds_and_the_next_finishes(signer):
+    first = DictStore()
+    Ledger(first, signer).append(record(0))
+    steps = 0
+    while True:
+
+        def die(call, last=steps):
+            if call == last:
+                raise KilledError
+
+        store = WatchedStore(first.values, die)
+        try:
+            Ledger(store, signer).append(record(1), {"patches/1": b"one"})
+            break
+        except KilledError:
+            store.before = lambda _: None
+        assert check_log(store) is None
+        for number in (2, 1):
+            Ledger(store, signer).append(record(number), {f"patches/{number}": b"one"})
+        report = examine_log(store, [signer.public_pem])
+        assert (report.fault, report.size, report.remarks) == (None, 3, ())
+        steps += 1
+    assert steps == 5  # the key, the patch, the record, the entry, the head
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_another_writer_at_any_step_neither_loses_nor_doubles(signer, number):
+    first = DictStore()
+    Ledger(first, signer).append(record(0))
+    for step in range(5):
+        store = WatchedStore(first.values, lambda _: None)
+        one, other = Ledger(store, signer), Ledger(store, signer)
+        other.append(record(0))
+
+        def meet(call, store=store, step=step, other=other):
+            if call == step:
+                store.before = lambda _: None
+                other.append(record(number))
+
+        store.calls, store.before = 0, meet
+        entry = one.append(record(1), {"patches/1": b"one"})
+        assert entry == one.append(record(1)) == other.append(record(1))
+        assert sorted(kept.subject for _, kept in one.records()) == [f"stage_{n}" for n in range(number + 1)]
+        assert examine_log(store, [signer.public_pem]).fault is None
+        assert one.head().size == number + 1
 
 
 def test_records_are_found_by_the_first_digits_of_their_id(ledger):
