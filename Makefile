@@ -57,7 +57,7 @@ integration: setup
 e2e: setup
 	$(TWO) tests/e2e --quiet
 
-# Every benchmark in turn (about 15 minutes), or those named: make bench NAMES="near_duplicates sampling"
+# Every benchmark in turn (about 18 minutes), or those named: make bench NAMES="near_duplicates sampling"
 bench: setup
 	@$(BIN)/python tests/benchmarks/run.py $(NAMES)
 
