@@ -3,15 +3,17 @@
 It holds the record that is asked about, every record that this one names as what it stands on, directly or not, a proof
 for each that it stands in the log under a signed head, and, for every sample set that matters, a proof about the
 sample. Which sets matter follows from the records, so that none can be left out: all that the record itself names, and
-what was offered and drawn in every training among those that it stands on.
+what was offered and drawn in every training among those that it was made of. An evaluation beside a model read other
+models too, and what these saw is none of its own.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from components.lineage.chain import EVALUATION_ROLE
 from components.lineage.errors import Fault, LedgerError
 from components.lineage.graph import Graph
 from components.lineage.keys import key_id
@@ -162,9 +164,24 @@ def _parents(record: Record) -> set[str]:
     return {*record.parents, *(item.made_by for item in record.inputs if item.made_by)}
 
 
+def _ingredients(records: Mapping[str, Record], record_id: str) -> set[str]:
+    """Ids of what the record was made of, itself among them: all but what only its evaluation's report stands on."""
+    found, edge = {record_id}, [record_id]
+    while edge:
+        record = records[edge.pop()]
+        reports = {item.made_by for item in record.inputs if item.role == EVALUATION_ROLE}
+        reports -= {item.made_by for item in record.inputs if item.role != EVALUATION_ROLE}
+        more = (_parents(record) - reports) & records.keys() - found
+        found |= more
+        edge.extend(more)
+    return found
+
+
 def _sets_that_matter(history: Sequence[Record], record_id: str) -> Iterable[tuple[Record, SampleSet]]:
+    ingredients = _ingredients({record.id: record for record in history}, record_id)
     for record in history:
         is_training = bool(record.samples.consumed) or record.sample_set("drawn") is not None
+        is_training = is_training and record.id in ingredients
         for one in record.samples.sets:
             if record.id == record_id or (is_training and one.role in TRAINED_ON):
                 yield record, one

@@ -63,6 +63,12 @@ def test_later_models_are_proven_without_a_sample_that_earlier_ones_drew(planted
     assert {stage for stage, _, _ in later.sets} == {"pretrain_1", "sft", "expert_style", "distill"}
 
 
+def test_what_a_model_was_compared_with_is_none_of_its_training(planted: Planted) -> None:
+    shown = check_document(document(planted, sha("image 9"), "export"))
+    assert shown.fault is None
+    assert {stage for stage, _, _ in shown.sets} == {"pretrain_1", "sft"}  # its report read Turbo too
+
+
 def test_of_a_data_set_all_its_sets_are_proven(planted: Planted) -> None:
     sample = planted.samples["held_out_sample"][0]
     shown = check_document(document(planted, sample, "sample"))
