@@ -17,7 +17,7 @@ import psutil
 from dvc.exceptions import ReproductionError
 
 from components import tracking
-from flows import freshness, settings
+from flows import freshness, lineage_events, settings
 from flows.checkpoints import forget
 from flows.record_keeping import keep_record, keep_reference, keep_run
 from flows.reports import EXIT_FAULT, EXIT_MISTAKE, EXIT_PREEMPTED, Report, read_report, write_durably
@@ -123,12 +123,14 @@ def open_build(root: Path, stages: Sequence[str], profile: str, executor: str = 
         build = Build(root, name, tuple(stages), profile, recorder.spool, parent.ref, executor)
         plain = asdict(build) | {"root": str(root), "spool": str(recorder.spool)}
         write_durably(directory / "build.json", json.dumps(plain) + "\n")
+        lineage_events.teller(build).build_event("START")
         result = "failed"
         try:
             yield build
             result = "finished"
         finally:
             keep_run(build, result)
+            lineage_events.close(build, "COMPLETE" if result == "finished" else "FAIL")
     from components.data.part_store import prune  # pyarrow: only who has built pays for it
 
     prune(settings.part_store(root), settings.MAX_PARTS_BYTES)
@@ -156,6 +158,7 @@ def execute(build: Build, stage: str, *, force: bool = False) -> Outcome:
         DamagedOutputError: what did not run left other bytes than its record names.
     """
     build.emit(stage, "running")
+    lineage_events.teller(build).begin(stage)
     try:
         was_stale = freshness.reproduce(stage, build.root, build.environment, force=force)
     except ReproductionError:
@@ -174,6 +177,7 @@ def execute(build: Build, stage: str, *, force: bool = False) -> Outcome:
         keep_record(build, stage, report)
     else:
         keep_reference(build, stage)
+    lineage_events.teller(build).end(stage, "COMPLETE" if report else "did not run")
     build.emit(stage, "done" if report else "cached", summary(report) if report else outcome.state)
     return outcome
 
@@ -183,6 +187,7 @@ def failed(build: Build, stage: str) -> StageFailedError:
     report, log = read_report(build.directory, stage), build.directory / f"{stage}.log"
     message = report.error if report and report.error else f"ended without a report (killed?); its log is {log}"
     exit_code = report.exit_code if report and report.error else EXIT_FAULT
+    lineage_events.teller(build).end(stage, "ABORT" if exit_code == EXIT_PREEMPTED else "FAIL", message)
     build.emit(stage, "stopped" if exit_code == EXIT_PREEMPTED else "failed", message)
     return StageFailedError(stage, message, log, exit_code)
 

@@ -13,6 +13,9 @@ The only module that reads `os.environ` for Easel's own settings:
     EASEL_LEDGER_SIGNER, EASEL_LEDGER_PUBLIC_KEY   instead: a command that signs standard input (tokens, HSMs, key
                         services), and the PEM file of its public key
     EASEL_PROVIDER      the provider's statements for `easel audit summary`: a YAML file with the block `provider:`
+    EASEL_OPENLINEAGE_URL   a server that takes OpenLineage events of runs (Marquez and its like); default: they go to
+                        `openlineage.jsonl` below EASEL_HOME
+    EASEL_OPENLINEAGE_API_KEY   its key, if it wants one; never stored or logged
     EASEL_VLM_API_KEY   the key of the endpoint that captions images, if it wants one; never stored or logged
     EASEL_ASKED_BY      who asked for a run, for its records; default: the login
     SLURM_JOB_ID, KUBERNETES_SERVICE_HOST, HOSTNAME   the job that a scheduler put this process in, for records
@@ -193,6 +196,21 @@ def data_engine() -> Literal["threads", "ray"]:
             return engine
         case other:
             raise SettingsError(f"EASEL_DATA_ENGINE is {other!r}; allowed: threads, ray")
+
+
+def openlineage_url() -> str:
+    """The server that OpenLineage events go to; "" for none."""
+    return os.environ.get("EASEL_OPENLINEAGE_URL", "").strip()
+
+
+def openlineage_api_key() -> str:
+    """That server's key, "" for none."""
+    return os.environ.get("EASEL_OPENLINEAGE_API_KEY", "").strip()
+
+
+def openlineage_file(root: Path) -> Path:
+    """Where OpenLineage events go without a server: one a line, of all builds of this workspace."""
+    return home(root) / "openlineage.jsonl"
 
 
 def vlm_api_key() -> str:

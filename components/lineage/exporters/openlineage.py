@@ -11,6 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from components.lineage.exporters.model import Edge, EdgeKind, Event, Outline, Picture, Thing, uuid_of
+from components.lineage.exporters.records import picture as picture_of
+from components.lineage.record import Record
 
 if TYPE_CHECKING:
     from components.lineage.openlineage_events import Data
@@ -33,6 +35,12 @@ def export_openlineage(picture: Picture) -> str:
         complete = run_event("COMPLETE", event.ended_at, told, inputs=read, outputs=made)
         lines += [(event.started_at, 2 * number, as_line(start)), (event.ended_at, 2 * number + 1, as_line(complete))]
     return "".join(f"{line}\n" for _, _, line in sorted(lines))
+
+
+def facts_of_run(record: Record) -> "tuple[dict[str, Any], Mapping[str, str], list[Data], list[Data]]":
+    """What a record adds to the events of its run: facts, parameters, inputs and outputs."""
+    alone = picture_of([record], record.id)
+    return _about(alone, alone.about), alone.about.parameters, _read(alone, alone.about), _made(alone, alone.about)
 
 
 def read_openlineage(text: str) -> Outline:
