@@ -23,6 +23,7 @@ BENCHMARKS = (
     "step_time",
     "checkpoint_time",
     "aes",
+    "model_signature",
     "ledger",
 )
 
