@@ -16,6 +16,9 @@ from flows.requests import FAMILIES
 if TYPE_CHECKING:
     from components.lineage.log import Ledger
 
+CROWNED = ("promoted", "rolled back")
+"""Results of decisions that made a version champion."""
+
 
 def write_report(root: Path, reference: str, file: Path) -> Path:
     """Write the report about `reference`, or about the newest export if that is empty, and return the file.
@@ -53,21 +56,14 @@ def newest_export(graph: Graph) -> str:
 
 
 def previous(graph: Graph, record: Record) -> Record | None:
-    """What to compare a record with: the champion's export if that is an earlier one, else the version before.
-
-    The champion is what the ledger's newest decision about the family made it.
-    """
+    """What to compare a record with: the newest champion before it, as the ledger tells; else the version before it."""
     earlier = [one for one in graph.records[: graph.index(record.id)] if one.subject == record.subject]
-    if not earlier:
-        return None
-    champions = [one for one in graph.records if one.kind in ("promotion", "rollback")]
-    for decision in reversed(champions):
-        if decision.decision.get("result", "promoted") == "promoted" or decision.kind == "rollback":
-            named = {one.id for one in graph.above(decision.id)}
-            found = next((one for one in reversed(earlier) if one.id in graph.parents(decision.id)), None)
-            if found or record.id in named:
-                return found or earlier[-1]
-    return earlier[-1]
+    for decision in reversed(graph.records):
+        if decision.decision.get("result") in CROWNED:
+            named = graph.parents(decision.id)
+            if found := next((one for one in reversed(earlier) if one.id in named), None):
+                return found
+    return earlier[-1] if earlier else None
 
 
 def verify(root: Path, record: Record, reference: str) -> Verified | None:

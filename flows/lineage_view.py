@@ -108,7 +108,9 @@ class View:
             "parameters": found.parameters,
             "environment": found.environment,
             "sources": [Change(one.place, one.old[:12], one.new[:12]) for one in found.inputs],
-            "measures": [Change(one.place, figure(one.old), figure(one.new)) for one in found.measures],
+            "measures": [
+                Change(one.place, figure(one.old), figure(one.new)) for one in found.measures if one.old != one.new
+            ],
         }
         for title, changes in parts.items():
             if changes:
@@ -123,8 +125,7 @@ class View:
 def _changes(title: str, changes: Sequence[Change]) -> RenderableType:
     table = Table("", "before", "after", box=None, pad_edge=False)
     for change in changes[:_CHANGES]:
-        style = "dim" if change.old == change.new else ""
-        table.add_row(printable(change.place), printable(change.old) or "–", printable(change.new) or "–", style=style)
+        table.add_row(printable(change.place), printable(change.old) or "–", printable(change.new) or "–")
     more = [f"[dim]and {len(changes) - _CHANGES} more; --json has all[/]"] if len(changes) > _CHANGES else []
     return Group(f"\n[bold]{title}", table, *more)
 

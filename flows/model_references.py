@@ -45,7 +45,7 @@ def find_record(root: Path, graph: Graph, reference: str) -> Record:
     if reference == "latest" or (reference and reference in FAMILIES):
         return _at_path(root, graph, FAMILIES.get(reference, FAMILIES[""])[1].as_posix())
     path = _below(root, reference)
-    if path and (graph.with_output(path) or graph.with_input(path)):
+    if path and (graph.with_output(path) or graph.first_readers(path)):
         return _at_path(root, graph, path)
     try:
         return graph.resolve(reference)
@@ -81,8 +81,8 @@ def _below(root: Path, reference: str) -> str:
 
 
 def _at_path(root: Path, graph: Graph, path: str) -> Record:
-    """The record that wrote what the workspace holds at `path`: by dvc.lock where several did; else the newest."""
-    found = graph.with_output(path) or graph.with_input(path)
+    """The record that wrote what the workspace holds at `path` (of a source, that first read it); else the newest."""
+    found = graph.with_output(path) or graph.first_readers(path)
     if not found:
         raise UnknownReferenceError(
             f"{path}: no record tells of it; `easel lineage record` writes down what was made before there was a ledger"

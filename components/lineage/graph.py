@@ -123,10 +123,20 @@ class Graph:
         """The records that read from this path, oldest first."""
         return tuple(record for record in self.records if any(item.path == path for item in record.inputs))
 
+    def first_readers(self, path: str) -> tuple[Record, ...]:
+        """For each content that records read from this path, the first of them; oldest first."""
+        found: dict[str, Record] = {}
+        for record in self.records:
+            for item in record.inputs:
+                if item.path == path:
+                    found.setdefault(item.sha256, record)
+        return tuple(found.values())
+
     def resolve(self, reference: str) -> Record:
         """The record that a word means: an id or its beginning, a stage, a path, a digest, an id in another tool.
 
-        Of several the newest is meant, but a record of a whole run comes before those of its stages.
+        Of several the newest is meant, but a record of a whole run comes before those of its stages. Of a source, which
+        no record made, the first that read its newest content is meant.
 
         Raises:
             GraphError: the word means nothing here, or is the beginning of several ids.
@@ -134,7 +144,7 @@ class Graph:
         if found := self._by_id(reference) or self.latest(reference):
             return found
         path = reference.removeprefix("./").rstrip("/")
-        if found := self.with_output(path) or self.with_input(path):
+        if found := self.with_output(path) or self.first_readers(path):
             return found[-1]
         if found := self.made(reference):
             return found

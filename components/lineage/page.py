@@ -10,9 +10,9 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from components.lineage.differences import Differences
+from components.lineage.differences import Change, Differences
 from components.lineage.graph import Graph, short_ids
-from components.lineage.history import flat, key_figures, marks, seconds, who
+from components.lineage.history import figure, flat, key_figures, marks, seconds, who
 from components.lineage.layout import NODE_HEIGHT, NODE_WIDTH, draw, reduced
 from components.lineage.page_template import TEMPLATE
 from components.lineage.record import Item, Record
@@ -79,11 +79,18 @@ def render_body(question: Question) -> str:
         names={one: graph.record(one).subject for one in graph.ids},
         short=short_ids(graph.ids),
         differences=question.differences,
+        measures=_moved(question.differences),
         compared_with=question.compared_with,
         verified=question.verified,
         head=question.head,
     )
     return "\n".join(line for line in page.splitlines() if line.strip()) + "\n"
+
+
+def _moved(found: Differences | None) -> list[Change]:
+    """The measures that differ, to four digits."""
+    moved = [one for one in found.measures if one.old != one.new] if found else []
+    return [Change(one.place, figure(one.old), figure(one.new)) for one in moved]
 
 
 def _facts(graph: Graph, chosen: Sequence[str], sources: Sequence[Item]) -> dict[str, str]:

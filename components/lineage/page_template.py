@@ -211,7 +211,7 @@ easel lineage proof photo.jpg --in {{ command }}</code></pre>
 {{ samples_of("", by_stage) }}
 </details>
 {% endif %}
-{{ changes_of("Measures", differences.measures) }}
+{{ changes_of("Measures", measures) }}
 {% else %}
 <p>There is nothing to compare with yet: this is the first of its kind in the ledger.</p>
 {% endif %}

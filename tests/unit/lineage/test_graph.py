@@ -113,6 +113,8 @@ def test_what_a_word_means() -> None:
     assert graph.resolve(planted.record("sft").systems["mlflow_run"]) == planted.record("sft")
     assert graph.resolve("data") == planted.record("ingest@2")
     assert graph.resolve("easel-turbo") == planted.record("promotion@2")
+    later = planted.record("sft@2").model_copy(update={"inputs": planted.record("ingest@2").inputs})
+    assert Graph([*planted.records, later]).resolve("data") == planted.record("ingest@2")
     run = Record(kind="run", subject="build 7", started_at=AT, ended_at=AT, systems=latest.systems)
     assert Graph([*planted.records, run, hostile_record("x")]).resolve(latest.systems["build"]) == run
 
