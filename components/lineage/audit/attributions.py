@@ -67,6 +67,8 @@ class Attributions:
         with _Database(self._packed) as db:
             for table in self._tables:
                 counts.update({tuple(row[:-1]): row[-1] for row in _asked(db, query, table)})
+                if table is self._tables[-1]:
+                    break
                 _asked(db, f"DELETE FROM members WHERE id IN (SELECT unhex(sample_id) FROM {_ROWS})", table)
         return counts
 
