@@ -92,7 +92,9 @@ def proof(
     """
     from flows import sample_commands
 
-    if check:
+    if check and _is_about_a_record(check):
+        _check_record_proof(check, [_key(one) for one in key or ()])
+    elif check:
         sample_commands.check(check, [_key(one) for one in key or ()], as_json)
     elif within:
         sample_commands.prove(what, within, file, as_json)
@@ -112,6 +114,34 @@ def _prove_record(record: str, file: Path | None) -> None:
         file.write_text(text, encoding="utf-8")
     else:
         sys.stdout.write(text)
+
+
+def _is_about_a_record(file: Path) -> bool:
+    """Whether the file holds what `_prove_record` writes; about other and wrong files somebody else complains."""
+    try:
+        value = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(value, dict) and "entry" in value
+
+
+def _check_record_proof(file: Path, trusted: list[bytes]) -> None:
+    from pydantic import ValidationError
+
+    from components.lineage.log import InclusionProof
+
+    if not trusted:
+        fail(f"{file}: whose word is it to be? give the public key of the ledger: --key PUBLIC.pem")
+    try:
+        found = InclusionProof.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        fail(f"{file}: no proof about a record: {'.'.join(map(str, first['loc']))}: {first['msg']}")
+    if not any(found.holds(one) for one in trusted):
+        fail(f"{file}: does not hold: entry {found.entry.index} is not under a head signed with the key that was given")
+    entry = found.entry
+    out.print(f"[green]holds[/]: record {entry.record_id} ({entry.kind} {printable(entry.subject)}) is entry", end=" ")
+    out.print(f"{entry.index} of {found.head.size}, appended {printable(entry.appended_at)}", soft_wrap=True)
 
 
 def _key(file: Path) -> bytes:

@@ -7,7 +7,6 @@ What no signature covers yet, and what killed writers left, is a remark and no f
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -26,40 +25,13 @@ from components.lineage.log_files import (
     key_name,
     record_name,
 )
+from components.lineage.log_report import LogReport, Span, remarks_on, spans_of
 from components.lineage.merkle import Frontier, leaf_hash, packed_root
 from components.lineage.record import Record, RecordError, SampleSet, read_record
-from components.lineage.store import Store
+from components.lineage.store import Store, read_many
 
 __all__ = ["Fault", "LogReport", "Span", "check_log", "examine_log"]
 _ID_BYTES = 32
-
-
-@dataclass(frozen=True)
-class Span:
-    """Entries first, ..., last that were first signed for with one key."""
-
-    key_id: str
-    first: int
-    last: int
-
-
-@dataclass(frozen=True)
-class LogReport:
-    """What a check found.
-
-    Args:
-        fault: the first thing that does not hold; None if all does.
-        size: entries that the newest head covers.
-        root: its root, "" for an empty log.
-        spans: which key signed for which entries.
-        remarks: what is no fault and yet worth knowing.
-    """
-
-    fault: Fault | None
-    size: int = 0
-    root: str = ""
-    spans: tuple[Span, ...] = ()
-    remarks: tuple[str, ...] = ()
 
 
 def check_log(store: Store, trusted_keys: Sequence[bytes] = ()) -> Fault | None:
@@ -80,14 +52,17 @@ def examine_log(store: Store, trusted_keys: Sequence[bytes] = (), against: Head 
         heads = check.heads()
         entries = check.entries(heads[-1] if heads else None)
         check.trees(heads, entries, against)
-        for entry in entries:
-            check.record(entry)
+        names = [record_name(entry.record_id) for entry in entries]
+        for entry, data in zip(entries, read_many(store, names), strict=True):
+            check.record(entry, data)
     except _FoundError as found:
         return LogReport(found.fault)
     newest = heads[-1] if heads else None
-    check.remark_on(entries, newest)
+    held = set(names)
+    strays = [name for name in store.names(RECORDS) if name not in held]
+    remarks = remarks_on(entries, newest, strays, is_trusting=not trusted_keys)
     size, root = (newest.size, newest.root) if newest else (0, "")
-    return LogReport(None, size, root, _spans(heads), tuple(check.remarks))
+    return LogReport(None, size, root, spans_of(heads), tuple(remarks))
 
 
 class _FoundError(Exception):
@@ -103,16 +78,16 @@ class _Check:
         self._trusted = trusted
         self._keys = dict(trusted)
         self._seen = set[tuple[str, str]]()
-        self.remarks = list[str]()
 
     def heads(self) -> list[Head]:
         """All heads by size, each signed, each extending one that is there; and the keys."""
         names = self._store.names(HEADS)  # before everything else, so that what is appended meanwhile is no fault
         self._check_keys()
-        heads = [self._head(name) for name in names]
+        heads = [self._head(name, data) for name, data in zip(names, read_many(self._store, names), strict=True)]
         for head in heads:
-            if head.previous_size and head_name(head.previous_size) not in names:
-                raise _FoundError(head_name(head.previous_size), f"removed: {head_name(head.size)} extends it")
+            before = head_name(head.previous_size)  # a folder that grows while it is listed may leave it out
+            if head.previous_size and before not in names and self._store.read(before) is None:
+                raise _FoundError(before, f"removed: {head_name(head.size)} extends it")
         return heads
 
     def entries(self, head: Head | None) -> list[Entry]:
@@ -121,7 +96,7 @@ class _Check:
         for name, index in zip(names, range(len(names)), strict=True):
             if len(name) != len(entry_name(index)):
                 raise _FoundError(name, "no entry: it does not belong there")
-        data = [self._entry_data(names, index, head) for index in range(len(names))]
+        data = self._entry_data(names, head)
         if head and len(data) < head.size:
             missing = next(index for index in range(head.size) if entry_name(index) not in names)
             raise _FoundError(entry_name(missing), f"removed: {head_name(head.size)} counts {head.size} entries")
@@ -156,13 +131,14 @@ class _Check:
                     head_name(heads[-1].size), f"forked: the head kept elsewhere has another root at {tree.size}"
                 )
 
-    def record(self, entry: Entry) -> None:
+    def record(self, entry: Entry, data: bytes | None) -> None:
         """Whether the entry's record, the blobs stored with it and its sample sets are what they were."""
         name = record_name(entry.record_id)
         if (name, "") in self._seen:
             raise _FoundError(entry_name(entry.index), f"doubled: {name} has an earlier entry")
         self._seen.add((name, ""))
-        data = self._data(name, entry)
+        if data is None:
+            raise _removed(name, entry)
         if hashlib.sha256(data).hexdigest() != entry.record_id:
             raise _FoundError(name, "changed: its bytes do not have the SHA-256 in its name")
         try:
@@ -179,23 +155,6 @@ class _Check:
                     raise _FoundError(blob, f"changed: {entry_name(entry.index)} has another SHA-256 for it")
                 self._seen.add((blob, digest))
 
-    def remark_on(self, entries: list[Entry], head: Head | None) -> None:
-        """Note what no signature covers, what killed writers left, clocks that were behind, and whom we believed."""
-        if late := len(entries) - (head.size if head else 0):
-            self.remarks.append(f"the last {late} entries are under no signed head yet; the next append signs them")
-        ids = {record_name(entry.record_id) for entry in entries}
-        if strays := [name for name in self._store.names(RECORDS) if name not in ids]:
-            self.remarks.append(f"{len(strays)} stored but not in the log (killed writers): {strays[0]}, ...")
-        for entry in entries:
-            if entry.clock_behind_s:
-                place = entry_name(entry.index)
-                self.remarks.append(f"{place}: its writer's clock was {entry.clock_behind_s} s behind the entry before")
-        if head and not self._trusted:
-            self.remarks.append(
-                f"the keys are the ledger's own word: compare the id {head.key_id} with what its owner told you, "
-                "or give the public key"
-            )
-
     def _check_keys(self) -> None:
         for name in self._store.names(KEYS):
             data = self._store.read(name) or b""
@@ -208,9 +167,9 @@ class _Check:
             if not self._trusted:
                 self._keys[key_id(data)] = data
 
-    def _head(self, name: str) -> Head:
+    def _head(self, name: str, data: bytes | None) -> Head:
         try:
-            head = Head.read(self._store.read(name) or b"", name)
+            head = Head.read(data or b"", name)
             is_whole = head.tree.size == head.size > head.previous_size
         except ValueError as error:
             raise _FoundError(name, f"changed: {str(error).removeprefix(name + ': ')}") from None
@@ -233,13 +192,15 @@ class _Check:
         if not verify_signature(self._keys[head.key_id], head.signed, head.der):
             raise _FoundError(name, f"changed: its signature with key {head.key_id[:16]} is of something else")
 
-    def _entry_data(self, names: list[str], index: int, head: Head | None) -> bytes:
-        name = entry_name(index)
-        data = self._store.read(name)
-        if data is None:
-            reason = f"{head_name(head.size)} counts it" if head and index < head.size else f"{names[-1]} is there"
-            raise _FoundError(name, f"removed: {reason}")
-        return data
+    def _entry_data(self, names: list[str], head: Head | None) -> list[bytes]:
+        found = list[bytes]()
+        for data in read_many(self._store, [entry_name(index) for index in range(len(names))]):
+            if data is None:
+                is_counted = head is not None and len(found) < head.size
+                reason = f"{head_name(head.size)} counts it" if head and is_counted else f"{names[-1]} is there"
+                raise _FoundError(entry_name(len(found)), f"removed: {reason}")
+            found.append(data)
+        return found
 
     def _pin(self, head: Head, data: list[bytes], hashes: list[bytes]) -> None:
         """Follow the hashes from the signed head back to the first entry."""
@@ -257,7 +218,7 @@ class _Check:
     def _data(self, name: str, entry: Entry) -> bytes:
         data = self._store.read(name)
         if data is None:
-            raise _FoundError(name, f"removed: {entry_name(entry.index)} holds it")
+            raise _removed(name, entry)
         return data
 
     def _check_set(self, told: SampleSet, record: Record, entry: Entry) -> None:
@@ -270,6 +231,10 @@ class _Check:
         if packed_root(packed, _ID_BYTES).hex() != told.root:
             raise _FoundError(name, f"changed: its {told.count} samples have another Merkle root{_disorder(packed)}")
         self._seen.add((name, "set"))
+
+
+def _removed(name: str, entry: Entry) -> _FoundError:
+    return _FoundError(name, f"removed: {entry_name(entry.index)} holds it")
 
 
 def _entry(data: bytes, index: int) -> Entry:
@@ -287,13 +252,3 @@ def _disorder(packed: bytes) -> str:
     first = np.frombuffer(packed, ">u8").reshape(-1, _ID_BYTES // 8)[:, 0]
     rows = np.flatnonzero(first[1:] < first[:-1])
     return f"; row {rows[0]} or {rows[0] + 1} (from 0) is wrong: they are out of order" if len(rows) else ""
-
-
-def _spans(heads: list[Head]) -> tuple[Span, ...]:
-    spans = list[Span]()
-    for head in heads:
-        first = spans[-1].last + 1 if spans else 0
-        if spans and spans[-1].key_id == head.key_id:
-            first = spans.pop().first
-        spans.append(Span(head.key_id, first, head.size - 1))
-    return tuple(spans)

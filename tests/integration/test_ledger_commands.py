@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -138,6 +139,27 @@ def test_a_proof_is_printed_and_holds(place, easel):
     proof = InclusionProof.model_validate_json(easel("lineage", "proof", entries[1].record_id[:8]))
     assert proof.holds(load_signer(file=place.key).public_pem)
     assert "no record in the ledger begins with" in easel("lineage", "proof", "abcdef0", code=1)
+
+
+def test_a_proof_of_a_record_is_checked_by_itself_with_a_key(place, easel):
+    easel("keys", "init")
+    entries = place.append(0, 1, 2, 3, 4)
+    file, public = place.folder / "proof.json", place.folder / "public.pem"
+    public.write_text(json.loads(easel("keys", "show", "--json"))["public_key"])
+    easel("lineage", "proof", entries[3].record_id, "--out", str(file))
+    shutil.rmtree(place.root / ".easel")
+    said = easel("lineage", "proof", "--check", str(file), "--key", str(public))
+    assert f"holds: record {entries[3].record_id} (stage stage_3) is entry 3 of 5" in said
+    assert "give the public key of the ledger" in easel("lineage", "proof", "--check", str(file), code=1)
+    text = file.read_text()
+    for old, new in (("stage_3", "stage_4"), ('"index": 3', '"index": 2'), ('"size": 5', '"size": 6')):
+        assert old in text
+        file.write_text(text.replace(old, new))
+        assert "does not hold" in easel("lineage", "proof", "--check", str(file), "--key", str(public), code=1)
+    file.write_text(text.replace('"index"', '"place"'))
+    assert "no proof about a record: entry.index" in easel(
+        "lineage", "proof", "--check", str(file), "--key", str(public), code=1
+    )
 
 
 def test_the_first_run_makes_a_key_and_a_ledger_whose_key_is_lost_does_not(place, monkeypatch, capsys):

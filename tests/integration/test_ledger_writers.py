@@ -56,7 +56,7 @@ def write(place, key, names):
     )
 
 
-def race(place, key, *, writers, each, kills):
+def race(place, key, *, writers, each, kills, meanwhile=None):
     """Let `writers` processes append `each` records while `kills` of them are killed; the names that were kept."""
     random_ = random.Random(5)
     shared = [f"shared_{number}" for number in range(each // 5)]
@@ -67,11 +67,14 @@ def race(place, key, *, writers, each, kills):
     for process in running:
         assert process.stdout.readline() == "ready\n"
     said = [list[str]() for _ in running]
-    for victim in random_.sample(range(writers), kills):
+    for victim in random_.sample(range(writers), kills, meanwhile=None):
         for _ in range(random_.randrange(each // 2)):
             said[victim].append(running[victim].stdout.readline().strip())
         time.sleep(random_.uniform(0, 0.01))  # somewhere within an append
         running[victim].send_signal(signal.SIGKILL)
+    while meanwhile and any(process.poll() is None for process in running):
+        fault = examine_log(meanwhile).fault
+        assert fault is None, f"a false alarm while others write: {fault}"
     for process, names_said in zip(running, said, strict=True):
         with process.stdout as rest:
             names_said += rest.read().split()
@@ -97,8 +100,8 @@ def check_race(store, signer, kept, wanted):
 
 def test_two_hundred_appends_by_eight_processes_with_random_kills(tmp_path):
     signer = make_key(tmp_path / "key.pem")
-    kept, wanted = race(tmp_path / "ledger", tmp_path / "key.pem", writers=8, each=25, kills=5)
     store = FolderStore(tmp_path / "ledger")
+    kept, wanted = race(tmp_path / "ledger", tmp_path / "key.pem", writers=8, each=25, kills=5, meanwhile=store)
     before = examine_log(store, [signer.public_pem])
     assert before.fault is None
     assert kept <= {record.subject for _, record in Ledger(store).records()}

@@ -153,7 +153,7 @@ def test_what_killed_writers_left_is_a_remark_and_finished_by_the_next(store, si
     ledger.append(late)
     assert examine_log(store, [signer.public_pem]).remarks == ()
     unsigned = store.changed(**{head_name(8): None})
-    assert "the last 1 entries are under no signed head yet" in examine_log(unsigned).remarks[0]
+    assert "the last entry is under no signed head yet" in examine_log(unsigned).remarks[0]
     assert said(unsigned.changed(**{entry_name(7): store.values[entry_name(6)]})).startswith(
         "entries/000000000007.json: reordered"
     )
