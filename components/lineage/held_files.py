@@ -19,7 +19,7 @@ FOLDERS = "folders/"
 
 @dataclass(frozen=True)
 class Held:
-    """What was found: places as recorded, places that are no longer there, and places that hold another run's bytes."""
+    """What was found: places as recorded, places that are no longer there, and places that hold what another record tells of."""
 
     same: tuple[str, ...]
     gone: tuple[str, ...]
@@ -43,7 +43,7 @@ def check_held(
 ) -> Held:
     """Read everything of the chain that lies below `root`; what is no longer there is told, and no fault.
 
-    A place where another run of the ledger has written since is told too.
+    A place where another run of the ledger, or a takedown, has written since is told too.
 
     Raises:
         BrokenError: the first file that no record knows as it is.
@@ -61,7 +61,7 @@ def check_held(
         if any(item.sha256 == found for item in items):
             same.append(items[0].path)
             num_bytes += items[0].size
-        elif _is_of_another_run(graph, items[0].path, found):
+        elif _is_explained(graph, items[0].path, found):
             others.append(items[0].path)
         else:
             raise _difference(ledger, items[-1], files, found)
@@ -76,7 +76,11 @@ def files_of(ledger: Ledger, sha256: str) -> dict[str, str] | None:
     return json.loads(data)
 
 
-def _is_of_another_run(graph: Graph, path: str, found: str) -> bool:
+def _is_explained(graph: Graph, path: str, found: str) -> bool:
+    """Whether another record wrote or read these bytes there, or a takedown left them."""
+    takedowns = (record for record in graph.records if record.kind == "takedown")
+    if any(record.decision.get("rewritten", {}).get(path) == found for record in takedowns):
+        return True
     known = [*graph.with_output(path), *graph.with_input(path)]
     items = (item for record in known for item in (*record.outputs, *record.inputs))
     return any(item.path == path and item.sha256 == found for item in items)

@@ -169,7 +169,7 @@ def check_files(subject: Subject) -> Step:
         return Step("files", f"not read (--quick); {there} of them lie in the workspace")
     held = subject.held = check_held(subject.chain, subject.graph, subject.ledger, subject.root, model, subject.tell)
     notes = [f"{path}: not in the workspace" for path in held.gone]
-    notes += [f"{path}: holds what another run made" for path in held.others]
+    notes += [f"{path}: holds what another run made, or a takedown left" for path in held.others]
     told = f"{len(held.same)} as recorded, {held.num_bytes / 1e6:.1f} MB"
     gone = f"; {len(held.gone)} no longer here" if held.gone else ""
     return Step("files", told + gone, tuple(notes))

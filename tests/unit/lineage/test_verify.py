@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from signed_workspace import SignedWorkspace, planted_images, planted_sets, signed_workspace, write_images
+from signed_workspace import AT, SignedWorkspace, planted_images, planted_sets, signed_workspace, write_images
 
 from components.data.opt_out import format_list
 from components.lineage.chain import BrokenError, binding, walk
+from components.lineage.folder_digests import path_digest
 from components.lineage.graph import Graph
 from components.lineage.record import Item, Record
 from components.lineage.verify import Step, Subject
@@ -176,7 +177,21 @@ def test_a_later_run_s_files_are_told_apart_from_changed_ones(place: SignedWorks
     later = item(place.root, "latents", "artifacts/latents")
     place.keep(place.records["encode"].model_copy(update={"outputs": (later,), "attempt": 2}))
     found = {step.name: step for step in verify(place)}
-    assert found["files"].notes == ("artifacts/latents: holds what another run made",)
+    assert found["files"].notes == ("artifacts/latents: holds what another run made, or a takedown left",)
+
+
+def test_data_that_a_takedown_wrote_anew_are_no_fault(place: SignedWorkspace) -> None:
+    """Records hold digests only, so that history stays verifiable when an image is gone."""
+    raw = place.root / "data/images/part-00000.parquet"
+    write_images(raw, dict(list(place.images.items())[1:]), "image")
+    assert fault_of(place).startswith("data/images/part-00000.parquet: recorded as ")
+    done = {"state": "completed", "rewritten": {"data": path_digest(place.root / "data")}}
+    place.keep(Record(kind="takedown", subject="takedown", started_at=AT, ended_at=AT, decision=done))
+    found = {step.name: step for step in verify(place)}
+    assert found["files"].notes == ("data: holds what another run made, or a takedown left",)
+    assert found["images"].found.startswith("24 source images, all named by records")
+    raw.write_bytes(raw.read_bytes()[:-1])
+    assert fault_of(place).startswith("data/images/part-00000.parquet: recorded as ")
 
 
 def test_a_folder_without_a_list_is_named_itself(place: SignedWorkspace) -> None:
