@@ -19,7 +19,7 @@ FOLDERS = "folders/"
 
 @dataclass(frozen=True)
 class Held:
-    """What was found: places as recorded, places that are no longer there, and places that hold what another record tells of."""
+    """What was found: places as recorded, places no longer there, and places that hold what another record tells of."""
 
     same: tuple[str, ...]
     gone: tuple[str, ...]
