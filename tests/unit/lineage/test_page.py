@@ -1,0 +1,118 @@
+"""The page without a browser: every record has its node and part, words are escaped, equal asks give equal pages."""
+
+import re
+from html.parser import HTMLParser
+
+from ledgers import hostile_record, many_records, sample_records
+
+from components.lineage.differences import differences
+from components.lineage.graph import Graph
+from components.lineage.page import Question, Verified, render_body
+from components.lineage.record import Record
+
+HOSTILE = """"><script>alert('1')</script><svg onload=x>'&"""
+VOID = frozenset({"br", "meta", "link", "img", "input", "hr"})
+
+
+class Reader(HTMLParser):
+    """The elements of a page by id, the targets of links, and the elements that were never closed."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.ids, self.targets, self.tags, self.open = list[str](), list[str](), set[str](), list[str]()
+        self.nodes = 0
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.tags.add(tag)
+        self.nodes += tag == "a" and "node" in (values.get("class") or "").split()
+        self.ids += [values["id"] or ""] if "id" in values else []
+        self.targets += [values["href"] or ""] if "href" in values else []
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def planted_page() -> tuple[str, Graph, dict[str, str]]:
+    planted = sample_records(versions=2)
+    graph, ids = Graph(planted.records), planted.ids
+    found = differences(graph, ids["export_turbo"], ids["export_turbo@2"], planted.sets.__getitem__)
+    question = Question(
+        "turbo", ids["export_turbo@2"], graph, found, "the champion before", Verified([("signature", "3 files")]),
+        {"entries": "29", "root": "ab" * 32},
+    )  # fmt: skip
+    return render_body(question), graph, ids
+
+
+def test_every_record_of_the_history_is_a_node_with_a_part_of_its_own() -> None:
+    page, graph, ids = planted_page()
+    read = Reader(page)
+    asked = ids["export_turbo@2"]
+    history = {one.id for one in (*graph.above(asked), *graph.below(asked))} | {asked}
+    assert read.nodes == len(history)
+    assert {f"record-{one}" for one in history} <= set(read.ids)
+    assert len(read.ids) == len(set(read.ids))
+    assert all(target == "#none" or target.removeprefix("#") in read.ids for target in read.targets)
+    assert read.open == []
+    assert not read.tags & {"script", "img", "link", "iframe", "object", "form"}
+
+
+def test_every_answer_is_on_the_page() -> None:
+    page, _, ids = planted_page()
+    for word in (
+        "easel lineage show turbo", "easel lineage proof photo.jpg --in turbo", "the champion before", "pretrain_1.lr",
+        "Everything holds", "3 files", "no such record", "ab" * 32, ids["export_turbo"][:8], "data/autoencoder",
+    ):  # fmt: skip
+        assert word in page, word
+
+
+def test_equal_questions_give_equal_pages() -> None:
+    assert planted_page()[0] == planted_page()[0]
+
+
+def test_words_of_others_are_escaped() -> None:
+    first = hostile_record(HOSTILE)
+    takedown = Record(
+        kind="takedown", subject="takedown", started_at=HOSTILE, ended_at=HOSTILE, parents=(first.id,),
+        decision={HOSTILE: HOSTILE},
+    )  # fmt: skip
+    graph = Graph([first, takedown])
+    found = differences(graph, graph.ids[0], graph.ids[1], sample_set=lambda _: b"")
+    page = render_body(
+        Question(
+            HOSTILE, graph.ids[0], graph, found, HOSTILE, Verified([(HOSTILE, HOSTILE)], HOSTILE), {HOSTILE: HOSTILE}
+        )
+    )
+    read = Reader(page)
+    assert read.open == []
+    assert not read.tags & {"script", "img"}
+    assert "onload=x" in page
+    assert not re.search(r"<svg[^>]*onload", page)
+
+
+def test_takedowns_are_told_though_they_are_no_part_of_the_history() -> None:
+    planted = sample_records()
+    takedown = Record(
+        kind="takedown", subject="takedown", started_at="2026-11-22T08:00:00.000Z", ended_at="2026-11-22T08:00:01.000Z",
+        people={"asked_by": "ann"}, decision={"reason": "asked by the owner"},
+    )  # fmt: skip
+    graph = Graph([*planted.records, takedown])
+    page = render_body(Question("turbo", planted.ids["export_turbo"], graph))
+    assert "asked by the owner" in page
+    assert f"record-{takedown.id}" in Reader(page).ids
+    assert "There is nothing to compare with yet" in page
+    assert "no exported model that is signed" in page
+    assert "no signed head" in page
+
+
+def test_three_hundred_records() -> None:
+    graph = Graph(list(many_records(300, width=5)))
+    page = render_body(Question("many", graph.ids[0], graph))
+    assert Reader(page).nodes == len(graph.below(graph.ids[0])) + 1
+    assert len(page) < 3_000_000
