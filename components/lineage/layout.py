@@ -15,9 +15,9 @@ from statistics import median
 NODE_WIDTH, NODE_HEIGHT = 168.0, 46.0
 GAP_X, GAP_Y = 20.0, 40.0
 _WAY_WIDTH = 4.0
-_SWEEPS, _SETTLING = 12, 24
-_STRAIGHT = 6.0
-"""How much more a waypoint pulls than a node: long edges become straight before nodes are centred."""
+_SWEEPS, _SETTLING = 12, 60
+_STRAIGHT = 12.0
+"""How much more a line pulls whose ends have no other on that side: chains become straight, branches bend."""
 
 Key = tuple[str, int]
 """A node (its id, -1), or the waypoint of a node's edges in a layer (its id, the layer)."""
@@ -141,17 +141,17 @@ class _Net:
             wanted = [0.0] * len(row)
             x |= zip(row, _apart(row, wanted, [1.0] * len(row)), strict=True)
         for turn in range(_SETTLING):
-            downwards = turn % 2 == 0
-            for row in self.rows if downwards else reversed(self.rows):
-                wanted = [self._wanted(one, x, downwards=downwards, both=turn >= _SETTLING - 2) for one in row]
-                weights = [_STRAIGHT if one[1] >= 0 else 1.0 for one in row]
-                x |= zip(row, _apart(row, wanted, weights), strict=True)
+            for row in self.rows if turn % 2 == 0 else reversed(self.rows):
+                pulls = [self._pull(one, x) for one in row]
+                x |= zip(row, _apart(row, [to for to, _ in pulls], [weight for _, weight in pulls]), strict=True)
         return x
 
-    def _wanted(self, key: Key, x: Mapping[Key, float], *, downwards: bool, both: bool) -> float:
-        above, below = self.up[key], self.down[key]
-        near = [*above, *below] if both else (above or below) if downwards else (below or above)
-        return sum(x[one] for one in near) / len(near) if near else x[key]
+    def _pull(self, key: Key, x: Mapping[Key, float]) -> tuple[float, float]:
+        """Whereto the neighbours pull, and how strongly."""
+        near = {one: _STRAIGHT if len(self.down[one]) == len(self.up[key]) == 1 else 1.0 for one in self.up[key]}
+        near |= {one: _STRAIGHT if len(self.up[one]) == len(self.down[key]) == 1 else 1.0 for one in self.down[key]}
+        total = sum(near.values())
+        return (sum(weight * x[one] for one, weight in near.items()) / total, total) if total else (x[key], 1.0)
 
 
 def _by_medians(row: Sequence[Key], near: Mapping[Key, Sequence[Key]], place: Mapping[Key, int]) -> list[Key]:
