@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from ledgers import Planted, sample_records
 
 from components.lineage.audit.document import AuditError
+from components.lineage.errors import LedgerError
 from components.lineage.graph import Graph
 from components.lineage.record import Record
 
@@ -53,6 +54,8 @@ class Audited:
 
     def sample_set(self, root: str) -> bytes:
         """As a ledger does."""
+        if root not in self.sets:
+            raise LedgerError(f"sets/{root}: not there")
         return self.sets[root]
 
 

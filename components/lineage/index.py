@@ -12,6 +12,7 @@ wait for it; readers are never in its way.
 """
 
 import fcntl
+import hashlib
 import shutil
 import time
 from collections import defaultdict
@@ -202,10 +203,11 @@ def _is_prefix(entries: Sequence[Entry], state: _State) -> bool:
 
 def _record(ledger: Ledger, entry: Entry) -> Record:
     data = ledger.blob(record_name(entry.record_id))
-    record = read_record(data) if data is not None else None
-    if record is None or record.id != entry.record_id:
-        raise LedgerError(f"{record_name(entry.record_id)}: not the record that the log has; `easel lineage check`")
-    return record
+    if data is None or hashlib.sha256(data).hexdigest() != entry.record_id:
+        raise LedgerError(
+            f"{record_name(entry.record_id)}: not the record that the log has; `easel lineage check` says more"
+        )
+    return read_record(data)
 
 
 def _records(rows: Sequence[tuple[Any, ...]]) -> list[Record]:

@@ -68,15 +68,6 @@ class Evidence:
         Raises:
             AuditError: a link leads nowhere, or to something that its rule cannot use.
         """
-        try:
-            return self._value(figure)
-        except AuditError:
-            raise
-        except (InvalidOperation, TypeError, ValueError, IndexError):
-            place = figure.links[0] if figure.links else "a figure"
-            raise AuditError(f"{place}: no {figure.rule} of what stands there") from None
-
-    def _value(self, figure: Figure) -> int | str:
         links = figure.links
         match figure.rule:
             case "is":
@@ -87,7 +78,12 @@ class Evidence:
                 names = tuple(name for name, _ in figure.where)
                 return self.tally(links, names).get(tuple(value for _, value in figure.where), 0)
             case rule:
-                return _follows(rule, [self._at(link) for link in links])
+                values = [self._at(link) for link in links]
+        try:
+            return _follows(rule, values)
+        except (InvalidOperation, TypeError, ValueError):
+            place = links[0] if links else "a figure"
+            raise AuditError(f"{place}: no {rule} of what stands there") from None
 
     def _of_sets(self, figure: Figure) -> int:
         key = (figure.rule, figure.links)

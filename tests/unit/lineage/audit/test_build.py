@@ -26,6 +26,7 @@ from components.lineage.audit.document import (
 )
 from components.lineage.audit.figures import Evidence, check_figures, check_links, read_figures
 from components.lineage.audit.provider import Provider, Source
+from components.lineage.errors import LedgerError
 from components.lineage.record import Item, Record
 
 
@@ -192,6 +193,9 @@ def test_an_edited_catalogue_or_set_is_not_believed(planted: Audited, document: 
     forged = replace(planted, sets=planted.sets | {root: planted.sets[root][:-32] + b"\xff" * 32})
     with pytest.raises(AuditError, match="do not have this root"):
         check_links(document, forged, planted.tables)
+    lacking = replace(planted, sets={name: data for name, data in planted.sets.items() if name != root})
+    with pytest.raises(LedgerError, match=f"sets/{root}: not there"):
+        check_links(document, lacking, planted.tables)
 
 
 def test_what_records_say_against_themselves_stands_once(planted: Audited) -> None:
