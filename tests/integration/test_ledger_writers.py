@@ -67,7 +67,7 @@ def race(place, key, *, writers, each, kills, meanwhile=None):
     for process in running:
         assert process.stdout.readline() == "ready\n"
     said = [list[str]() for _ in running]
-    for victim in random_.sample(range(writers), kills, meanwhile=None):
+    for victim in random_.sample(range(writers), kills):
         for _ in range(random_.randrange(each // 2)):
             said[victim].append(running[victim].stdout.readline().strip())
         time.sleep(random_.uniform(0, 0.01))  # somewhere within an append
