@@ -156,13 +156,17 @@ class Picture:
 
     @property
     def roots(self) -> list[Thing]:
-        """What it is about: the models that the subject made, else whatever it made, else what it used."""
-        made = [edge.source for edge in self.edges if edge.kind == "generated" and edge.target == self.subject]
-        used = self.targets("used", self.subject)
-        for wanted in (("model",), ("data", "samples"), ("document", "sample")):
-            if found := [thing for thing in self.things if thing.id in made and thing.kind in wanted]:
-                return found
-        return [thing for thing in self.things if thing.id in used]
+        """What it is about: the models that the subject made, else whatever it made.
+
+        A subject that made nothing (a run, a decision) is about what the records made that it stands on directly, and
+        one that stands on none about what it used.
+        """
+        for events in ([self.subject], self.targets("informed", self.subject)):
+            made = {name for event in events for name in self.sources("generated", event)}
+            for wanted in (("model",), ("data", "samples"), ("document", "sample")):
+                if found := [thing for thing in self.things if thing.id in made and thing.kind in wanted]:
+                    return found
+        return [self.thing(name) for name in self.targets("used", self.subject)]
 
     def all_training_data(self, model: str) -> list[str]:
         """What a model was trained on, itself or as one of the models that it is derived from; each once, in order."""

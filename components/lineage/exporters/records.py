@@ -26,18 +26,23 @@ def picture(records: Sequence[Record], subject: str) -> Picture:
     Raises:
         ValueError: `subject` is none of them.
     """
-    ordered = sorted({record.id: record for record in records}.values(), key=lambda one: (one.ended_at, one.id))
-    if subject not in {record.id for record in ordered}:
-        raise ValueError(f"record {subject[:12]} is not among the {len(ordered)} records to export; resolve it first")
-    things, edges = dict[str, Thing](), set[Edge]()
-    for record in ordered:
+    by_id = {record.id: record for record in records}  # an id is a digest: asked for once
+    if subject not in by_id:
+        raise ValueError(f"record {subject[:12]} is not among the {len(by_id)} records to export; resolve it first")
+    ordered = sorted(by_id.items(), key=lambda one: (one[1].ended_at, one[0]))
+    things, edges, is_made = dict[str, Thing](), set[Edge](), set[str]()
+    for _, record in ordered:
         for thing in _things(record):
             things[thing.id] = _joined(things.get(thing.id), thing)
-    for record in ordered:
-        edges |= _event_edges(record, {one.id for one in ordered}) | _set_edges(record, edges)
-    edges |= {edge for record in ordered for edge in _thing_edges(record, things, edges)}
+    for me, record in ordered:
+        found = _event_edges(me, record, by_id)
+        is_made |= {edge.source for edge in found if edge.kind == "generated"}
+        found |= (sets := _set_edges(me, record, is_made))
+        is_made |= {edge.source for edge in sets if edge.kind == "generated"}
+        edges |= found
+    edges |= {edge for _, record in ordered for edge in _thing_edges(record, things)}
     people = sorted({edge.target for edge in edges if edge.kind == "associated"})
-    events = tuple(_event(record) for record in ordered)
+    events = tuple(_event(me, record) for me, record in ordered)
     return Picture(subject, tuple(things[key] for key in sorted(things)), events, tuple(people), tuple(sorted(edges)))
 
 
@@ -47,7 +52,7 @@ def people_of(record: Record) -> dict[str, str]:
     return {role: text for role, text in texts.items() if text and role.split(".")[0] not in _NO_PERSON}
 
 
-def _event(record: Record) -> Event:
+def _event(me: str, record: Record) -> Event:
     kept = record.model_dump(mode="json", include={"fingerprint", "attempt", "place", "code", "environment"})
     kept |= record.model_dump(mode="json", include={"decision", "systems", "is_promotable", "people"})
     if modules := record.code.get("modules"):  # the record lists them; here one digest is enough
@@ -57,7 +62,7 @@ def _event(record: Record) -> Event:
     kept["samples"] = {"dropped": samples.dropped, "derived": samples.derived, "consumed": consumed}
     kept["samples"] |= {"opt_out": samples.opt_out} if samples.opt_out else {}
     return Event(
-        *(record.id, record.kind, record.subject, record.started_at, record.ended_at),
+        *(me, record.kind, record.subject, record.started_at, record.ended_at),
         facts=dict(sorted(flat(kept).items())),
         parameters=dict(sorted(flat(record.parameters).items())),
         measures=dict(sorted(record.measures.items())),
@@ -105,8 +110,7 @@ def _kind(item: Item) -> Kind:
     return "document" if item.role in _DOCUMENT_ROLES or path.suffix in _DOCUMENT_ENDINGS else "data"
 
 
-def _event_edges(record: Record, known: set[str]) -> set[Edge]:
-    me = record.id
+def _event_edges(me: str, record: Record, known: Mapping[str, Record]) -> set[Edge]:
     edges = {Edge("used", me, item.sha256, item.role) for item in record.inputs}
     edges |= {Edge("generated", item.sha256, me, item.role) for item in record.outputs}
     named = (*record.parents, *(item.made_by for item in record.inputs), *affected_records(record))
@@ -115,19 +119,18 @@ def _event_edges(record: Record, known: set[str]) -> set[Edge]:
     return edges | {Edge("invalidated", sample, me) for sample in _invalidated(record)}
 
 
-def _set_edges(record: Record, earlier: set[Edge]) -> set[Edge]:
+def _set_edges(me: str, record: Record, is_made: set[str]) -> set[Edge]:
     """A set is made where it first appears, unless a training (which only draws) or a source (`received`) names it."""
-    is_made = {edge.source for edge in earlier if edge.kind == "generated"}
     is_training = record.sample_set("drawn") is not None or bool(record.samples.consumed)
     edges = set[Edge]()
     for one in record.samples.sets:
         is_used = is_training or one.role in ("received", "drawn") or one.root in is_made
-        ends = (record.id, one.root) if is_used else (one.root, record.id)
+        ends = (me, one.root) if is_used else (one.root, me)
         edges.add(Edge("used" if is_used else "generated", *ends, one.role))
     return edges
 
 
-def _thing_edges(record: Record, things: Mapping[str, Thing], edges: set[Edge]) -> Iterable[Edge]:
+def _thing_edges(record: Record, things: Mapping[str, Thing]) -> Iterable[Edge]:
     """What follows from the events: derivations, whose it is, and what a model was trained and tested on."""
     made = [item.sha256 for item in record.outputs if things[item.sha256].kind != "document"]
     read = [item.sha256 for item in record.inputs if things[item.sha256].kind != "document"]
