@@ -1,0 +1,274 @@
+"""What builds leave in the ledger: records against digests computed here, kills, damage, uncommitted code, acceptance.
+
+On the small workspace of two stages, with real DVC, git, MLflow on SQLite, and a real Prefect server once.
+"""
+
+import hashlib
+import json
+import shutil
+import stat
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import rfc8785
+from mlflow.tracking import MlflowClient
+
+from components.lineage.log import Ledger
+from components.lineage.log_check import check_log
+from components.lineage.record import Record
+from components.lineage.store import FolderStore
+
+GIT = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org")
+
+
+def ledger_of(workspace) -> Ledger:
+    return Ledger(FolderStore(workspace.root / ".easel" / "ledger"))
+
+
+def records(workspace) -> list[Record]:
+    return [record for _, record in ledger_of(workspace).records()]
+
+
+def stages(workspace) -> list[Record]:
+    return [record for record in records(workspace) if record.kind == "stage"]
+
+
+def run(workspace, *more: str, check: bool = True):
+    return workspace.easel("run", "--executor", "local", *more, check=check)
+
+
+def sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def folder_sha256(folder: Path) -> str:
+    files = {f.relative_to(folder).as_posix(): sha256(f) for f in folder.rglob("*") if f.is_file()}
+    return hashlib.sha256(rfc8785.dumps(files)).hexdigest()
+
+
+def runs(workspace) -> dict:
+    client = MlflowClient(f"sqlite:///{workspace.root}/.easel/mlflow/mlflow.db")
+    newest_first = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    return {found.info.run_name: found for found in reversed(newest_first)}
+
+
+def test_a_build_leaves_a_record_of_each_stage_and_of_itself(workspace):
+    workspace.run("git", "remote", "add", "origin", "https://ann:secret@example.org/easel.git?token=1")
+    run(workspace)
+    root = workspace.root
+    first, second, whole = records(workspace)
+    assert check_log(FolderStore(root / ".easel" / "ledger")) is None
+
+    (read,) = first.inputs
+    assert (read.role, read.path, read.sha256, read.count) == ("words", "data", folder_sha256(root / "data"), 1)
+    assert (read.made_by, second.inputs[0].made_by, second.parents) == ("", first.id, (first.id,))
+    for record in (first, second):
+        for item in (*record.inputs, *record.outputs):
+            if (root / item.path).is_file():
+                assert (item.sha256, item.size) == (sha256(root / item.path), (root / item.path).stat().st_size)
+    made = {item.role: item for item in second.outputs}
+    assert made["twice"].dvc == f"md5:{hashlib.md5((root / 'artifacts/twice.txt').read_bytes()).hexdigest()}"
+    assert second.measures == {"characters": "36"}
+    assert second.parameters == {"times": 3, "pause_s": "0.0", "fail": ""}
+
+    assert first.code["commit"] == workspace.run("git", "rev-parse", "HEAD").stdout.strip()
+    assert first.code["repository"] == "https://example.org/easel.git"
+    assert first.code["modules"]["flows/stages/first.py"] == sha256(root / "flows/stages/first.py")
+    assert first.code["tree"] == hashlib.sha256(rfc8785.dumps(first.code["modules"])).hexdigest()
+    assert (first.code["is_dirty"], first.is_promotable, first.notes) == (False, True, ())
+    assert first.environment["lock"] == sha256(root / "requirements.lock")
+    packages = json.loads(ledger_of(workspace).blob(f"packages/{first.environment['packages']}"))
+    assert packages["rfc8785"] == rfc8785.__version__
+    assert first.environment["python"] == ".".join(map(str, sys.version_info[:3]))
+
+    (folder,) = (root / ".easel/runs").iterdir()
+    report = json.loads((folder / "first.json").read_text())
+    assert abs(datetime.fromisoformat(first.started_at).timestamp() - report["started_at"]) < 0.001
+    assert first.systems == {"mlflow_run": report["mlflow_run_id"], "build": folder.name}
+    assert first.place["backend"] == "local"
+    assert (first.attempt, first.people["asked_by"]) == (1, second.people["asked_by"])
+
+    assert (whole.kind, whole.subject, whole.parents) == ("run", folder.name, (first.id, second.id))
+    assert whole.decision["stages"] == {"first": first.id, "second": second.id}
+    assert whole.decision["dvc_lock"] == sha256(root / "dvc.lock")
+    assert whole.decision["params"] == sha256(root / "params.yaml")
+    told = runs(workspace)
+    assert [told[name].data.tags["easel.record"] for name in ("first", "second")] == [first.id, second.id]
+    assert told[f"build {folder.name}"].data.tags["easel.record"] == whole.id
+
+
+def test_a_stage_that_does_not_run_is_referred_to_and_recorded_once(workspace):
+    run(workspace)
+    first, second = stages(workspace)
+    workspace.set_params("times: 3", "times: 4")
+    run(workspace)
+    assert [record.subject for record in stages(workspace)] == ["first", "second", "second"]
+    assert records(workspace)[-1].decision["referenced"] == ["first"]
+    assert first.id in {r.data.tags.get("easel.record.first") for n, r in runs(workspace).items() if n.startswith("b")}
+
+    workspace.set_params("times: 4", "times: 3")
+    (workspace.root / "artifacts/twice.txt").unlink()
+    run(workspace)  # out of DVC's run cache
+    assert len(stages(workspace)) == 3
+    assert records(workspace)[-1].parents == (first.id, second.id)
+    assert "holds every stage" in workspace.easel("lineage", "record").stdout
+
+    run(workspace, "--only", "second", "--force")
+    assert [record.attempt for record in stages(workspace)] == [1, 1, 1, 2]
+
+
+def test_uncommitted_code_is_kept_as_a_patch_that_applies(workspace):
+    root = workspace.root
+    stage = root / "flows/stages/first.py"
+    stage.write_text(stage.read_text().replace("text = (", "from flows.stages.new import TIMES\n    text = TIMES * ("))
+    (root / "flows/stages/new.py").write_text('"""New."""\n\nTIMES = 1\n')
+    workspace.easel("sync")
+    (root / "README.md").write_bytes(b"\0 not text \xff")
+    run(workspace)
+    first = stages(workspace)[0]
+    assert first.code["is_dirty"] is True
+    assert first.is_promotable is False
+    assert "the code differs from the commit" in first.notes[0]
+    patch = ledger_of(workspace).blob(f"patches/{first.code['patch']}")
+    assert patch is not None
+    assert hashlib.sha256(patch).hexdigest() == first.code["patch"]
+
+    clean = root.parent / "clean"
+    workspace.run("git", "clone", "--quiet", str(root), str(clean))
+    (clean / "p").write_bytes(patch)
+    workspace.run("git", "-C", str(clean), "apply", "p")
+    for name in ("flows/stages/first.py", "flows/stages/new.py", "README.md"):
+        assert (clean / name).read_bytes() == (root / name).read_bytes(), name
+    assert {path: sha256(clean / path) for path in first.code["modules"]} == first.code["modules"]
+
+
+def test_parameters_alone_make_no_code_dirty(workspace):
+    workspace.set_params("times: 3", "times: 5")
+    run(workspace)
+    assert [record.is_promotable for record in stages(workspace)] == [True, True]
+    assert stages(workspace)[1].parameters["times"] == 5
+
+
+def test_a_ledger_that_cannot_be_written_fails_no_stage_and_is_repaired_later(workspace):
+    (workspace.root / ".easel").mkdir()
+    (workspace.root / ".easel/ledger").write_text("in the way")  # a folder without rights stops no root
+    done = run(workspace)
+    assert "2 stages ran" in done.stdout
+    assert done.stdout.count("not recorded: ") == 2
+    (workspace.root / ".easel/ledger").unlink()
+    again = json.loads(workspace.easel("lineage", "record", "--json").stdout)
+    assert [(one["stage"], one["is_observed"]) for one in again] == [("first", False), ("second", False)]
+    first, second = stages(workspace)
+    assert second.parents == (first.id,)
+    assert second.systems["mlflow_run"] == runs(workspace)["second"].info.run_id
+    assert "recorded after its build" in first.notes[0]
+    assert second.is_promotable
+
+
+def test_killed_while_it_signs_the_record_is_there_once(workspace):
+    run(workspace, "--until", "first")
+    killer = workspace.root.parent / "killer"
+    killer.write_text("#!/bin/sh\nkill -9 $PPID\n")
+    killer.chmod(killer.stat().st_mode | stat.S_IXUSR)
+    key = next((workspace.root / ".easel/ledger/keys").iterdir())
+    environment = {"EASEL_LEDGER_SIGNER": str(killer), "EASEL_LEDGER_PUBLIC_KEY": str(key)}
+    words = [f"{name}={value}" for name, value in environment.items()]
+    done = workspace.run("env", *words, sys.executable, "-m", "flows", "run", "--executor", "local", check=False)
+    assert done.returncode == -9
+    workspace.run("rm", "-r", ".easel/made-by")  # as if it had been killed a moment earlier, too
+    workspace.easel("lineage", "record")
+    assert [record.subject for record in stages(workspace)] == ["first", "second"]
+    run(workspace, "--only", "second", "--force")
+    assert check_log(FolderStore(workspace.root / ".easel/ledger")) is None
+    assert [record.subject for record in stages(workspace)] == ["first", "second", "second"]
+
+
+def test_what_dvc_restores_damaged_is_refused_by_name(workspace):
+    run(workspace)
+    made = workspace.root / "artifacts/twice.txt"
+    md5 = hashlib.md5(made.read_bytes()).hexdigest()
+    kept = workspace.root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+    mode = kept.stat()
+    kept.chmod(0o644)
+    kept.write_bytes(b"P" + kept.read_bytes()[1:])
+    kept.chmod(mode.st_mode)
+    made.unlink()
+    done = run(workspace, check=False)
+    assert done.returncode == 1
+    assert "artifacts/twice.txt: not the bytes that the record of second names" in done.stderr
+    kept.unlink()
+    made.unlink()
+    run(workspace)
+    assert made.read_text() == "apple\n" * 6
+    assert len(stages(workspace)) == 3
+
+
+def test_what_another_workspace_made_is_recorded_as_observed(workspace):
+    run(workspace)
+    shutil.rmtree(workspace.root / ".easel")
+    shutil.rmtree(workspace.root / "artifacts")
+    run(workspace)
+    first, second = stages(workspace)
+    assert all("observed, not seen being made" in record.notes[0] for record in (first, second))
+    assert (first.place, first.environment, first.systems) == ({}, {}, {})
+    assert first.is_promotable
+    assert second.parents == (first.id,)
+    assert second.outputs[0].sha256 == sha256(workspace.root / "artifacts/twice.txt")
+    run(workspace, "--force")
+    assert [len(record.notes) for record in stages(workspace)] == [1, 1, 0, 0]
+
+
+def test_a_change_of_code_is_accepted_with_a_reason_and_nothing_else_is(workspace):
+    def refused(said: str, *words: str) -> None:
+        done = workspace.easel("accept", "second", "--reason", "a comment", "--yes", *words, check=False)
+        assert done.returncode == 1
+        assert said in " ".join(done.stderr.split())
+
+    refused("second was never run")
+    run(workspace)
+    refused("second is fresh")
+    stage = workspace.root / "flows/stages/second.py"
+    old = stage.read_text()
+    stage.write_text(old + "\n# a comment\n")
+    workspace.set_params("times: 3", "times: 4")
+    refused("params.yaml changed, and that is not code")
+    workspace.set_params("times: 4", "times: 3")
+    output = workspace.root / "artifacts/twice.txt"
+    output.rename(workspace.root / "aside")
+    refused("artifacts/twice.txt is deleted")
+    (workspace.root / "aside").rename(output)
+    workspace.run(*GIT, "commit", "--quiet", "-am", "comment")
+    made = stages(workspace)[1]
+    done = workspace.easel("accept", "second", "--reason", "only a comment", "--by", "ann", "--yes")
+    assert "+# a comment" in done.stdout
+    assert f"changed since {made.code['commit'][:12]}" in done.stderr
+
+    assert "Nothing to do" in run(workspace).stdout
+    kept = records(workspace)[-1]
+    assert (kept.kind, kept.subject, kept.parents) == ("accept", "second", (made.id,))
+    assert kept.people == {"approved_by": "ann", "reason": "only a comment"}
+    assert kept.decision["files"] == ["flows/stages/second.py"]
+    told = [kept.decision[when]["md5"]["flows/stages/second.py"] for when in ("code_before", "code_after")]
+    assert told == [hashlib.md5(text.encode()).hexdigest() for text in (old, stage.read_text())]
+    assert kept.decision["fingerprint_before"] == made.fingerprint != kept.fingerprint
+    # It stands for the stage from now on: no second record is made of the same bytes.
+    assert "holds every stage" in workspace.easel("lineage", "record").stdout
+    assert made.systems["mlflow_run"] in (workspace.root / f".easel/made-by/{kept.fingerprint}.json").read_text()
+
+
+def test_under_prefect_the_records_are_the_same_but_for_place_and_time(workspace):
+    run(workspace)
+    here = stages(workspace)
+    shutil.rmtree(workspace.root / "artifacts")
+    for name in ("ledger", "made-by"):
+        shutil.rmtree(workspace.root / ".easel" / name)
+    workspace.run("rm", "-r", "dvc.lock", ".dvc/cache")
+    workspace.easel("run")
+    there = stages(workspace)
+    differing = {"started_at", "ended_at", "place", "systems", "parents", "inputs"}
+    assert [r.model_dump(exclude=differing) for r in here] == [r.model_dump(exclude=differing) for r in there]
+    assert [[i.sha256 for i in r.inputs] for r in here] == [[i.sha256 for i in r.inputs] for r in there]
+    assert there[1].place["backend"] == "prefect"
+    assert set(there[1].systems) == {"mlflow_run", "build", "prefect_task_run", "prefect_flow_run"}
+    assert records(workspace)[-1].decision["executor"] == "prefect"
