@@ -109,20 +109,20 @@ def _of_version(root: Path, graph: Graph, reference: str, unknown: str) -> Recor
     name, export, wanted = family_of(reference)
     if not _has_store(root):
         raise UnknownReferenceError(unknown)
-    from mlflow.tracking import MlflowClient
+    from components.registry.versions import versions_of
 
-    from components.registry.registration import find_version
-
-    try:
-        version = find_version(MlflowClient(settings.tracking_uri(root)), name, wanted)
-    except ValueError as error:
-        raise UnknownReferenceError(f"{unknown}; nor is it a model: {error}") from None
-    tags: Mapping[str, str] = version.tags
+    versions = versions_of(settings.tracking_uri(root), name)
+    called = {"latest": versions[-1]} if versions else {}
+    called |= {word: version for version in versions for word in (*version.aliases, str(version.number))}
+    if wanted not in called:
+        known = f"{name} has the versions and aliases {', '.join(called)}" if called else f"{name} has no version yet"
+        raise UnknownReferenceError(f"{unknown}; nor is it a model: {known}")
+    tags = called[wanted].tags
     marks = {key.removeprefix(_TAG): mark for key, mark in tags.items() if key.startswith(_TAG)}
     if record := exported_with(graph.records, marks, export.as_posix()):
         return record
     raise UnknownReferenceError(
-        f"{reference}: version {version.version} of {name} is registered, but no record tells how it was made; "
+        f"{reference}: version {called[wanted].number} of {name} is registered, but no record tells how it was made; "
         "`easel lineage record` writes down what dvc.lock still holds of it"
     )
 
