@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from flows.console import EXIT_MISTAKE, JSON, complain, here, out, printable, remark
+from flows.console import EXIT_MISTAKE, JSON, complain, fail, here, out, printable, remark
 
 if TYPE_CHECKING:
     from components.lineage.sample_document import Shown
@@ -41,6 +41,10 @@ def sample(
     asked = find_sample(root, image)
     alike = near_samples(root, asked, image, near) if near is not None else []
     index = Index(open_ledger(root), index_file(root))
+    if not index.num_samples:
+        fail(
+            "the ledger names no samples yet; `easel run` fills it, or `easel lineage record` from what was run before"
+        )
     answers = Answers(root, index)
     found = [answers.seen(one) for one in (asked, *(one.sample_id for one in alike))]
     found = registered(root, found, answers.graph)

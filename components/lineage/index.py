@@ -29,7 +29,7 @@ from components.lineage.log import Ledger
 from components.lineage.log_files import Entry, record_name
 from components.lineage.manifest import first_fault
 from components.lineage.membership import Membership, keep
-from components.lineage.record import Record, read_record
+from components.lineage.record import Record, SampleSet, read_record
 
 if TYPE_CHECKING:
     import duckdb
@@ -137,7 +137,8 @@ class Index:
                 if one.root in done:
                     continue
                 packed = ledger.sample_set(one.root)
-                if fault := first_fault(packed, one.root):
+                if first_fault(packed, one.root):
+                    fault = first_fault(packed, one.root, _others(ledger, [found for _, found in new], record, one))
                     raise LedgerError(
                         f"sets/{one.root}: not the set of {one.role} samples that record {record.id[:16]} "
                         f"({record.subject}) names: {fault}; `easel lineage check` says more"
@@ -208,6 +209,15 @@ def _record(ledger: Ledger, entry: Entry) -> Record:
             f"{record_name(entry.record_id)}: not the record that the log has; `easel lineage check` says more"
         )
     return read_record(data)
+
+
+def _others(ledger: Ledger, records: Sequence[Record], record: Record, wrong: SampleSet) -> list[bytes]:
+    """Sets that should hold all members of a wrong one, for naming its row: of its record and those it stands on."""
+    if wrong.role in ("received", "generated"):
+        return []
+    near = [record, *(one for one in records if one.id in record.parents)]
+    roots = {one.root for found in near for one in found.samples.sets} - {wrong.root}
+    return [packed for root in sorted(roots) if not first_fault(packed := ledger.sample_set(root), root)]
 
 
 def _records(rows: Sequence[tuple[Any, ...]]) -> list[Record]:

@@ -1,9 +1,18 @@
+import hashlib
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from components.lineage.index import Index
-from flows.samples_seen import Answers, Seen, registered
+from components.lineage.keys import make_key
+from components.lineage.log import Ledger
+from components.lineage.record import Item, Record, Samples
+from components.lineage.store import FolderStore
+from flows.sample_sets import pack_set
+from flows.samples_seen import VERDICTS, Answers, Seen, registered
 from tests.ledgers import Planted, sample_ledger, sha
 
 
@@ -63,6 +72,33 @@ def test_held_out_dropped_and_refused_samples_are_in_no_training(tmp_path: Path)
         assert seen.trainings == seen.models == ()
         assert [one.subject for one in seen.dropped] == by
     assert {one.role for one in answers.seen(held_out).sightings} == {"received", "kept", "held_out"}
+
+
+def test_why_it_was_dropped_is_told_while_the_table_is_the_one_that_was_recorded(tmp_path: Path) -> None:
+    table = tmp_path / VERDICTS
+    table.parent.mkdir(parents=True)
+    good, bad = sha("good"), sha("bad")
+    pq.write_table(pa.table({"sample_id": [good, bad], "reason": ["", "too_small"]}), table)
+    both, rest = pack_set("kept", [good, bad]), pack_set("kept", [good])
+    times: dict[str, Any] = {"started_at": "2026-11-21T20:00:00.000Z", "ended_at": "2026-11-21T20:00:01.000Z"}
+    first = Record(kind="stage", subject="ingest", samples=Samples(sets=(both[0],)), **times)
+    verdicts = Item(role="verdicts", path=VERDICTS, sha256=hashlib.sha256(table.read_bytes()).hexdigest(), size=1)
+    second = Record(
+        kind="stage",
+        subject="filter",
+        parents=(first.id,),
+        outputs=(verdicts,),
+        samples=Samples(sets=(rest[0],)),
+        **times,
+    )
+    ledger = Ledger(FolderStore(tmp_path / "ledger"), make_key(tmp_path / "key.pem"))
+    for record, (one, packed) in ((first, both), (second, rest)):
+        ledger.append(record, {f"sets/{one.root}": packed})
+    answers = Answers(tmp_path, Index(ledger, tmp_path / "index.duckdb"))
+    assert answers.seen(good).dropped == ()
+    assert [(one.subject, one.reason) for one in answers.seen(bad).dropped] == [("filter", "too_small")]
+    pq.write_table(pa.table({"sample_id": [good, bad], "reason": ["", "edited"]}), table)
+    assert [(one.subject, one.reason) for one in answers.seen(bad).dropped] == [("filter", "")]
 
 
 def test_decisions_about_its_models_are_told(planted: Planted, answers: Answers) -> None:

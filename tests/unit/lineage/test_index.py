@@ -147,6 +147,19 @@ def test_a_set_that_was_changed_is_named_and_nothing_is_built(planted: Planted, 
     assert not (tmp_path / "index.duckdb").exists()
 
 
+def test_a_changed_row_that_keeps_the_order_is_named_by_the_sets_that_should_hold_it(
+    planted: Planted, tmp_path: Path
+) -> None:
+    one = planted.record("pretrain_1").sample_set("drawn")
+    assert one is not None
+    file = tmp_path / "ledger" / "sets" / one.root
+    data = bytearray(file.read_bytes())
+    data[32 * 3 + 31] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(LedgerError, match=rf"row 3 \({data[32 * 3 : 32 * 4].hex()}\) is the first that no other"):
+        Index(planted.ledger, tmp_path / "index.duckdb")
+
+
 def _build(ledger: Path, file: Path) -> None:
     Index(Ledger(FolderStore(ledger)), file)
 
