@@ -24,17 +24,18 @@ def check_opt_out(subject: Subject) -> Step:
     from components.data.opt_out import read_list
 
     wanted = sorted({record.samples.opt_out for record in subject.chain.records} - {""})
-    if not wanted:
-        return Step("opt-outs", "no list was in force")
     file = _list_file(subject.root)
     if not file.is_file():
-        return Step("opt-outs", f"the list that was in force, {wanted[0]}, is not here", (f"{file}: not there",))
+        return Step(
+            "opt-outs", f"the list that was in force, {wanted[0]}, is not here" if wanted else "no list was in force"
+        )
     now, known = hashlib.sha256(file.read_bytes()).hexdigest(), read_list(file)
     offered = sample_ids(subject.sets.union("offered", "drawn"))
     named = [one for one in offered if known.names(one)]
     if now not in wanted:
-        told = f"{file}: another list than was in force; {len(named)} of the samples offered are on it now"
-        return Step("opt-outs", f"the list that was in force, {wanted[0]}, is not here", (told,))
+        then = f"the list that was in force, {wanted[0]}, is not here" if wanted else "no list was in force"
+        since = f"{len(named)} of its {len(offered):,} samples are on today's list; `easel run` trains without them"
+        return Step("opt-outs", then, (since,) if named else ())
     if named:
         record = next(r for r in subject.chain.records for p in subject.sets.of(r, "offered") if contains(p, named[0]))
         raise BrokenError(name_of(record), f"was offered sample {named[0]}, which the opt-out list of that time names")
@@ -97,7 +98,9 @@ def _check_raw(subject: Subject, record: Record, notes: list[str]) -> int:
             for _, _, images in _images(folder, RAW_COLUMN, subject):
                 found.update(hashlib.sha256(image).hexdigest() for image in images)
     if not found:
-        notes.append("the source images are not here as tables that this command reads; records name them all the same")
+        notes.append(
+            "the source images are not here as they were (gone, written anew, or no tables); records name them all"
+        )
         return 0
     for packed in subject.sets.of(record, "received"):
         _check_all_there(", ".join(paths), packed, found, record)

@@ -256,6 +256,14 @@ def test_an_opted_out_sample_among_the_offered_is_told(tmp_path: Path, is_named:
         assert found["opt-outs"] == "none of 22 samples is among the 2 names on the list"
 
 
+def test_samples_that_were_taken_down_since_are_told(place: SignedWorkspace) -> None:
+    (place.root / "infra").mkdir()
+    (place.root / "infra/opt-out.txt").write_text(format_list("salt", list(place.images)[9:11]))
+    found = {step.name: step for step in verify(place)}
+    assert found["opt-outs"].found == "no list was in force"
+    assert found["opt-outs"].notes[0].startswith("2 of its 22 samples are on today's list")
+
+
 def test_a_link_instead_of_a_file_is_told(place: SignedWorkspace) -> None:
     report = place.root / "artifacts/report/a.bin"
     report.rename(place.root / "elsewhere.bin")
