@@ -122,7 +122,7 @@ class Index:
 
     def _extend(self, ledger: Ledger, beside: Path, entries: Sequence[Entry], state: _State) -> _State:
         new = [(entry, _record(ledger, entry)) for entry in entries[state.size :]]
-        with _opened(beside, is_new=state.size == 0, to_write=True) as connection:
+        with _opened(beside, is_new=not beside.exists(), to_write=True) as connection:
             named = connection.execute("SELECT DISTINCT root FROM sets").fetchall()
             known = _records(connection.execute("SELECT data FROM records ORDER BY position").fetchall())
             catalogue = self._add_sets(ledger, new, {root for (root,) in named}, state.catalogue)

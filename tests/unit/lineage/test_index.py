@@ -57,6 +57,12 @@ def test_an_empty_ledger_has_an_empty_index(tmp_path: Path) -> None:
     assert (index.num_samples, index.records(), index.sets_of(sha("stranger"))) == (0, [], [])
 
 
+def test_an_index_of_an_empty_ledger_grows_with_it(planted: Planted, tmp_path: Path) -> None:
+    file = tmp_path / "index.duckdb"
+    assert Index(Ledger(FolderStore(tmp_path / "none")), file).num_samples == 0
+    assert Index(planted.ledger, file).num_samples == len(truth(planted))
+
+
 def test_a_deleted_index_comes_back_identical(planted: Planted, tmp_path: Path) -> None:
     file = tmp_path / "index.duckdb"
     first = Index(planted.ledger, file).dump()
