@@ -28,14 +28,21 @@ def open_ledger(root: Path, *, to_write: bool = False) -> "Ledger":
 
 
 def open_store(root: Path) -> "Store":
-    """Where the ledger's bytes lie: EASEL_LEDGER, or a folder below EASEL_HOME."""
+    """Where the ledger's bytes lie: EASEL_LEDGER, or a folder below EASEL_HOME.
+
+    Raises:
+        LedgerError: an address that is none.
+    """
     place = settings.ledger_place(root)
     if place.startswith("s3://"):
         from components.lineage.s3_store import S3Store
 
         return S3Store(place, lock_days=settings.ledger_lock_days())
+    from components.lineage.errors import LedgerError
     from components.lineage.store import FolderStore
 
+    if Path(place).exists() and not Path(place).is_dir():
+        raise LedgerError(f"{place}: a file, and no ledger; set EASEL_LEDGER to a folder or to s3://BUCKET/PREFIX")
     return FolderStore(Path(place))
 
 

@@ -43,7 +43,9 @@ def head(
     if as_json:
         sys.stdout.write(json.dumps(found.model_dump(mode="json"), indent=2) + "\n")
         return
-    out.print(f"{found.size} entries, root {found.root}\nsigned {found.signed_at} with key {found.key_id}")
+    out.print(
+        f"{found.size} entries, root {found.root}\nsigned {found.signed_at} with key {found.key_id}", soft_wrap=True
+    )
 
 
 @lineage_app.command()
