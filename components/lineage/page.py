@@ -132,7 +132,7 @@ def _entry(graph: Graph, record_id: str) -> dict[str, Any]:
         "figures": key_figures(record),
         "circumstances": times | flat(record.people) | flat(record.place),
         "notes": {str(number): note for number, note in enumerate(record.notes, 1)},
-        "decision": flat(record.decision),
+        "decision": dict(sorted(flat(record.decision).items(), key=lambda pair: bool({".", "["} & set(pair[0])))),
         "samples": dropped | derived | drawn | opt_out,
         "parameters": flat(record.parameters),
         "code": (made if record.fingerprint else {}) | flat(record.code),

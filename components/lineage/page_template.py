@@ -238,11 +238,13 @@ easel lineage proof photo.jpg --in {{ command }}</code></pre>
 <h2>Takedowns</h2>
 {% if takedowns %}
 <div class="scroll"><table>
-<thead><tr><th>record</th><th>when, UTC</th><th>by</th><th>what</th></tr></thead><tbody>
+<thead><tr><th>record</th><th>when, UTC</th><th>by</th><th>why</th><th>what</th></tr></thead><tbody>
 {% for one in takedowns %}
 <tr><td>{{ link(one.id) }}</td>
 <td class="when">{{ one.record.started_at[:16]|replace("T", " ") }}</td><td>{{ one.who }}</td>
-<td>{% for name, value in one.decision.items() %}<span class="quiet">{{ name }}</span> {{ value }}<br>{% endfor %}</td>
+<td>{{ one.record.people.get("reason", "") }}</td>
+<td>{% for name, value in (one.decision|items|list)[:12] %}<span class="quiet">{{ name }}</span> {{ value }}<br>
+{% endfor %}{% if one.decision|length > 12 %}and {{ one.decision|length - 12 }} more in its record{% endif %}</td>
 </tr>
 {% endfor %}
 </tbody></table></div>

@@ -100,11 +100,12 @@ def test_takedowns_are_told_though_they_are_no_part_of_the_history() -> None:
     planted = sample_records()
     takedown = Record(
         kind="takedown", subject="takedown", started_at="2026-11-22T08:00:00.000Z", ended_at="2026-11-22T08:00:01.000Z",
-        people={"asked_by": "ann"}, decision={"reason": "asked by the owner"},
+        people={"asked_by": "ann", "reason": "asked by the owner"}, decision={"step": "completed", "many": [1] * 20},
     )  # fmt: skip
     graph = Graph([*planted.records, takedown])
     page = render_body(Question("turbo", planted.ids["export_turbo"], graph))
     assert "asked by the owner" in page
+    assert "and 9 more in its record" in page
     assert f"record-{takedown.id}" in Reader(page).ids
     assert "There is nothing to compare with yet" in page
     assert "no exported model that is signed" in page
