@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -103,12 +104,14 @@ def _shown_progress(subject: "Subject", *, is_shown: bool) -> Generator[None]:
 
     with progress_bars() as advance:
         done = total = 0
+        lock = Lock()  # files are read in several threads
 
         def tell(size: int) -> None:
             nonlocal done, total
-            done += size
-            total = total if done < total else max(done, bytes_to_read(subject))
-            advance("reading, MB", done // MB, total // MB)
+            with lock:
+                done += size
+                total = total if done < total else max(done, bytes_to_read(subject))
+                advance("reading, MB", done // MB, total // MB)
 
         subject.tell = tell
         yield

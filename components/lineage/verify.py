@@ -163,7 +163,7 @@ def check_chain(subject: Subject) -> Step:
 
 def check_files(subject: Subject) -> Step:
     """What of all that still lies in the workspace has the bytes that were recorded."""
-    model = {item.path for item in subject.record.outputs if item.sha256 == tree_digest(subject.files)}
+    model = _own_paths(subject)
     if subject.is_quick:
         there = sum(place.exists() for place, _ in expected(subject.chain, subject.root, model))
         return Step("files", f"not read (--quick); {there} of them lie in the workspace")
@@ -189,7 +189,13 @@ def bytes_to_read(subject: Subject) -> int:
     model = sum(file.stat().st_size for file in subject.folder.rglob("*") if file.is_file())
     if subject.is_quick or not hasattr(subject, "chain"):
         return model
-    return model + sum(items[0].size for place, items in expected(subject.chain, subject.root) if place.exists())
+    others = expected(subject.chain, subject.root, _own_paths(subject))
+    return model + sum(items[0].size for place, items in others if place.exists())
+
+
+def _own_paths(subject: Subject) -> set[str]:
+    """Where the model's own record wrote it."""
+    return {item.path for item in subject.record.outputs if item.sha256 == tree_digest(subject.files)}
 
 
 def _key(ledger: Ledger, name: str) -> bytes:
