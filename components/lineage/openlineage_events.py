@@ -38,7 +38,6 @@ class EaselDatasetFacet(DatasetFacet):
 
     kind: str = ""
     sha256: str = ""
-    dvc: str = ""
     roles: list[str] = attr.field(factory=list)
     size: int = 0
     count: int = 0

@@ -1,6 +1,10 @@
 """The neutral picture that every exporter reads, against what was planted."""
 
+import os
+import subprocess
+import sys
 from itertools import permutations
+from pathlib import Path
 
 import pytest
 from ledgers import LICENCES, many_records, sample_records, sha
@@ -12,6 +16,7 @@ from components.lineage.exporters.model import Edge, flat, uuid_of
 from components.lineage.exporters.records import picture
 from components.lineage.record import Check, Item, Record
 
+ROOT = Path(__file__).parents[3]
 AT = "2026-11-21T20:00:00.000Z"
 
 
@@ -156,3 +161,22 @@ def test_spdx_knows_every_identifier_that_we_give_as_its_own():
 def test_a_licence_that_spdx_lists_has_a_page():
     assert address("cc0") == "https://spdx.org/licenses/CC0-1.0.html"
     assert address("my own") == "LicenseRef-my-own"
+
+
+def test_documents_do_not_depend_on_the_process_that_writes_them():
+    script = (
+        "import hashlib, pictured\n"
+        "from flows.lineage_export import EXPORTERS\n"
+        "told = pictured.planted_picture()\n"
+        "texts = ''.join(export(told) for export in EXPORTERS.values())\n"
+        "print(hashlib.sha256(texts.encode()).hexdigest())\n"
+    )
+    paths = f"{ROOT}:{ROOT / 'tests'}"
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONPATH": paths, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert len(digests) == 1
