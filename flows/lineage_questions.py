@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -101,16 +101,19 @@ def describer(root: Path) -> "Callable[[Sequence[str]], Mapping[str, Mapping[str
     files = [root / name for name in CATALOGUES if (root / name).is_file()]
     if not files:
         return None
-    known: dict[str, dict[str, str]] = {}
+    tables: list[Any] = []
 
     def describe(ids: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
-        if not known and ids:
-            import pyarrow.parquet
+        import pyarrow as pa
+        import pyarrow.compute
+        import pyarrow.parquet
 
-            for file in files:
-                table = pyarrow.parquet.read_table(file, columns=["sample_id", "source", "licence"])
-                known.update({row["sample_id"]: row for row in table.to_pylist()})
-        return {one: known[one] for one in ids if one in known}
+        if not tables:
+            columns = ["sample_id", "source", "licence"]
+            tables.extend(pyarrow.parquet.read_table(file, columns=columns) for file in files)
+        wanted, compute = pa.array(ids, pa.string()), cast(Any, pyarrow.compute)  # its functions are made at import
+        found = [table.filter(compute.is_in(table["sample_id"], wanted)) for table in tables]
+        return {row["sample_id"]: row for table in found for row in table.to_pylist()}
 
     return describe
 
