@@ -82,7 +82,9 @@ def check(
 def proof(
     what: Annotated[str, typer.Argument(help="A record's id; with --in an image: its file, SHA-256 or address.")] = "",
     within: Annotated[str, typer.Option("--in", help="A model, stage or record that the image may be in.")] = "",
-    check: Annotated[Path | None, typer.Option(help="Check a proof about an image instead, by itself alone.")] = None,
+    check: Annotated[
+        Path | None, typer.Option(help="Check a proof that was written before instead, by itself alone.")
+    ] = None,
     key: Annotated[list[Path] | None, typer.Option(help="For --check: a public key in PEM to trust.")] = None,
     file: Annotated[Path | None, typer.Option("--out", help="The file to write the proof to.")] = None,
     as_json: JSON = False,

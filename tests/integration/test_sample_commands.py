@@ -182,10 +182,18 @@ def test_a_proof_is_checked_where_there_is_no_ledger(workspace, tmp_path, monkey
     assert len(refused.err.strip().splitlines()) == 1
 
 
-def test_a_record_is_proven_as_before_and_an_image_needs_a_model(workspace, monkeypatch, capsys):
+def test_a_record_is_proven_as_before_and_an_image_needs_a_model(workspace, tmp_path, monkeypatch, capsys):
     asked = {"monkeypatch": monkeypatch, "capsys": capsys}
     record = workspace.planted.ids["sft"]
-    assert json.loads(workspace.easel("proof", record[:10], **asked).out)["entry"]["record_id"] == record
+    printed = workspace.easel("proof", record[:10], **asked).out
+    assert json.loads(printed)["entry"]["record_id"] == record
+    (tmp_path / "record.json").write_text(printed)
+    key = next((workspace.root / ".easel" / "ledger" / "keys").iterdir())
+    assert "holds" in workspace.easel("proof", "--check", tmp_path / "record.json", "--key", key, **asked).out
+    assert "--key" in workspace.easel("proof", "--check", tmp_path / "record.json", **asked, code=1).err
+    (tmp_path / "record.json").write_text(printed.replace('"subject": "sft"', '"subject": "dpo"'))
+    refused = workspace.easel("proof", "--check", tmp_path / "record.json", "--key", key, **asked, code=1)
+    assert "does not hold" in refused.err
     assert "--in" in workspace.easel("proof", sha(DRAWN), **asked, code=1).err
 
 
