@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from components.lineage.audit.card import model_card
-from components.lineage.audit.chain import chain_of
 from components.lineage.audit.document import Document
 from components.lineage.audit.figures import Evidence, Facts
+from components.lineage.audit.ingredients import ingredients_of
 from components.lineage.audit.provider import Provider
 from components.lineage.audit.sources import licences, processing, sources
 from components.lineage.audit.summary import TEMPLATE, Case, general
@@ -42,7 +42,7 @@ def audit_document(
         words: texts of the exported model's README by heading.
         head: size and root of the log as it stood.
     """
-    case = Case(chain_of(graph, subject), Evidence(ledger, tables), provider or Provider())
+    case = Case(ingredients_of(graph, subject), Evidence(ledger, tables), provider or Provider())
     document = Document(
         f"Training content and model card of {subject.subject}", DRAFT, subject.id, *head, remarks=_remarks(case)
     )
@@ -52,9 +52,11 @@ def audit_document(
 
 def _remarks(case: Case) -> tuple[str, ...]:
     """What an auditor should know before reading on: gaps of the ledger, dirty code, what was only observed."""
-    gaps = [f"record {one[:12]} is named by others, and the ledger does not hold it" for one in case.chain.missing]
+    gaps = [
+        f"record {one[:12]} is named by others, and the ledger does not hold it" for one in case.ingredients.missing
+    ]
     said = dict[str, list[str]]()
-    for record in case.chain.records:
+    for record in case.ingredients.records:
         for note in record.notes:
             said.setdefault(note, []).append(f"{record.subject} ({record.id[:8]})")
     return (*gaps, *(f"{note}: {', '.join(of)}" for note, of in said.items()))

@@ -18,7 +18,7 @@ def model_card(case: Case, words: Mapping[str, str]) -> Section:
         case: what it is written from.
         words: texts of the exported model's own README by heading, read from the bytes that its record names.
     """
-    p, chain = case.provider, case.chain
+    p, ingredients = case.provider, case.ingredients
     uses = (
         said("Intended use", p.intended_use),
         said("Out-of-scope use", p.out_of_scope),
@@ -31,8 +31,10 @@ def model_card(case: Case, words: Mapping[str, str]) -> Section:
         Section("5.3", "Bias, risks and limitations", limits),
         Section("5.4", "Training data", (_training_data(case),)),
         Section("5.5", "Training procedure", (), (_procedure(case),)),
-        Section("5.6", "Training hyper-parameters", (), tuple(_hyper_parameters(one) for one in chain.trainings)),
-        Section("5.7", "Evaluation", (), tuple(_measures(one) for one in (*chain.evaluations,)) or (_no_evaluation(),)),
+        Section("5.6", "Training hyper-parameters", (), tuple(_hyper_parameters(one) for one in ingredients.trainings)),
+        Section(
+            "5.7", "Evaluation", (), tuple(_measures(one) for one in (*ingredients.evaluations,)) or (_no_evaluation(),)
+        ),
         _impact(case),
         Section("5.9", "Decisions", (), (_decisions(case),)),
     )
@@ -46,7 +48,7 @@ def _or_readme(label: str, stated: str, readme: str) -> Line:
 
 
 def _size(case: Case) -> list[Line]:
-    subject = case.chain.subject
+    subject = case.ingredients.subject
     names = [
         name for name in ("transformer_parameters", "enhancer_parameters", "exported_bytes") if name in subject.measures
     ]
@@ -64,7 +66,7 @@ def _training_data(case: Case) -> Line:
 
 def _procedure(case: Case) -> Table:
     rows: list[tuple[Cell, ...]] = []
-    for record in case.chain.trainings:
+    for record in case.ingredients.trainings:
         offered, drawn = (_count(record, role) for role in ("offered", "drawn"))
         spans = [
             Link(record.id, pointer("samples", "consumed", at, name))
@@ -122,7 +124,7 @@ def _no_evaluation() -> Table:
 
 
 def _impact(case: Case) -> Section:
-    records = (*case.chain.records, *case.chain.evaluations)
+    records = (*case.ingredients.records, *case.ingredients.evaluations)
     placed = [one for one in records if "seconds" in one.place]
     seconds = [Link(one.id, "/place/seconds") for one in placed]
     gpu = [Link(one.id, "/place/gpu_seconds") for one in placed if "gpu_seconds" in one.place]
@@ -160,6 +162,6 @@ def _decisions(case: Case) -> Table:
             (recorded(one, "ended_at"),),
             (recorded(one, "people", "reason"),) if one.people.get("reason") else ("not recorded",),
         )
-        for one in case.chain.decisions
+        for one in case.ingredients.decisions
     ]
     return Table("Decisions about it", ("what", "about", "when", "why"), tuple(rows))

@@ -34,9 +34,9 @@ def sources(case: Case) -> Section:
 
 def _read(case: Case) -> Table:
     """Files and folders that stages read and no record made, each digest once."""
-    made = {item.sha256 for record in case.chain.records for item in record.outputs}
+    made = {item.sha256 for record in case.ingredients.records for item in record.outputs}
     found = dict[str, tuple[Cell, ...]]()
-    for record in case.chain.records:
+    for record in case.ingredients.records:
         for at, item in enumerate(record.inputs):
             if not item.made_by and item.sha256 not in made:
                 cells = ((recorded(record, "inputs", at, name),) for name in ("path", "sha256", "count", "size"))
@@ -125,7 +125,7 @@ def _domains(case: Case) -> Table:
 def _generated(case: Case) -> Table:
     """Sets that a stage of ours drew, and which models it read."""
     rows: list[tuple[Cell, ...]] = []
-    for record in case.chain.records:
+    for record in case.ingredients.records:
         for place, one in enumerate(record.samples.sets):
             if one.role == "generated":
                 read = [recorded(record, "inputs", at, "path") for at, _ in _models_read(record)]
@@ -141,7 +141,7 @@ def _models_read(record: Record) -> list[tuple[int, str]]:
 def _writers(case: Case) -> list[Figure]:
     """Models that a stage was told to let write texts: endpoints, captioners."""
     found = dict[str, Figure]()
-    for place, value in case.chain.parameters("model"):
+    for place, value in case.ingredients.parameters("model"):
         if isinstance(value, str) and value:
             found.setdefault(value, Figure(value, "is", (place,)))
     return list(found.values())
@@ -149,9 +149,9 @@ def _writers(case: Case) -> list[Figure]:
 
 def processing(case: Case) -> Section:
     """Section 3: rights reserved, illegal content, and everything else that was dropped."""
-    p, chain = case.provider, case.chain
-    lists = {one.samples.opt_out: one for one in chain.records if one.samples.opt_out}
-    takedowns = [link(one)[0] for one in chain.decisions if one.kind == "takedown"]
+    p, ingredients = case.provider, case.ingredients
+    lists = {one.samples.opt_out: one for one in ingredients.records if one.samples.opt_out}
+    takedowns = [link(one)[0] for one in ingredients.decisions if one.kind == "takedown"]
     rights = (
         said("Signatory of the Code of Practice for general-purpose AI models", p.signed_code_of_practice),
         held(
@@ -159,7 +159,7 @@ def processing(case: Case) -> Section:
             listed(recorded(one, "samples", "opt_out") for one in lists.values()),
             "no record names an opt-out list",
         ),
-        held("Images left out as opted out", _left_out(chain.records, "opted_out")),
+        held("Images left out as opted out", _left_out(ingredients.records, "opted_out")),
         held(
             "Takedowns in the ledger", (case.evidence.figure("count", takedowns),) if takedowns else (), "none recorded"
         ),
@@ -167,8 +167,8 @@ def processing(case: Case) -> Section:
         said("Copyright policy", p.copyright_policy),
     )
     illegal = (
-        held("Images dropped as unsafe", _left_out(chain.records, "unsafe")),
-        held("Images dropped as damaged", _left_out(chain.records, "damaged")),
+        held("Images dropped as unsafe", _left_out(ingredients.records, "unsafe")),
+        held("Images dropped as damaged", _left_out(ingredients.records, "damaged")),
         said("Measures against illegal content", p.illegal_content_measures),
     )
     return Section(
@@ -197,7 +197,7 @@ def _left_out(records: Sequence[Record], reason: str) -> Cell:
 def _dropped(case: Case) -> Table:
     rows = [
         ((recorded(record, "subject"),), (reason,), (recorded(record, "samples", "dropped", reason),))
-        for record in case.chain.records
+        for record in case.ingredients.records
         for reason in sorted(record.samples.dropped)
     ]
     return Table("Samples dropped", ("stage", "reason", "samples"), tuple(rows))
@@ -206,7 +206,7 @@ def _dropped(case: Case) -> Table:
 def _checks(case: Case) -> Table:
     """How many expectations each stage's tables met; those that failed and were waived by name."""
     rows: list[tuple[Cell, ...]] = []
-    for record in case.chain.records:
+    for record in case.ingredients.records:
         places = [link(record, "checks", at)[0] for at, one in enumerate(record.checks) if one.is_passed]
         failed = [at for at, one in enumerate(record.checks) if not one.is_passed]
         waived = listed(recorded(record, "checks", at, "name") for at in failed)
@@ -218,7 +218,7 @@ def _checks(case: Case) -> Table:
 
 def licences(case: Case) -> Section:
     """Every licence with its number of images, and every creator and attribution, in full."""
-    found = case.chain.catalogues()
+    found = case.ingredients.catalogues()
     lines = [
         held(f"SHA-256 of {item.path}", (Figure(item.sha256, "is", (place,)),))
         if case.evidence.has_table(item.sha256)
@@ -243,7 +243,7 @@ def _by_licence(case: Case) -> tuple[Table, ...]:
         return (Table("Licences", ("licence", "offered images", "drawn images"), tuple(rows)),)
     recorded_rows = [
         ((recorded(record, "subject"), " ", item.path), (name,), (recorded(record, "outputs", at, "licences", name),))
-        for record in case.chain.records
+        for record in case.ingredients.records
         for at, item in enumerate(record.outputs)
         for name in sorted(item.licences)
         if item.path.endswith("catalogue.parquet")

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from components.lineage.audit.chain import Chain, set_links
 from components.lineage.audit.document import Cell, Figure, Line, Link, Part, Section, Table, link, recorded
 from components.lineage.audit.figures import Evidence
+from components.lineage.audit.ingredients import Ingredients, set_links
 from components.lineage.audit.provider import Kind, Provider
 from components.lineage.record import Record
 
@@ -36,29 +36,29 @@ KINDS: dict[Kind, tuple[str, str]] = {
 class Case:
     """What a document is written from."""
 
-    chain: Chain
+    ingredients: Ingredients
     evidence: Evidence
     provider: Provider
 
     @property
     def tables(self) -> tuple[Link, ...]:
         """Links to the catalogues whose bytes are at hand."""
-        return tuple(found for item, found in self.chain.catalogues() if self.evidence.has_table(item.sha256))
+        return tuple(found for item, found in self.ingredients.catalogues() if self.evidence.has_table(item.sha256))
 
     @property
     def offered(self) -> tuple[Link, ...]:
         """The sets of images that trainings could draw."""
-        return set_links(self.chain.image_trainings, "offered")
+        return set_links(self.ingredients.image_trainings, "offered")
 
     @property
     def drawn(self) -> tuple[Link, ...]:
         """The sets of images that reached the weights."""
-        return set_links(self.chain.image_trainings, "drawn")
+        return set_links(self.ingredients.image_trainings, "drawn")
 
     @property
     def words(self) -> tuple[Link, ...]:
         """The sets of images of which only the words were trained on."""
-        return set_links(self.chain.word_trainings, "offered")
+        return set_links(self.ingredients.word_trainings, "offered")
 
 
 def said(label: str, value: Any) -> Line:
@@ -102,10 +102,10 @@ def general(case: Case) -> Section:
 
 
 def _model(case: Case) -> Section:
-    p, subject = case.provider, case.chain.subject
+    p, subject = case.provider, case.ingredients.subject
     versions = [
         (recorded(one, "subject"), " version ", recorded(one, "decision", "version"), f" ({one.kind})")
-        for one in case.chain.decisions
+        for one in case.ingredients.decisions
         if one.kind != "takedown" and isinstance(one.decision.get("version"), int | str)
     ]
     lines = (
@@ -117,7 +117,7 @@ def _model(case: Case) -> Section:
         ),
         held("Made by", (recorded(subject, "subject"), " at ", recorded(subject, "ended_at"))),
         *_bytes_of(subject),
-        held("Built from", _dependencies(case.chain), "no record names weights or encoders of others"),
+        held("Built from", _dependencies(case.ingredients), "no record names weights or encoders of others"),
         said("Model dependencies, in words", p.dependencies),
         said("Date of placement on the Union market", p.placed_on_market),
     )
@@ -132,11 +132,11 @@ def _bytes_of(subject: Record) -> list[Line]:
     ]
 
 
-def _dependencies(chain: Chain) -> list[Part]:
+def _dependencies(ingredients: Ingredients) -> list[Part]:
     """What came trained from elsewhere: first weights, autoencoder, text encoder; each value once."""
     found = dict[str, Figure]()
     for key in ("repo", "revision", "autoencoder", "text_encoder"):
-        for place, value in chain.parameters(key):
+        for place, value in ingredients.parameters(key):
             if isinstance(value, str) and value:
                 found.setdefault(f"{key.replace('_', ' ')} {value}", Figure(value, "is", (place,)))
     return [part for name, one in found.items() for part in (f"{name.rpartition(' ')[0]} ", one, "; ")][:-1]
@@ -151,7 +151,7 @@ def _sizes(case: Case) -> Section:
         rows.append(
             (("image",), (_band(images, IMAGE_BANDS),), (images, " images"), (p.image_content or "not stated",))
         )
-    if pairs := _token_links(case.chain):
+    if pairs := _token_links(case.ingredients):
         tokens = evidence.figure("products", pairs)
         rows.append((("text",), (_band(tokens, TEXT_BANDS),), (tokens, " tokens"), (p.text_content or "not stated",)))
     table = Table(
@@ -162,7 +162,7 @@ def _sizes(case: Case) -> Section:
         "stage measured both. No other modality stands in the records.",
         "not recorded",
     )
-    ingests = [one for one in case.chain.records if one.sample_set("received")]
+    ingests = [one for one in case.ingredients.records if one.sample_set("received")]
     lines = (
         held("Images that reached the weights", (evidence.figure("union", case.drawn),) if case.drawn else ()),
         held(
@@ -175,7 +175,7 @@ def _sizes(case: Case) -> Section:
             (evidence.figure("latest", [link(one, "started_at")[0] for one in ingests]),) if ingests else (),
         ),
         said("Latest date of data acquisition or collection", p.latest_acquisition),
-        held("Languages of the texts, as configured", listed(_languages(case.chain))),
+        held("Languages of the texts, as configured", listed(_languages(case.ingredients))),
         said("Linguistic characteristics", p.linguistic_characteristics),
         said("Other relevant characteristics", p.other_characteristics),
     )
@@ -187,20 +187,20 @@ def _band(figure: Figure, bands: Sequence[tuple[int, str]]) -> str:
     return next((name for limit, name in bands if number < limit), f"more than {last}")
 
 
-def _token_links(chain: Chain) -> list[Link]:
+def _token_links(ingredients: Ingredients) -> list[Link]:
     """Two and two: how many texts a stage encoded, and of how many tokens in the mean."""
     names = ("encoded_texts", "mean_text_tokens")
     return [
         link(one, "measures", name)[0]
-        for one in chain.records
+        for one in ingredients.records
         if all(name in one.measures for name in names)
         for name in names
     ]
 
 
-def _languages(chain: Chain) -> list[Figure]:
+def _languages(ingredients: Ingredients) -> list[Figure]:
     found = dict[str, Figure]()
-    for place, value in chain.parameters("languages"):
+    for place, value in ingredients.parameters("languages"):
         if isinstance(value, list):
             for number, one in enumerate(cast(list[Any], value)):
                 found.setdefault(str(one), Figure(str(one), "is", (Link(place.record, f"{place.pointer}/{number}"),)))

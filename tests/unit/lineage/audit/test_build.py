@@ -11,7 +11,6 @@ import pytest
 from audited import Audited, audited
 
 from components.lineage.audit.build import DRAFT, audit_document
-from components.lineage.audit.chain import chain_of
 from components.lineage.audit.document import (
     AuditError,
     Document,
@@ -25,6 +24,7 @@ from components.lineage.audit.document import (
     sections,
 )
 from components.lineage.audit.figures import Evidence, check_figures, check_links, read_figures
+from components.lineage.audit.ingredients import ingredients_of
 from components.lineage.audit.provider import Provider, Source
 from components.lineage.errors import LedgerError
 from components.lineage.record import Item, Record
@@ -102,19 +102,19 @@ def test_every_drop_is_told_with_its_reason(document: Document) -> None:
 
 
 def test_what_was_only_compared_is_no_part_of_the_model(planted: Audited) -> None:
-    chain = chain_of(planted.graph, planted.record("export"))
-    subjects = {record.subject for record in chain.records}
+    found = ingredients_of(planted.graph, planted.record("export"))
+    subjects = {record.subject for record in found.records}
     assert "distill" not in subjects
     assert {"sft", "pretrain_1", "ingest", "render_text"} <= subjects
-    assert [record.subject for record in chain.evaluations] == ["evaluate"]
-    assert [record.subject for record in chain_of(planted.graph, planted.record("export_turbo")).decisions] == [
+    assert [record.subject for record in found.evaluations] == ["evaluate"]
+    assert [record.subject for record in ingredients_of(planted.graph, planted.record("export_turbo")).decisions] == [
         "easel-turbo"
     ]
 
 
 def test_a_decision_leads_to_the_model_it_is_about(planted: Audited) -> None:
-    chain = chain_of(planted.graph, planted.record("promotion"))
-    assert {"distill", "export_turbo"} <= {record.subject for record in chain.records}
+    found = ingredients_of(planted.graph, planted.record("promotion"))
+    assert {"distill", "export_turbo"} <= {record.subject for record in found.records}
 
 
 def test_nothing_is_invented_where_nobody_said_anything(planted: Audited, document: Document) -> None:

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from components.lineage.audit.document import Link, link, pointer
+from components.lineage.chain import EVALUATION_ROLE
 from components.lineage.graph import Graph
 from components.lineage.record import Item, Record
 
 IMAGE_ROLES = frozenset({"images", "latents", "curated", "pair_latents", "sft_latents"})
 """Roles of inputs that hold images, or what an autoencoder made of them; a training without any reads words only."""
-MEASURING_ROLES = frozenset({"report"})
-"""Roles of inputs that say how good something is; their makers are evaluations, not ingredients."""
 
 
 def set_links(records: Iterable[Record], role: str) -> tuple[Link, ...]:
@@ -29,7 +28,7 @@ def set_links(records: Iterable[Record], role: str) -> tuple[Link, ...]:
 
 
 @dataclass(frozen=True)
-class Chain:
+class Ingredients:
     """The records about one model, each group oldest first.
 
     Args:
@@ -77,7 +76,7 @@ class Chain:
                 yield Link(record.id, pointer(*place)), value
 
 
-def chain_of(graph: Graph, subject: Record) -> Chain:
+def ingredients_of(graph: Graph, subject: Record) -> Ingredients:
     """What the ledger holds about the model that `subject` made, or decided about."""
     taken, evaluations = {subject.id}, set[str]()
     waiting = [subject]
@@ -87,7 +86,7 @@ def chain_of(graph: Graph, subject: Record) -> Chain:
             maker = item.made_by or getattr(_maker(graph, record, item), "id", "")
             if not maker or maker not in graph:
                 continue
-            if item.role in MEASURING_ROLES:
+            if item.role == EVALUATION_ROLE:
                 evaluations.add(maker)
             elif maker not in taken:
                 taken.add(maker)
@@ -105,7 +104,7 @@ def chain_of(graph: Graph, subject: Record) -> Chain:
     ]
     missing = dict.fromkeys(one for record in records for one in graph.missing(record.id))
     judged = tuple(record for record in graph.records if record.id in evaluations - taken)
-    return Chain(subject, records, judged, tuple(decisions), tuple(missing))
+    return Ingredients(subject, records, judged, tuple(decisions), tuple(missing))
 
 
 def _maker(graph: Graph, reader: Record, item: Item) -> Record | None:
