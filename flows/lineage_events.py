@@ -6,6 +6,7 @@ with one remark. Nothing is told of a stage that did not run; its record stands 
 """
 
 import atexit
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ POLL_S = 0.2
 """How often a stage that is to begin is looked for: its process opens its log."""
 PATIENCE_S = 2.0
 """How long a server may take to answer, and a build's end waits for what is still to be told."""
+HOST = socket.gethostname()
 End = Literal["COMPLETE", "FAIL", "ABORT", "did not run"]
 
 
@@ -57,6 +59,7 @@ class Teller:
         self._news: SimpleQueue[_News | None] = SimpleQueue()
         self._waiting: dict[str, float] = {}
         self._begun: dict[str, Told] = {}
+        self._attempts: dict[str, int] = {}
         self._transport: Any = None
         self._ledger: Ledger | None = None
         self._is_silent = False
@@ -122,7 +125,7 @@ class Teller:
 
     def _start(self, stage: str, at: float) -> None:
         self._waiting.pop(stage, None)
-        self._begun[stage] = self._of_stage(stage, at)
+        self._begun[stage] = self._of_stage(stage)
         self._emit("START", at, self._begun[stage], inputs=self._declared(stage)[0])
 
     def _finish(self, news: _News) -> None:
@@ -169,17 +172,16 @@ class Teller:
         return read, made
 
     def _of_build(self) -> "Told":
-        from components.lineage.exporters.model import uuid_of
-        from components.lineage.openlineage_events import BUILD_JOB, Told
+        from components.lineage.openlineage_events import BUILD_JOB, Told, build_run
 
         facts = {"build": self.build.name, "profile": self.build.profile, "stages": ", ".join(self.build.stages)}
-        return Told(BUILD_JOB, uuid_of("build", self.build.name), about={"kind": "build", "facts": facts})
+        return Told(BUILD_JOB, build_run(self.build.name, HOST), about={"kind": "build", "facts": facts})
 
-    def _of_stage(self, stage: str, at: float) -> "Told":
-        from components.lineage.exporters.model import uuid_of
-        from components.lineage.openlineage_events import Told
+    def _of_stage(self, stage: str) -> "Told":
+        from components.lineage.openlineage_events import Told, stage_run
 
-        run = uuid_of("live", self.build.name, stage, repr(at))
+        self._attempts[stage] = self._attempts.get(stage, 0) + 1
+        run = stage_run(self.build.name, HOST, stage, self._attempts[stage])
         return Told(stage, run, self._of_build().run, about={"kind": "stage", "facts": {"build": self.build.name}})
 
     def _emit(

@@ -24,7 +24,7 @@ from openlineage.client.facet_v2 import (
 )
 from openlineage.client.serde import Serde
 
-from components.lineage.exporters.model import PRODUCER
+from components.lineage.exporters.model import PRODUCER, uuid_of
 
 NAMESPACE = "easel"
 BUILD_JOB = "build"
@@ -92,6 +92,16 @@ class Told:
     parent: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict[str, str])
     about: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+def build_run(build: str, host: str) -> str:
+    """The UUID of a build's run: the same live and on export."""
+    return uuid_of("build", build, host)
+
+
+def stage_run(build: str, host: str, stage: str, attempt: int = 1) -> str:
+    """The UUID of a stage's run in a build: the same live and, of a stage that was not tried again, on export."""
+    return uuid_of("run", build, host, stage, str(attempt))
 
 
 def run_event(

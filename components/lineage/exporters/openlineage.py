@@ -24,11 +24,13 @@ def export_openlineage(picture: Picture) -> str:
     """The picture as OpenLineage run events, one a line, in the order in which they happened."""
     from components.lineage.openlineage_events import Told, as_line, run_event
 
-    lines = list[tuple[str, int, str]]()
+    lines, runs = list[tuple[str, int, str]](), set[str]()
     for number, event in enumerate(picture.events):
-        build = event.facts.get("systems.build", "")
+        job, run, parent = _run_of(event)
+        run = run if run not in runs else uuid_of("run", event.id)
+        runs.add(run)
         about = _about(picture, event)
-        told = Told(event.name, uuid_of("run", event.id), uuid_of("build", build) if build else "", about=about)
+        told = Told(job, run, parent, about=about)
         begun = replace(told, parameters=event.parameters, about={**about, "facts": {}, "measures": {}, "checks": {}})
         read, made = _read(picture, event), _made(picture, event)
         start = run_event("START", event.started_at, begun, inputs=read)
@@ -65,6 +67,21 @@ def read_openlineage(text: str) -> Outline:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"line {number} is no OpenLineage event of ours: {error!r}") from None
     return Outline(frozenset(things), frozenset(events), frozenset(people), frozenset(edges))
+
+
+def _run_of(event: Event) -> tuple[str, str, str]:
+    """Job, run and parent run of an event: those that were told live, where its record says in which build it was."""
+    from components.lineage.openlineage_events import BUILD_JOB, build_run, stage_run
+
+    build = event.facts.get("systems.build", "")
+    host = event.facts.get("place.host") or event.facts.get("people.service", "").rpartition("@")[2]
+    match event.kind:
+        case "run":
+            return BUILD_JOB, build_run(build or event.name, host), ""
+        case "stage" if build:
+            return event.name, stage_run(build, host, event.name), build_run(build, host)
+        case _:
+            return event.name, uuid_of("run", event.id), ""
 
 
 def _about(picture: Picture, event: Event) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from threading import Thread
 import pytest
 from ledgers import sample_ledger
 
+from components.lineage.exporters.openlineage import export_openlineage
+from components.lineage.exporters.records import picture
+from components.lineage.record import Record
 from flows import lineage_events, settings
 from flows.lineage_events import PATIENCE_S, teller
 from flows.local import Build
@@ -120,6 +123,24 @@ def test_a_recorded_stage_tells_what_the_ledger_holds(build, tmp_path):
         item.sha256 for item in record.inputs
     }
     assert remarks(build) == []
+
+
+def test_a_run_has_one_name_live_and_in_an_exported_document(build):
+    teller(build).begin("sample")
+    teller(build).end("sample", "FAIL", "boom")
+    teller(build).begin("sample")
+    teller(build).end("sample", "FAIL", "boom again")
+    lineage_events.close(build, "FAIL")
+    live = [event["run"]["runId"] for event in told(build)]
+    assert live[0] == live[1] != live[2] == live[3]
+    at = "2026-11-21T20:00:00.000Z"
+    record = Record(
+        kind="stage", subject="sample", started_at=at, ended_at=at, place={"host": socket.gethostname()},
+        systems={"build": build.name},
+    )  # fmt: skip
+    exported = json.loads(export_openlineage(picture([record], record.id)).splitlines()[0])
+    assert exported["run"]["runId"] == live[0]
+    assert exported["run"]["facets"]["parent"]["run"]["runId"] == live[4]
 
 
 def test_events_go_to_the_server_that_settings_name(build, server, monkeypatch):
