@@ -18,6 +18,7 @@ from components.lineage.log_files import (
     KEYS,
     RECORDS,
     SETS,
+    SIGNATURES,
     Entry,
     Head,
     entry_name,
@@ -27,6 +28,7 @@ from components.lineage.log_files import (
 )
 from components.lineage.log_report import LogReport, Span, remarks_on, spans_of
 from components.lineage.merkle import Frontier, leaf_hash, packed_root
+from components.lineage.model_signature import SignatureError, read_statement
 from components.lineage.record import Record, RecordError, SampleSet, read_record
 from components.lineage.store import Store, read_many
 
@@ -55,6 +57,7 @@ def examine_log(store: Store, trusted_keys: Sequence[bytes] = (), against: Head 
         names = [record_name(entry.record_id) for entry in entries]
         for entry, data in zip(entries, read_many(store, names), strict=True):
             check.record(entry, data)
+        check.signatures(frozenset(names))
     except _FoundError as found:
         return LogReport(found.fault)
     newest = heads[-1] if heads else None
@@ -154,6 +157,23 @@ class _Check:
                 if hashlib.sha256(self._data(blob, entry)).hexdigest() != digest:
                     raise _FoundError(blob, f"changed: {entry_name(entry.index)} has another SHA-256 for it")
                 self._seen.add((blob, digest))
+
+    def signatures(self, records: frozenset[str]) -> None:
+        """Whether the models' signatures, which were made after their records, are whole and speak of these."""
+        for name in self._store.names(SIGNATURES):
+            bundle = self._store.read(name) or b""
+            faults = list[str]()
+            for public in self._keys.values():
+                try:
+                    said = read_statement(bundle, public).easel or {}
+                except SignatureError as error:
+                    faults.append(str(error))
+                else:
+                    if record_name(str(said.get("record"))) not in records or str(said.get("record")) not in name:
+                        raise _FoundError(name, "moved: it is the signature of another model than its name says")
+                    break
+            else:
+                raise _FoundError(name, f"changed: {(faults or ['no key to check it with'])[-1]}")
 
     def _check_keys(self) -> None:
         for name in self._store.names(KEYS):

@@ -14,7 +14,7 @@ from components.lineage.canonical import CanonicalError, canonical, parse
 from components.lineage.errors import LedgerError
 from components.lineage.merkle import Frontier, leaf_hash
 
-RECORDS, ENTRIES, HEADS, KEYS, SETS = "records/", "entries/", "heads/", "keys/", "sets/"
+RECORDS, ENTRIES, HEADS, KEYS, SETS, SIGNATURES = "records/", "entries/", "heads/", "keys/", "sets/", "signatures/"
 
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

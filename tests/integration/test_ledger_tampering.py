@@ -11,6 +11,7 @@ from components.lineage.keys import make_key
 from components.lineage.log import Ledger
 from components.lineage.log_check import examine_log
 from components.lineage.manifest import pack, root_of
+from components.lineage.model_signature import sign_model
 from components.lineage.record import Record, Samples, SampleSet
 
 NUM_CHANGES = 1000
@@ -21,11 +22,14 @@ NUM_RECORDS = 12
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory):
     """A ledger of records, sample sets, a patch and receipts, signed with two keys one after another."""
-    folder = tmp_path_factory.mktemp("keys")
+    folder = tmp_path_factory.mktemp("filled") / "model"
+    folder.mkdir()
+    (folder / "weights").write_bytes(b"weights")
     store = DictStore()
     clock = (datetime(2026, 11, 23, tzinfo=UTC) + timedelta(seconds=second) for second in itertools.count())
     for half in range(2):
-        ledger = Ledger(store, make_key(folder / f"{half}.pem"), clock=lambda: next(clock))
+        signer = make_key(folder.parent / f"{half}.pem")
+        ledger = Ledger(store, signer, clock=lambda: next(clock))
         for number in range(half * NUM_RECORDS // 2, (half + 1) * NUM_RECORDS // 2):
             packed = pack(f"{number:02x}{member:062x}" for member in range(3 + number))
             sets = (SampleSet(role="kept", root=root_of(packed), count=3 + number),)
@@ -33,6 +37,7 @@ def filled(tmp_path_factory):
             record = Record(kind="stage", subject=f"stage_{number}", samples=Samples(sets=sets), **times)
             blobs = {f"sets/{root_of(packed)}": packed, f"receipts/{number}": b"receipt %d" % number}
             ledger.append(record, blobs)
+            store.create(f"signatures/{record.id}.json", sign_model(folder, signer, {"record": record.id}))
     return store
 
 
@@ -41,7 +46,7 @@ def test_a_thousand_changes_of_one_byte_are_all_found_and_named(filled):
     folders = dict[str, list[str]]()
     for name in filled.values:
         folders.setdefault(name.partition("/")[0], []).append(name)
-    assert sorted(folders) == ["entries", "heads", "keys", "receipts", "records", "sets"]
+    assert sorted(folders) == ["entries", "heads", "keys", "receipts", "records", "sets", "signatures"]
     missed, misnamed = [], []
     for number in range(NUM_CHANGES):
         name = random_.choice(folders[sorted(folders)[number % len(folders)]])
