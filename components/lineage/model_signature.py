@@ -196,7 +196,10 @@ def _read_payload(payload: bytes) -> Statement:
         if len(found["subject"]) != 1 or found["subject"][0]["digest"]["sha256"] != _subject_digest(files.values()):
             raise SignatureError("its digest of the whole model is not that of the files it names")
         ignored = tuple(map(str, cast(Sequence[Any], how.get("ignore_paths", ()))))
-        return Statement(str(found["subject"][0]["name"]), files, ignored, predicate.get("easel"))
+        bound: Any = predicate.get("easel")
+        if not isinstance(bound, dict | None):
+            raise SignatureError("binds the model to what is no object")
+        return Statement(str(found["subject"][0]["name"]), files, ignored, cast(dict[str, Any] | None, bound))
     except SignatureError:
         raise
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:

@@ -81,3 +81,10 @@ def test_bytes_that_no_stage_made_have_no_stage(root: Path, tmp_path: Path) -> N
 def test_the_recipe_is_known_by_its_numbers(root: Path, text: str, name: str) -> None:
     (root / "params.yaml").write_text(text)
     assert recipe_of(root) == name
+
+
+def test_the_signature_is_named_by_its_digest(root: Path) -> None:
+    (root / "artifacts").mkdir()
+    (root / "artifacts/export.model.sig").write_bytes(b"signed")
+    found = provenance(root, root / "artifacts" / "export")
+    assert found["easel.signature"] == "4a3cdfae6f291c8f544daea5b72905cf9e74c1ed427d831ad0d7ca00c73c794d"
