@@ -5,8 +5,9 @@ Names and words come from other people: the page is rendered with escaping on, l
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise, takewhile
 from typing import Any
+from unicodedata import east_asian_width
 
 from jinja2 import Environment, StrictUndefined
 
@@ -17,7 +18,7 @@ from components.lineage.layout import NODE_HEIGHT, NODE_WIDTH, draw, reduced
 from components.lineage.page_template import TEMPLATE
 from components.lineage.record import Item, Record
 
-_TITLE_CHARS, _UNDER_CHARS = 21, 27
+_TITLE_PX, _UNDER_PX, _MARGIN = 13.0, 11.0, 6.0
 Point = tuple[float, float]
 
 
@@ -179,7 +180,13 @@ def _parents(graph: Graph, chosen: Sequence[str]) -> tuple[dict[str, Sequence[st
 def _source_words(item: Item) -> dict[str, Any]:
     under = f"{item.count:,} {'file' if item.count == 1 else 'files'}"
     full = f"{item.path}: {item.sha256}"
-    return {"title": _cut(item.path, _TITLE_CHARS), "under": under, "full": full, "kind": "source", "mark": False}
+    return {
+        "title": _cut(item.path, _TITLE_PX),
+        "under": _cut(under, _UNDER_PX),
+        "full": full,
+        "kind": "source",
+        "mark": False,
+    }
 
 
 def _record_words(record: Record, is_asked: bool) -> dict[str, Any]:
@@ -191,16 +198,29 @@ def _record_words(record: Record, is_asked: bool) -> dict[str, Any]:
     kind = "decision" if record.kind != "stage" else "training" if trained is not None else "stage"
     found = marks(record)
     return {
-        "title": _cut(record.subject, _TITLE_CHARS),
-        "under": _cut(words[0], _UNDER_CHARS),
+        "title": _cut(record.subject, _TITLE_PX),
+        "under": _cut(words[0], _UNDER_PX),
         "full": "; ".join([record.subject, *words, *found]),
         "kind": f"{kind} asked" if is_asked else kind,
         "mark": bool(found),
     }
 
 
-def _cut(words: str, most: int) -> str:
-    return words if len(words) <= most else f"{words[: most - 1]}…"
+def _cut(words: str, size: float) -> str:
+    """As much as a node has room for in letters of so many pixels, by the widths of a wide typeface."""
+    room = NODE_WIDTH - 2 * _MARGIN
+    if sum(map(_width, words)) * size <= room:
+        return words
+    room -= size
+    kept = takewhile(lambda width: width * size <= room, accumulate(map(_width, words)))
+    return f"{words[: len(list(kept))]}…"
+
+
+def _width(letter: str) -> float:
+    """The width of a letter, as a share of the letters' size."""
+    if east_asian_width(letter) in "WF" or letter in "MW@%mw":
+        return 1.0
+    return 0.78 if letter.isupper() else 0.64
 
 
 def _path(points: Sequence[Point]) -> str:

@@ -13,7 +13,7 @@ _MACROS = """
 {% if pairs %}
 <h3>{{ title }}</h3>
 <table><tbody>
-{% for name, value in pairs.items() %}<tr><td>{{ name }}</td><td>{{ value }}</td></tr>
+{% for name, value in pairs.items() if value != "" %}<tr><td>{{ name }}</td><td>{{ value }}</td></tr>
 {% endfor %}
 </tbody></table>
 {% endif %}

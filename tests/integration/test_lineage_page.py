@@ -123,16 +123,18 @@ def check_click(page: Page, record_id: str) -> None:
 
 def test_hostile_words_stay_words(tmp_path: Path) -> None:
     first = hostile_record(HOSTILE)
-    graph = Graph([first, hostile_record(f"later {HOSTILE}", [first.id])])
-    found = differences(graph, *graph.ids, sample_set=lambda _: b"")
+    wide = [hostile_record(letter * 60, [first.id]) for letter in "WM@蘋iÅ"]
+    last = hostile_record(f"later {HOSTILE}", [first.id, *(one.id for one in wide)])
+    graph = Graph([first, *wide, last])
+    found = differences(graph, graph.ids[0], graph.ids[-1], sample_set=lambda _: b"")
     verified = Verified([(HOSTILE, HOSTILE)], HOSTILE)
-    question = Question(HOSTILE, graph.ids[1], graph, found, HOSTILE, verified, {HOSTILE: HOSTILE})
+    question = Question(HOSTILE, graph.ids[-1], graph, found, HOSTILE, verified, {HOSTILE: HOSTILE})
     file = tmp_path / "hostile.html"
     file.write_text(whole(render_body(question)), encoding="utf-8")
     with opened(file.as_uri(), tmp_path / "profile") as page:
         page.wait(LOADED)
         check_looks(page)
-        page.value(f"location.hash = 'record-{graph.ids[1]}'")
+        page.value(f"location.hash = 'record-{graph.ids[-1]}'")
         page.wait("document.querySelector('.record:target') !== null")
         for size in SIZES:
             resize(page, size)
