@@ -4,6 +4,7 @@ It is written beside the export, as `artifacts/NAME.model.sig` (in the folder it
 the ledger, as `signatures/RECORD.json`, from where `easel verify` takes it for a model that lies elsewhere.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,22 @@ def sign_exports(root: Path, ledger: "Ledger", record: Record) -> tuple[Path, ..
         write_durably(file, bundle.decode())
         written.append(file)
     return tuple(written)
+
+
+def bring_back_signatures(root: Path, ledger: "Ledger", paths: Iterable[str], record_id: str) -> None:
+    """Put the record's signature beside every pipeline among `paths` that came out of a cache; sign where there is none.
+
+    Beside it may lie none, or that of the pipeline that was there before.
+    """
+    for folder in (root / path for path in paths):
+        if (folder / PIPELINE_FILE).is_file():
+            from components.lineage.model_signature import signature_file
+
+            beside, kept = signature_file(folder), ledger.blob(kept_signature(record_id))
+            if kept is None:
+                sign_or_remark(root, ledger, ledger.find(record_id))
+            elif not beside.is_file() or beside.read_bytes() != kept:
+                write_durably(beside, kept.decode())
 
 
 def kept_signature(record_id: str) -> str:

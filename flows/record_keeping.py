@@ -16,7 +16,7 @@ from components.lineage.record import Record
 from flows import freshness
 from flows.declaration import Stage
 from flows.known_records import Known, KnownRecords
-from flows.model_signing import sign_or_remark
+from flows.model_signing import bring_back_signatures, sign_or_remark
 from flows.reports import Report
 from flows.run_facts import people_facts
 from flows.stage_records import Circumstances, iso, now, output_contents, sha256_of, stage_record
@@ -89,6 +89,7 @@ def keep_reference(build: "Build", stage: str) -> None:
         record_id = record_of(build.root, declared, entry, known)
         if not record_id:
             record_id = append_record(build.root, stage, circumstances(build, None)).id
+        bring_back_signatures(build.root, open_book(build.root).ledger, declared.outputs.values(), record_id)
         note_record(build, stage, record_id, is_reference=True)
         tracking.annotate(build.spool, build.parent, {f"easel.record.{stage}": record_id})
 

@@ -14,6 +14,7 @@ from typing import Any
 from flows import freshness, settings
 from flows.declaration import Pipeline, Stage
 from flows.local import load_build, made_by_file
+from flows.model_signing import bring_back_signatures
 from flows.record_keeping import append_record, circumstances, open_book, record_of
 from flows.reports import Report, read_report
 from flows.stage_records import Circumstances
@@ -40,7 +41,9 @@ def record_missing(root: Path, pipeline: Pipeline) -> Generator[Appended]:
         if stage.name not in entries:
             continue
         entry = entries[stage.name]
-        if not record_of(root, stage, entry, open_book(root).read()):
+        if record_id := record_of(root, stage, entry, open_book(root).read()):
+            bring_back_signatures(root, open_book(root).ledger, stage.outputs.values(), record_id)
+        else:
             seen = circumstances_of(root, stage, entry)
             record = append_record(root, stage.name, seen)
             yield Appended(stage.name, record.id, is_observed=seen.report is None)

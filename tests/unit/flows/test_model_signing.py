@@ -8,7 +8,7 @@ import pytest
 from signed_workspace import SignedWorkspace, signed_workspace
 
 from components.lineage.model_signature import check_model
-from flows.model_signing import SigningError, kept_signature, sign_exports, sign_or_remark
+from flows.model_signing import SigningError, bring_back_signatures, kept_signature, sign_exports, sign_or_remark
 
 
 @pytest.fixture
@@ -62,3 +62,18 @@ def test_an_export_that_changed_since_is_not_signed(place: SignedWorkspace, caps
     assert not place.signature.exists()
     sign_or_remark(place.root, place.ledger, place.records["export_turbo"])
     assert "export_turbo: not signed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("beside", [b"", b"of the pipeline that was here before"])
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_signature_that_is_gone_is_brought_back(place: SignedWorkspace, is_kept: bool, beside: bytes) -> None:
+    record, before = place.records["export_turbo"], b""
+    if is_kept:
+        before = sign_exports(place.root, place.ledger, record)[0].read_bytes()
+        place.signature.unlink()
+    if beside:
+        place.signature.write_bytes(beside)
+    bring_back_signatures(place.root, place.ledger, ["artifacts/latents", "artifacts/export_turbo"], record.id)
+    after = place.signature.read_bytes()
+    assert check_model(place.folder, after, place.signer.public_pem) is None
+    assert (after == before) is is_kept
