@@ -160,8 +160,9 @@ def _decisions(case: Case) -> Table:
             (recorded(one, "kind"),),
             (recorded(one, "subject"),),
             (recorded(one, "ended_at"),),
+            (recorded(one, "decision", "result"),) if one.decision.get("result") else ("not recorded",),
             (recorded(one, "people", "reason"),) if one.people.get("reason") else ("not recorded",),
         )
         for one in case.ingredients.decisions
     ]
-    return Table("Decisions about it", ("what", "about", "when", "why"), tuple(rows))
+    return Table("Decisions about it", ("what", "about", "when", "result", "why"), tuple(rows))

@@ -104,7 +104,7 @@ def general(case: Case) -> Section:
 def _model(case: Case) -> Section:
     p, subject = case.provider, case.ingredients.subject
     versions = [
-        (recorded(one, "subject"), " version ", recorded(one, "decision", "version"), f" ({one.kind})")
+        (recorded(one, "subject"), " version ", recorded(one, "decision", "version"), f" ({_result(one)})")
         for one in case.ingredients.decisions
         if one.kind != "takedown" and isinstance(one.decision.get("version"), int | str)
     ]
@@ -112,7 +112,7 @@ def _model(case: Case) -> Section:
         said("Versioned model name(s)", p.model_names),
         held(
             "Versions in the ledger's decisions",
-            listed((part for one in versions for part in one), ""),
+            [part for number, one in enumerate(versions) for part in (*(("; ",) if number else ()), *one)],
             "none recorded",
         ),
         held("Made by", (recorded(subject, "subject"), " at ", recorded(subject, "ended_at"))),
@@ -122,6 +122,10 @@ def _model(case: Case) -> Section:
         said("Date of placement on the Union market", p.placed_on_market),
     )
     return Section("1.2", "Model identification", lines)
+
+
+def _result(decision: Record) -> str:
+    return ": ".join(filter(None, (decision.kind, str(decision.decision.get("result", "")))))
 
 
 def _bytes_of(subject: Record) -> list[Line]:

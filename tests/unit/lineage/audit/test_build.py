@@ -29,6 +29,8 @@ from components.lineage.audit.provider import Provider, Source
 from components.lineage.errors import LedgerError
 from components.lineage.record import Item, Record
 
+VERSIONS = "Versions in the ledger's decisions"
+
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Audited:
@@ -115,6 +117,26 @@ def test_what_was_only_compared_is_no_part_of_the_model(planted: Audited) -> Non
 def test_a_decision_leads_to_the_model_it_is_about(planted: Audited) -> None:
     found = ingredients_of(planted.graph, planted.record("promotion"))
     assert {"distill", "export_turbo"} <= {record.subject for record in found.records}
+
+
+def test_decisions_are_told_with_their_result_and_reason_and_without_names(planted: Audited) -> None:
+    refused = planted.record("promotion").model_copy(
+        update={"decision": {"version": 2, "result": "refused by the gate"}, "attempt": 2}
+    )
+    told = replace(planted, records=[*planted.records, refused])
+    found = audit_document(told.graph, told.record("export_turbo"), told)
+    rows = values(table(found, "Decisions about it"))
+    assert [row[3:] for row in rows] == [
+        ["promoted", "draws what is asked"],
+        ["refused by the gate", "draws what is asked"],
+    ]
+    versions = [part if isinstance(part, str) else str(part.value) for part in line(found, "1.2", VERSIONS).parts]
+    assert "".join(versions) == (
+        "easel-turbo version 1 (promotion: promoted); easel-turbo version 2 (promotion: refused by the gate)"
+    )
+    said = json.dumps(document_json(found))
+    assert "ann" not in said.replace("annot", "")
+    assert '"ben"' not in said
 
 
 def test_nothing_is_invented_where_nobody_said_anything(planted: Audited, document: Document) -> None:
