@@ -58,9 +58,9 @@ def sign_exports(root: Path, ledger: "Ledger", record: Record) -> tuple[Path, ..
 
 
 def bring_back_signatures(root: Path, ledger: "Ledger", paths: Iterable[str], record_id: str) -> None:
-    """Put the record's signature beside every pipeline among `paths` that came out of a cache; sign where there is none.
+    """Put the record's signature beside every pipeline among `paths`; sign where the ledger keeps none.
 
-    Beside it may lie none, or that of the pipeline that was there before.
+    A pipeline that came out of a cache has none beside it, or that of the pipeline which was there before.
     """
     for folder in (root / path for path in paths):
         if (folder / PIPELINE_FILE).is_file():
