@@ -166,6 +166,26 @@ def commit(stage: str, root: Path) -> None:
         take(stage, force=True)
 
 
+def drop_damaged(root: Path, dvc_hash: str) -> None:
+    """Remove from DVC's cache what is not what its name says, of a file or folder (`md5:...`): DVC would use it again.
+
+    Raises:
+        FreshnessError: DVC cannot act.
+    """
+    with opened(root) as repo:
+        place = cast(Callable[[str], str], repo.cache.local.oid_to_path)
+        name = dvc_hash.removeprefix("md5:")
+        listed = Path(place(name))
+        names = [name]
+        if name.endswith(".dir") and listed.is_file():
+            with suppress(ValueError):
+                names += [one["md5"] for one in json.loads(listed.read_bytes())]
+        for one in names:
+            kept = Path(place(one))
+            if kept.is_file() and hashlib.md5(kept.read_bytes(), usedforsecurity=False).hexdigest() != one[:32]:
+                kept.unlink()
+
+
 def reproduce(stage: str, root: Path, environment: Mapping[str, str], *, force: bool = False) -> bool:
     """Bring one stage up to date; returns whether anything was stale (it ran, or came out of DVC's run cache).
 

@@ -32,6 +32,8 @@ RECORDS_FILE = "records.jsonl"
 class DamagedOutputError(ValueError):
     """A stage's output has other bytes than its record names, although DVC calls them the same."""
 
+    is_worth_retrying = False
+
 
 @dataclass
 class Book:
@@ -118,6 +120,8 @@ def append_record(root: Path, stage: str, seen: Circumstances) -> Record:
 def record_of(root: Path, stage: Stage, entry: Mapping[str, Any], known: KnownRecords) -> str:
     """Id of the newest record whose fingerprint and outputs are those that lie at `root`; "" if there is none.
 
+    What is damaged in DVC's cache is removed from it, so that it comes back no second time.
+
     Raises:
         DamagedOutputError: an output has DVC's hash of a record, and other bytes.
     """
@@ -125,6 +129,7 @@ def record_of(root: Path, stage: Stage, entry: Mapping[str, Any], known: KnownRe
     if known.of(mark):
         found = output_contents(root, stage, entry)
         if damaged := known.damaged(mark, found):
+            freshness.drop_damaged(root, found[damaged][1])
             raise DamagedOutputError(
                 f"{damaged}: not the bytes that the record of {stage.name} names (changed, or out of a damaged cache); "
                 f"`easel run --only {stage.name} --force` makes it again"
