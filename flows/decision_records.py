@@ -49,7 +49,12 @@ def evidence(root: Path, name: str, number: int, digest: str) -> Evidence:
     except Exception as error:  # a store may fail in its own ways: a disk, a network, a server
         line = " ".join(str(error).split()) or type(error).__name__
         return Evidence(fault=f"the ledger cannot tell how {what} was made: {line}; {REMEDY}")
-    fault = next((f"{one.subject}: {note}" for one in history if not one.is_promotable for note in one.notes[:1]), "")
+    faults = (
+        (one.subject, (*one.notes, "its record says that it must not be promoted")[0])
+        for one in history
+        if not one.is_promotable
+    )
+    fault = next((f"{subject}: {why}" for subject, why in faults), "")
     observed = [one.subject for one in history if OBSERVED in one.notes]
     notes = [
         f"of {what}, nobody saw these stages run: {', '.join(observed)}; their records were made of what lay there"
