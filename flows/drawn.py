@@ -2,8 +2,8 @@
 
 A training says in its own file which positions of which order it consumed; the order is a pure function of what it
 read, so it is made again here, without any weights, and must have the same manifest hash. Where it cannot be made
-again (`enhancer`, `aes`: from texts and features) everything offered counts as drawn once as many positions as there
-are rows were consumed, since each round of these orders holds every row once.
+again (`enhancer`, `aes`: from texts and features) everything offered counts as drawn, which is exact after one round:
+each holds every row once.
 """
 
 import json
@@ -59,21 +59,19 @@ def drawn_samples(root: Path, stage: str) -> Drawn | None:
 
 def drawn_by(function: str, params: Any, inputs: Mapping[str, Path], model: Path) -> Drawn | None:
     """`drawn_samples` of a stage function that was given `params` and `inputs` (by role) and left `model`."""
-    consumed = _consumed(model)
-    return _TRAININGS[function](params, inputs, consumed) if consumed else None
+    told = _told(model)
+    return _TRAININGS[function](params, inputs, told) if told else None
 
 
-def _consumed(model: Path) -> Mapping[str, Any] | None:
-    """What the model's file says that it was trained on; None where nothing was trained (a model taken as it is)."""
-    for file in sorted(model.glob("*.json")):
-        told = json.loads(file.read_text(encoding="utf-8")).get("consumed")
-        if told:
-            return told
-    return None
+def _told(model: Path) -> Mapping[str, Any] | None:
+    """The model's file that says what it was trained on; None where nothing was trained (a model taken as it is)."""
+    files = (json.loads(file.read_text(encoding="utf-8")) for file in sorted(model.glob("*.json")))
+    return next((told for told in files if told.get("consumed")), None)
 
 
-def _of_source(source: "PositionSource", consumed: Mapping[str, Any], rows: Iterable[Any]) -> Drawn:
+def _of_source(source: "PositionSource", told: Mapping[str, Any], rows: Iterable[Any]) -> Drawn:
     """What lies at the consumed positions of an order over tables of rows (`sample_id`, `split`, `probability`)."""
+    consumed: Mapping[str, Any] = told["consumed"]
     made = source.consumed(int(consumed["stop"]))
     if made != dict(consumed):
         raise DrawnError(
@@ -90,16 +88,16 @@ def _of_source(source: "PositionSource", consumed: Mapping[str, Any], rows: Iter
     return Drawn(frozenset(offered), drawn, frozenset(held_out - offered), (dict(consumed),))
 
 
-def _pretrain(p: Any, paths: Mapping[str, Path], consumed: Mapping[str, Any]) -> Drawn:
+def _pretrain(p: Any, paths: Mapping[str, Path], told: Mapping[str, Any]) -> Drawn:
     from components.data.latents import read_buckets
     from components.training.batches import BatchSource
 
     buckets = read_buckets(paths["latents"], p.px)
     source = BatchSource(buckets, p.training.batch, seed=p.training.seed)
-    return _of_source(source, consumed, (store.rows for store in buckets.values()))
+    return _of_source(source, told, (store.rows for store in buckets.values()))
 
 
-def _tuned(p: Any, paths: Mapping[str, Path], consumed: Mapping[str, Any]) -> Drawn:
+def _tuned(p: Any, paths: Mapping[str, Path], told: Mapping[str, Any]) -> Drawn:
     """Of `sft` (all domains, or a domain expert) and of `distill`, whose prompts are those of these images."""
     from components.data.latents import read_buckets
     from components.training.sft import only_domains, sft_source
@@ -112,10 +110,10 @@ def _tuned(p: Any, paths: Mapping[str, Path], consumed: Mapping[str, Any]) -> Dr
     prior = p.prior if hasattr(p, "prior") else p.training.prior
     source = sft_source(curated, earlier, p.training.batch, prior, seed=p.training.seed)
     parts = [*curated.values(), *(earlier.values() if prior.frac > 0 else ())]
-    return _of_source(source, consumed, (store.rows for store in parts))
+    return _of_source(source, told, (store.rows for store in parts))
 
 
-def _dpo(p: Any, paths: Mapping[str, Path], consumed: Mapping[str, Any]) -> Drawn:
+def _dpo(p: Any, paths: Mapping[str, Path], told: Mapping[str, Any]) -> Drawn:
     from components.data.latents import read_buckets
     from components.training.pair_batches import PairSource
 
@@ -128,7 +126,7 @@ def _dpo(p: Any, paths: Mapping[str, Path], consumed: Mapping[str, Any]) -> Draw
         in_order=config.in_order,
         seed=config.seed,
     )
-    found = _of_source(source, consumed, ())
+    found = _of_source(source, told, ())
     offered, held_out = (
         {
             name
@@ -141,18 +139,18 @@ def _dpo(p: Any, paths: Mapping[str, Path], consumed: Mapping[str, Any]) -> Draw
     return Drawn(frozenset(offered), found.drawn, frozenset(held_out - offered), found.consumed)
 
 
-def _enhancer(p: Any, paths: Mapping[str, Path], consumed: Mapping[str, Any]) -> Drawn:
+def _enhancer(p: Any, paths: Mapping[str, Path], told: Mapping[str, Any]) -> Drawn:
     from components.enhancer.wishes import WISHES
 
     table = records.read_table(paths["pairs"], WISHES).select(["sample_id", "split"])
     is_own = pc.equal(table["split"], SPLITS[TRAIN])
     offered = frozenset(table.filter(is_own).column("sample_id").to_pylist())
     held_out = frozenset(table.filter(pc.invert(is_own)).column("sample_id").to_pylist()) - offered
-    everything = int(consumed["stop"]) >= pc.sum(is_own).as_py()  # several wishes are packed into a row, never fewer
-    return Drawn(offered, offered, held_out, (dict(consumed),), is_exact=everything)
+    is_exact = told["held_out"]["examples_seen"] >= pc.sum(is_own).as_py()  # a round or more, with every wish once
+    return Drawn(offered, offered, held_out, (dict(told["consumed"]),), is_exact=is_exact)
 
 
-def _aes(p: Any, paths: Mapping[str, Path], consumed: Mapping[str, Any]) -> Drawn | None:
+def _aes(p: Any, paths: Mapping[str, Path], told: Mapping[str, Any]) -> Drawn | None:
     from components.data import looks
 
     if p.labels.kind != "proxy":  # people's pictures: files outside the data set, whose digests the inputs hold
@@ -162,7 +160,8 @@ def _aes(p: Any, paths: Mapping[str, Path], consumed: Mapping[str, Any]) -> Draw
     reference = looks.reference_rows(samples, p.labels.num_images, p.labels.heldout_concept_frac)
     chosen = list(zip((kept[row] for row in reference.rows), reference.is_heldout, strict=True))
     offered = frozenset(name for name, is_held in chosen if not is_held)
-    return Drawn(offered, offered, frozenset(name for name, is_held in chosen if is_held), (dict(consumed),), False)
+    held_out = frozenset(name for name, is_held in chosen if is_held)
+    return Drawn(offered, offered, held_out, (dict(told["consumed"]),), is_exact=False)
 
 
 _TRAININGS: Mapping[str, Callable[[Any, Mapping[str, Path], Mapping[str, Any]], Drawn | None]] = {
