@@ -6,7 +6,7 @@ tags nor its database has to be believed.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +14,20 @@ from typing import TYPE_CHECKING, Any
 from components.lineage.canonical import plain
 from components.lineage.record import Check, Kind, Record
 from components.registry.hashes import HASHES_FILE
+from flows import settings
 from flows.console import remark
 from flows.record_keeping import open_book
 from flows.requests import FAMILIES
-from flows.stage_records import OBSERVED
+from flows.stage_records import OBSERVED, now
 
 if TYPE_CHECKING:
     from components.lineage.log import Ledger
     from components.registry.decisions import Decision
 
 REMEDY = "run `easel lineage record` and try again, or promote it all the same with --override"
+
+RESULTS = {"promote": "promoted", "rollback": "rolled back", "outside": "moved by hand"}
+"""What a decision of the registry has come to, once it stands there."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,8 @@ def export_record(ledger: "Ledger", name: str, digest: str) -> Record | None:
 
 def decision_record(name: str, decision: "Decision", result: str, basis: Evidence) -> Record:
     """The record of one decision about the champion of `name`; the same for the same decision, whoever asks again."""
-    at = f"{decision.at.removesuffix('+00:00')}.000Z"
+    at = decision.at.removesuffix("Z").removesuffix("+00:00")
+    at = f"{at}Z" if "." in at else f"{at}.000Z"
     waived = decision.by if decision.is_override else ""
     persons = {"approved_by": decision.by, "asked_by": decision.asked_by or decision.by}
     return Record(
@@ -109,6 +114,30 @@ def keep_decision(root: Path, name: str, decision: "Decision", result: str, basi
         open_book(root).ledger.append(decision_record(name, decision, result, basis))
     except Exception as error:  # as above
         remark(f"the decision is not in the ledger: {' '.join(str(error).split())}")
+
+
+def missing_decisions(root: Path) -> Iterator[Record]:
+    """Append the decisions that the registry keeps and the ledger does not, oldest first, and give their records."""
+    from components.registry.decisions import PromotionError
+    from components.registry.promotion import standing
+
+    uri = settings.tracking_uri(root)
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
+        return
+    ledger = open_book(root).ledger
+    kept = {(one.subject, one.decision.get("number"), one.decision.get("result")) for _, one in ledger.records()}
+    for name, _ in FAMILIES.values():
+        try:
+            history = standing(uri, name, now()).history
+        except PromotionError:  # nothing is registered under that name
+            continue
+        for decision in history:
+            result = RESULTS[decision.kind]
+            if (name, decision.number, result) not in kept:
+                basis = evidence(root, name, decision.version or 0, decision.digest)
+                record = decision_record(name, decision, result, basis)
+                ledger.append(record)
+                yield record
 
 
 def _kind(decision: "Decision", result: str) -> Kind:

@@ -9,19 +9,21 @@ from flows.console import JSON, here, out
 
 
 def record(as_json: JSON = False) -> None:
-    """Append a record of every finished stage that the ledger does not hold yet; harmless at any time.
+    """Append a record of every finished stage, and every decision, that the ledger lacks; harmless at any time.
 
     Examples: `easel lineage record` · `easel lineage record --json`
     """
     settings.go_quiet()
+    from flows.decision_records import missing_decisions
     from flows.pipeline import PIPELINE
-    from flows.record_repair import record_missing
+    from flows.record_repair import Appended, record_missing
 
-    found = list(record_missing(here(), PIPELINE))
+    found = [*record_missing(here(), PIPELINE), *(Appended.of(one) for one in missing_decisions(here()))]
     if as_json:
         sys.stdout.write(json.dumps([asdict(one) for one in found], indent=2) + "\n")
         return
     for one in found:
-        how = "observed: nobody's report of its run is left" if one.is_observed else "from the report of its run"
-        out.print(f"{one.stage}: {one.record[:16]}  ({how})")
-    out.print(f"{len(found)} records appended." if found else "Nothing to record: the ledger holds every stage.")
+        out.print(f"{one.stage}: {one.record[:16]}  ({one.source})")
+    out.print(
+        f"{len(found)} records appended." if found else "Nothing to record: the ledger holds every stage and decision."
+    )

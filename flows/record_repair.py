@@ -11,22 +11,37 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from components.lineage.record import Record
 from flows import freshness, settings
 from flows.declaration import Pipeline, Stage
 from flows.local import load_build, made_by_file
 from flows.model_signing import bring_back_signatures
 from flows.record_keeping import append_record, circumstances, open_book, record_of
 from flows.reports import Report, read_report
-from flows.stage_records import Circumstances
+from flows.stage_records import OBSERVED, Circumstances
 
 
 @dataclass(frozen=True)
 class Appended:
-    """A record that was missing; `is_observed` where nobody's report of the run was found."""
+    """A record that was missing, of a stage (or a model that was decided about).
+
+    `is_observed` where nobody's report of the stage's run was found; `source` says where the record is from.
+    """
 
     stage: str
     record: str
     is_observed: bool
+    source: str
+
+    @classmethod
+    def of(cls, record: Record) -> "Appended":
+        """How to tell of it."""
+        is_observed = OBSERVED in record.notes
+        if record.kind != "stage":
+            source = f"{record.kind}, as MLflow keeps it"
+        else:
+            source = "observed: nobody's report of its run is left" if is_observed else "from the report of its run"
+        return cls(record.subject, record.id, is_observed, source)
 
 
 def record_missing(root: Path, pipeline: Pipeline) -> Generator[Appended]:
@@ -45,8 +60,7 @@ def record_missing(root: Path, pipeline: Pipeline) -> Generator[Appended]:
             bring_back_signatures(root, open_book(root).ledger, stage.outputs.values(), record_id)
         else:
             seen = circumstances_of(root, stage, entry)
-            record = append_record(root, stage.name, seen)
-            yield Appended(stage.name, record.id, is_observed=seen.report is None)
+            yield Appended.of(append_record(root, stage.name, seen))
 
 
 def circumstances_of(root: Path, stage: Stage, entry: Mapping[str, Any]) -> Circumstances:

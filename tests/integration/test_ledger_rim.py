@@ -112,7 +112,7 @@ def test_a_stage_that_does_not_run_is_referred_to_and_recorded_once(workspace):
     run(workspace)  # out of DVC's run cache
     assert len(stages(workspace)) == 3
     assert records(workspace)[-1].parents == (first.id, second.id)
-    assert "holds every stage" in workspace.easel("lineage", "record").stdout
+    assert "holds every stage and decision" in workspace.easel("lineage", "record").stdout
 
     run(workspace, "--only", "second", "--force")
     assert [record.attempt for record in stages(workspace)] == [1, 1, 1, 2]
@@ -255,7 +255,7 @@ def test_a_change_of_code_is_accepted_with_a_reason_and_nothing_else_is(workspac
     assert told == [hashlib.md5(text.encode()).hexdigest() for text in (old, stage.read_text())]
     assert kept.decision["fingerprint_before"] == made.fingerprint != kept.fingerprint
     # It stands for the stage from now on: no second record is made of the same bytes.
-    assert "holds every stage" in workspace.easel("lineage", "record").stdout
+    assert "holds every stage and decision" in workspace.easel("lineage", "record").stdout
     assert made.systems["mlflow_run"] in (workspace.root / f".easel/made-by/{kept.fingerprint}.json").read_text()
 
 

@@ -27,6 +27,7 @@ from components.registry.registration import register_directory
 from flows import settings
 from flows.cli import app
 from flows.compare import HEADING_PX, compare, write_sheet
+from flows.decision_records import missing_decisions
 from flows.ledger import open_ledger
 from flows.parameters import PARAMS_FILE
 from flows.promote import history, promote, rollback
@@ -234,6 +235,22 @@ def test_what_the_ledger_does_not_know_is_not_promoted(root: Path, monkeypatch: 
     (kept_record,) = decisions_in(root)
     assert (kept_record.kind, kept_record.decision["is_override"], kept_record.parents) == ("override", True, ())
     assert history(root)[-1].is_override
+
+
+def test_decisions_that_the_ledger_missed_are_appended_once(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    promote(root, "1", reason="the first", by="ann")
+    monkeypatch.setenv("EASEL_LEDGER", str(root / PARAMS_FILE))  # a file, where a folder should be
+    promote(root, "2", reason="the second", by="bob", override=True)
+    assert "the decision is not in the ledger" in capsys.readouterr().err
+    monkeypatch.delenv("EASEL_LEDGER")
+    client_of(root).set_registered_model_alias(NAME, CHAMPION, "5")
+    (second, moved) = missing_decisions(root)
+    assert (second.decision["version"], second.people["approved_by"], second.kind) == (2, "bob", "override")
+    assert (moved.decision["before"], moved.decision["version"], moved.decision["result"]) == (2, 5, "moved by hand")
+    assert list(missing_decisions(root)) == []
+    assert [one.decision["version"] for one in decisions_in(root)] == [1, 2, 5]
 
 
 def test_what_was_made_by_uncommitted_code_is_not_promoted(
