@@ -30,6 +30,7 @@ from flows.record_command import record
 from flows.reports import EXIT_PREEMPTED, EXIT_STALLED
 from flows.sample_commands import sample
 from flows.start import Executor, start_build, use_recipe
+from flows.takedown_command import takedown_app
 from flows.verify_command import verify
 
 app = typer.Typer(
@@ -43,6 +44,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(ablate_app, name="ablate")
 app.add_typer(benchmark_app, name="benchmark")
 app.add_typer(promotion_app)
+app.add_typer(takedown_app)
 app.add_typer(audit_app, name="audit")
 app.add_typer(keys_app, name="keys")
 app.add_typer(lineage_app, name="lineage")

@@ -22,6 +22,7 @@ from flows.checkpoints import forget
 from flows.record_keeping import keep_record, keep_reference, keep_run
 from flows.reports import EXIT_FAULT, EXIT_MISTAKE, EXIT_PREEMPTED, Report, read_report, write_durably
 from flows.workspace import git_state
+from flows.workspace_lock import building
 
 
 class StageFailedError(RuntimeError):
@@ -117,6 +118,7 @@ def open_build(root: Path, stages: Sequence[str], profile: str, executor: str = 
     tags = {"easel.build": name, "easel.profile": profile, **git_state(root).tags}
     store = settings.tracking_store(root)
     with (
+        building(root),
         tracking.recording(settings.home(root) / "spool", **store) as recorder,
         tracking.open_run(f"build {name}", spool=recorder.spool, tags=tags, **store) as parent,
     ):
