@@ -19,7 +19,7 @@ from dvc.exceptions import ReproductionError
 from components import tracking
 from flows import freshness, lineage_events, settings
 from flows.checkpoints import forget
-from flows.record_keeping import keep_record, keep_reference, keep_run
+from flows.record_keeping import DamagedOutputError, keep_record, keep_reference, keep_run
 from flows.reports import EXIT_FAULT, EXIT_MISTAKE, EXIT_PREEMPTED, Report, read_report, write_durably
 from flows.workspace import git_state
 from flows.workspace_lock import building
@@ -178,10 +178,20 @@ def execute(build: Build, stage: str, *, force: bool = False) -> Outcome:
     if report:
         keep_record(build, stage, report)
     else:
-        keep_reference(build, stage)
+        refer(build, stage)
     lineage_events.teller(build).end(stage, "COMPLETE" if report else "did not run")
     build.emit(stage, "done" if report else "cached", summary(report) if report else outcome.state)
     return outcome
+
+
+def refer(build: Build, stage: str) -> None:
+    """Refer to the record of a stage that did not run; DamagedOutputError as `keep_reference`, once it is told."""
+    try:
+        keep_reference(build, stage)
+    except DamagedOutputError as error:
+        build.emit(stage, "failed", str(error))
+        lineage_events.teller(build).end(stage, "FAIL", str(error))
+        raise
 
 
 def failed(build: Build, stage: str) -> StageFailedError:

@@ -165,6 +165,10 @@ def test_a_ledger_that_cannot_be_written_fails_no_stage_and_is_repaired_later(wo
     assert "recorded after its build" in first.notes[0]
     assert second.is_promotable
 
+    shutil.rmtree(workspace.root / ".easel/ledger")
+    workspace.easel("lineage", "record")
+    assert [record.id for record in stages(workspace)] == [first.id, second.id]  # built again, byte for byte
+
 
 def test_killed_while_it_signs_the_record_is_there_once(workspace):
     run(workspace, "--until", "first")
