@@ -14,24 +14,24 @@ from rich.table import Table
 
 from flows import settings
 from flows.ablate_commands import ablate_app
-from flows.accept_command import accept
 from flows.aes_commands import aes
 from flows.annotate_commands import agreement, annotate, candidates, votes
-from flows.audit_commands import audit_app
 from flows.benchmark_commands import benchmark_app
 from flows.console import EXIT_MISTAKE, JSON, complain, fail, here, out, remark
 from flows.data_commands import data_app
-from flows.export_commands import export
-from flows.keys_commands import keys_app
-from flows.lineage_commands import lineage_app
-from flows.lineage_questions import questions_app
+from flows.lineage.accept_command import accept
+from flows.lineage.audit_commands import audit_app
+from flows.lineage.export_commands import export
+from flows.lineage.keys_commands import keys_app
+from flows.lineage.log_commands import lineage_app
+from flows.lineage.question_commands import questions_app
+from flows.lineage.record_command import record
+from flows.lineage.sample_commands import sample
+from flows.lineage.takedown_command import takedown_app
+from flows.lineage.verify_command import verify
 from flows.promote_commands import promotion_app
-from flows.record_command import record
 from flows.reports import EXIT_PREEMPTED, EXIT_STALLED
-from flows.sample_commands import sample
 from flows.start import Executor, start_build, use_recipe
-from flows.takedown_command import takedown_app
-from flows.verify_command import verify
 
 app = typer.Typer(
     name="easel",

@@ -17,9 +17,10 @@ import psutil
 from dvc.exceptions import ReproductionError
 
 from components import tracking
-from flows import freshness, lineage_events, settings
+from flows import freshness, settings
 from flows.checkpoints import forget
-from flows.record_keeping import DamagedOutputError, keep_record, keep_reference, keep_run
+from flows.lineage import events as lineage_events
+from flows.lineage.record_keeping import DamagedOutputError, keep_record, keep_reference, keep_run
 from flows.reports import EXIT_FAULT, EXIT_MISTAKE, EXIT_PREEMPTED, Report, read_report, write_durably
 from flows.workspace import git_state
 from flows.workspace_lock import building

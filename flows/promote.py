@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from flows import settings
-from flows.decision_records import evidence, keep_decision
+from flows.lineage.decision_records import evidence, keep_decision
 from flows.parameters import PARAMS_FILE, read_gate
 from flows.requests import FAMILIES, family_of
 

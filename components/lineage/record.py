@@ -32,7 +32,7 @@ class Item(_Part):
         sha256: of the file's bytes; of a folder the digest of the canonical JSON `{relative path: SHA-256}`.
         size: bytes in all; `count`: files in it (1 for a file).
         dvc: DVC's own hash (`md5:...`), "" if DVC does not keep it.
-        made_by: id of the record that made these bytes; "" for sources, and for what was made before there was a ledger.
+        made_by: id of the record that made these bytes; "" for sources, and for what no record tells of.
         licences: images by licence, where the item is a table or set of images.
     """
 

@@ -109,7 +109,7 @@ def build(ledger: Path, file: Path) -> int:
 
 def lookups(ledger: Path, file: Path, packed: Path) -> list[float]:
     """Seconds of each question, of samples and as many strangers, after some that are not counted."""
-    from flows.samples_seen import Answers
+    from flows.lineage.samples_seen import Answers
 
     answers = Answers(file.parent, opened(ledger, file))
     rng = np.random.default_rng(2)

@@ -22,7 +22,7 @@ from components.objectives.committee import CommitteeConfig
 from components.training.checkpoint_store import CheckpointStore, open_checkpoints
 from components.training.distillation import DistillationObjective
 from flows import settings
-from flows.drawn import drawn_by
+from flows.lineage.drawn import drawn_by
 from flows.stages.distill import Metrics, Params, distill
 
 WEIGHTS = "transformer/diffusion_pytorch_model.safetensors"

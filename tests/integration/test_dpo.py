@@ -24,7 +24,7 @@ from components.models.initial import InitialWeightsError
 from components.objectives.config import PreferenceLoss
 from components.paths.config import TimestepDensity
 from components.training.config import GridConfig, OptimiserConfig, PreferenceConfig, WatchConfig
-from flows.drawn import drawn_by
+from flows.lineage.drawn import drawn_by
 from flows.stages.dpo import Metrics, Params, PictureQuality, dpo
 
 TRAINING = PreferenceConfig(

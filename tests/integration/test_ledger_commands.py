@@ -163,7 +163,7 @@ def test_a_proof_of_a_record_is_checked_by_itself_with_a_key(place, easel):
 
 
 def test_the_first_run_makes_a_key_and_a_ledger_whose_key_is_lost_does_not(place, monkeypatch, capsys):
-    from flows.ledger import open_ledger
+    from flows.lineage.ledger import open_ledger
 
     monkeypatch.setenv("XDG_CONFIG_HOME", str(place.folder / "settings"))
     monkeypatch.delenv("EASEL_HOME", raising=False)
@@ -178,7 +178,7 @@ def test_the_first_run_makes_a_key_and_a_ledger_whose_key_is_lost_does_not(place
 
 def test_keys_come_from_the_environment_but_not_from_the_repository(place, monkeypatch):
     from components.lineage.keys import make_key
-    from flows.ledger import signer
+    from flows.lineage.ledger import signer
 
     made = make_key(place.folder / "mine.pem")
     monkeypatch.setenv("EASEL_LEDGER_KEY", (place.folder / "mine.pem").read_text())

@@ -126,7 +126,7 @@ def test_an_object_of_a_bucket_is_never_replaced(bucket):
 
 
 def test_a_workspace_whose_settings_name_a_bucket_keeps_its_ledger_there(bucket, tmp_path, monkeypatch):
-    from flows.ledger import open_ledger
+    from flows.lineage.ledger import open_ledger
 
     bucket.create_bucket(Bucket="kept", ObjectLockEnabledForBucket=True)
     monkeypatch.setenv("EASEL_LEDGER", "s3://kept/easel")

@@ -16,7 +16,7 @@ from components.lineage.differences import differences
 from components.lineage.graph import Graph
 from components.lineage.page import Question, Verified, render_body
 from components.lineage.page_style import STYLE
-from flows.lineage_report import write_report
+from flows.lineage.report import write_report
 from flows.settings import find_root
 from tests.integration.browser import CHROMIUM, Page, opened
 

@@ -8,7 +8,7 @@ from ledgers import Planted, sample_records
 
 from components.lineage.graph import Graph
 from flows import settings
-from flows.model_references import UnknownReferenceError, export_of, find_record
+from flows.lineage.model_references import UnknownReferenceError, export_of, find_record
 
 # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates; ours are errors, theirs are not ours to fix.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")

@@ -27,12 +27,12 @@ from components.registry.registration import register_directory
 from flows import settings
 from flows.cli import app
 from flows.compare import HEADING_PX, compare, write_sheet
-from flows.decision_records import missing_decisions
-from flows.ledger import open_ledger
+from flows.lineage.decision_records import missing_decisions
+from flows.lineage.ledger import open_ledger
+from flows.lineage.stage_records import OBSERVED
 from flows.parameters import PARAMS_FILE
 from flows.promote import history, promote, rollback
 from flows.server import start_prefect, stop
-from flows.stage_records import OBSERVED
 
 # MLflow 3.17 still uses what SQLAlchemy 2.1 deprecates; ours are errors, theirs are not ours to fix.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")

@@ -31,7 +31,7 @@ from components.training.config import (
     PretrainConfig,
     PriorConfig,
 )
-from flows.drawn import DrawnError, drawn_by
+from flows.lineage.drawn import DrawnError, drawn_by
 from flows.stages import encode, encode_sft, sft
 
 PX, TEXT_DIM, SHARES = 32, 384, {"poster": 0.6, "nature": 0.4}

@@ -25,8 +25,8 @@ from tests.conftest import Workspace
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from flows import takedowns
-from flows.takedown_matches import Wish
+from flows.lineage import takedowns
+from flows.lineage.takedown_matches import Wish
 
 number, sha256 = int(sys.argv[1]), sys.argv[2]
 steps = list(takedowns.STEPS)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from components.lineage.chain import BrokenError
 from components.lineage.verify import Step, Subject
 from flows.cli import app
-from flows.verification import all_steps
+from flows.lineage.verification import all_steps
 
 NUM_CHANGES, NUM_UNTOUCHED = 1_000, 100
 
@@ -126,7 +126,7 @@ def test_a_model_and_a_ledger_alone_are_verified_anywhere(
 
 
 def test_a_model_whose_signature_is_gone_has_it_from_the_ledger(place: SignedWorkspace) -> None:
-    from flows.model_signing import kept_signature
+    from flows.lineage.model_signing import kept_signature
 
     name = kept_signature(place.records["export_turbo"].id)
     place.ledger.store.create(name, place.signature.read_bytes())

@@ -166,7 +166,7 @@ def test_a_licence_that_spdx_lists_has_a_page():
 def test_documents_do_not_depend_on_the_process_that_writes_them():
     script = (
         "import hashlib, pictured\n"
-        "from flows.lineage_export import EXPORTERS\n"
+        "from flows.lineage.exports import EXPORTERS\n"
         "told = pictured.planted_picture()\n"
         "texts = ''.join(export(told) for export in EXPORTERS.values())\n"
         "print(hashlib.sha256(texts.encode()).hexdigest())\n"

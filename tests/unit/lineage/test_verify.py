@@ -14,7 +14,7 @@ from components.lineage.folder_digests import path_digest
 from components.lineage.graph import Graph
 from components.lineage.record import Item, Record
 from components.lineage.verify import Step, Subject
-from flows.verification import all_steps
+from flows.lineage.verification import all_steps
 
 
 def verify(place: SignedWorkspace, trusted: tuple[bytes, ...] = (), *, is_quick: bool = False) -> list[Step]:

@@ -1,0 +1,239 @@
+"""OpenLineage events of a build while it runs: START when a stage's process begins, then COMPLETE, FAIL or ABORT.
+
+They go to a file below EASEL_HOME, or to a server (Marquez and its like) where settings name one. A thread of its own
+does all of it, imports included, so that no stage waits: what cannot be written is given up for the rest of the build,
+with one remark. Nothing is told of a stage that did not run; its record stands in the ledger.
+"""
+
+import atexit
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any, Literal
+
+from flows import settings
+
+if TYPE_CHECKING:
+    from components.lineage.log import Ledger
+    from components.lineage.openlineage_events import Data, Told
+    from components.lineage.record import Record
+    from flows.local import Build
+
+POLL_S = 0.2
+"""How often a stage that is to begin is looked for: its process opens its log."""
+PATIENCE_S = 2.0
+"""How long a server may take to answer, and a build's end waits for what is still to be told."""
+HOST = socket.gethostname()
+End = Literal["COMPLETE", "FAIL", "ABORT", "did not run"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where events go: the server that settings name, else a file."""
+
+    url: str
+    api_key: str
+    file: Path
+
+
+@dataclass(frozen=True)
+class _News:
+    stage: str
+    state: str
+    at: float
+    error: str = ""
+
+
+class Teller:
+    """Tells of one build, in a thread that ends with it; its methods never wait and never fail."""
+
+    def __init__(self, build: "Build") -> None:
+        self.build = build
+        self._place = Place(
+            settings.openlineage_url(), settings.openlineage_api_key(), settings.openlineage_file(build.root)
+        )
+        self._news: SimpleQueue[_News | None] = SimpleQueue()
+        self._waiting: dict[str, float] = {}
+        self._begun: dict[str, Told] = {}
+        self._attempts: dict[str, int] = {}
+        self._transport: Any = None
+        self._ledger: Ledger | None = None
+        self._is_silent = False
+        self._thread = Thread(target=self._work, name=f"openlineage {build.name}", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def begin(self, stage: str) -> None:
+        """The stage is asked for; once its process is there, START is told."""
+        self._news.put(_News(stage, "asked for", time.time()))
+
+    def end(self, stage: str, state: End, error: str = "") -> None:
+        """The stage is done with, in one way or another."""
+        self._news.put(_News(stage, state, time.time(), error))
+
+    def build_event(self, state: Literal["START", "COMPLETE", "FAIL"]) -> None:
+        """The build itself begins or ends."""
+        self._news.put(_News("", state, time.time()))
+
+    def close(self) -> None:
+        """Wait until all is told, but no longer than `PATIENCE_S`."""
+        self._news.put(None)
+        self._thread.join(PATIENCE_S)
+        atexit.unregister(self.close)
+
+    def _work(self) -> None:
+        while True:
+            try:
+                news = self._news.get(timeout=POLL_S if self._waiting else None)
+            except Empty:
+                self._carefully(self._look)
+                continue
+            if news is None:
+                return
+            self._carefully(self._hear, news)
+
+    def _carefully(self, do: Any, *arguments: Any) -> None:
+        if self._is_silent:
+            return
+        try:
+            do(*arguments)
+        except Exception as error:  # a disk, a network, a server may fail in ways of their own; no build ends for that
+            self._is_silent = True
+            line = (" ".join(str(error).split()) or type(error).__name__)[:200]
+            self.build.remark("openlineage", f"events of this build are no longer told: {line}")
+
+    def _look(self) -> None:
+        for stage, asked_at in list(self._waiting.items()):
+            log = self.build.directory / f"{stage}.log"
+            if log.exists() and log.stat().st_mtime >= asked_at:
+                self._start(stage, log.stat().st_mtime)
+
+    def _hear(self, news: _News) -> None:
+        match news.state:
+            case "asked for":
+                self._waiting[news.stage] = news.at
+            case "did not run":
+                self._waiting.pop(news.stage, None)
+            case _ if not news.stage:
+                self._emit(news.state, news.at, self._of_build())
+            case _:
+                self._finish(news)
+
+    def _start(self, stage: str, at: float) -> None:
+        self._waiting.pop(stage, None)
+        self._begun[stage] = self._of_stage(stage)
+        self._emit("START", at, self._begun[stage], inputs=self._declared(stage)[0])
+
+    def _finish(self, news: _News) -> None:
+        if news.stage not in self._begun:  # it was over before it was looked for
+            self._start(news.stage, self._started_at(news))
+        told = self._begun.pop(news.stage)
+        inputs, outputs = self._declared(news.stage)
+        if news.state != "COMPLETE":
+            self._emit(news.state, news.at, told, inputs=inputs, error=news.error)
+            return
+        if record := self._record(news.stage):
+            from components.lineage.exporters.openlineage import facts_of_run
+
+            about, parameters, inputs, outputs = facts_of_run(record)
+            told = replace(told, about=about, parameters=parameters)
+        self._emit("COMPLETE", news.at, told, inputs=inputs, outputs=outputs)
+
+    def _started_at(self, news: _News) -> float:
+        from flows.reports import read_report
+
+        report = read_report(self.build.directory, news.stage)
+        return min(report.started_at if report else news.at, news.at)
+
+    def _record(self, stage: str) -> "Record | None":
+        """What the ledger has of the stage's run in this build; None where it could not be recorded."""
+        from flows.lineage.ledger import open_ledger
+        from flows.lineage.record_keeping import noted_records
+
+        noted = noted_records(self.build.directory).get(stage)
+        if noted is None or noted["is_reference"]:
+            return None
+        self._ledger = self._ledger or open_ledger(self.build.root)
+        return self._ledger.find(noted["record"])
+
+    def _declared(self, stage: str) -> "tuple[list[Data], list[Data]]":
+        """What the stage reads and writes, as the pipeline says: paths and roles, before there are digests."""
+        from components.lineage.openlineage_events import Data
+        from flows.pipeline import PIPELINE
+
+        declared = PIPELINE[stage]
+        inputs = {role: artifact.path for role, artifact in declared.inputs.items()}
+        ends = (inputs, declared.outputs)
+        read, made = ([Data(path, about={"roles": [role]}) for role, path in end.items()] for end in ends)
+        return read, made
+
+    def _of_build(self) -> "Told":
+        from components.lineage.openlineage_events import BUILD_JOB, Told, build_run
+
+        facts = {"build": self.build.name, "profile": self.build.profile, "stages": ", ".join(self.build.stages)}
+        return Told(BUILD_JOB, build_run(self.build.name, HOST), about={"kind": "build", "facts": facts})
+
+    def _of_stage(self, stage: str) -> "Told":
+        from components.lineage.openlineage_events import Told, stage_run
+
+        self._attempts[stage] = self._attempts.get(stage, 0) + 1
+        run = stage_run(self.build.name, HOST, stage, self._attempts[stage])
+        return Told(stage, run, self._of_build().run, about={"kind": "stage", "facts": {"build": self.build.name}})
+
+    def _emit(
+        self,
+        state: Any,
+        at: float,
+        told: "Told",
+        *,
+        inputs: "Sequence[Data]" = (),
+        outputs: "Sequence[Data]" = (),
+        error: str = "",
+    ) -> None:
+        from components.lineage.openlineage_events import run_event
+        from flows.lineage.stage_records import iso
+
+        self._transport = self._transport or open_transport(self._place)
+        self._transport.emit(run_event(state, iso(at), told, inputs=inputs, outputs=outputs, error=error))
+
+
+def open_transport(place: Place) -> Any:
+    """One of the client's own transports, without retries.
+
+    Raises:
+        ValueError: the address is none.
+    """
+    if place.url:
+        from openlineage.client.transport.http import ApiKeyTokenProvider, HttpConfig, HttpTransport, TokenProvider
+
+        auth = ApiKeyTokenProvider({"api_key": place.api_key}) if place.api_key else TokenProvider({})
+        return HttpTransport(HttpConfig(url=place.url, timeout=PATIENCE_S, retry={"total": 0}, auth=auth))
+    from openlineage.client.transport.file import FileConfig, FileTransport
+
+    place.file.parent.mkdir(parents=True, exist_ok=True)
+    return FileTransport(FileConfig(log_file_path=str(place.file), append=True))
+
+
+_TELLERS: dict[Path, Teller] = {}
+_LOCK = Lock()
+
+
+def teller(build: "Build") -> Teller:
+    """Who tells of `build` in this process."""
+    with _LOCK:
+        if build.directory not in _TELLERS:
+            _TELLERS[build.directory] = Teller(build)
+        return _TELLERS[build.directory]
+
+
+def close(build: "Build", state: Literal["COMPLETE", "FAIL"]) -> None:
+    """The build ends so; what is still to be told has `PATIENCE_S`."""
+    told = teller(build)
+    told.build_event(state)
+    told.close()
+    with _LOCK:
+        _TELLERS.pop(build.directory, None)

@@ -1,0 +1,86 @@
+"""What the ledger lacks of a workspace is appended later: stages that ran while it was away, or before there was one.
+
+Runs any number of times to the same end: a stage whose fingerprint and outputs stand in a record is left alone. The
+report that a stage left in its run folder is found again by the note of which build made what, or, where the executor
+was killed before it had written that, as the newest one with the very figures that lie in the stage's metrics.
+"""
+
+import json
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from components.lineage.record import Record
+from flows import freshness, settings
+from flows.declaration import Pipeline, Stage
+from flows.lineage.model_signing import bring_back_signatures
+from flows.lineage.record_keeping import append_record, circumstances, open_book, record_of
+from flows.lineage.stage_records import OBSERVED, Circumstances
+from flows.local import load_build, made_by_file
+from flows.reports import Report, read_report
+
+
+@dataclass(frozen=True)
+class Appended:
+    """A record that was missing, of a stage (or a model that was decided about).
+
+    `is_observed` where nobody's report of the stage's run was found; `source` says where the record is from.
+    """
+
+    stage: str
+    record: str
+    is_observed: bool
+    source: str
+
+    @classmethod
+    def of(cls, record: Record) -> "Appended":
+        """How to tell of it."""
+        is_observed = OBSERVED in record.notes
+        if record.kind != "stage":
+            source = f"{record.kind}, as MLflow keeps it"
+        else:
+            source = "observed: nobody's report of its run is left" if is_observed else "from the report of its run"
+        return cls(record.subject, record.id, is_observed, source)
+
+
+def record_missing(root: Path, pipeline: Pipeline) -> Generator[Appended]:
+    """Append a record of every stage that dvc.lock holds and the ledger does not, in the order of the pipeline.
+
+    Raises:
+        DamagedOutputError: a file is not what its record names.
+        ValueError: an output is not there, or the ledger cannot be written.
+    """
+    entries = freshness.lock_entries(root)
+    for stage in pipeline:
+        if stage.name not in entries:
+            continue
+        entry = entries[stage.name]
+        if record_id := record_of(root, stage, entry, open_book(root).read()):
+            bring_back_signatures(root, open_book(root).ledger, stage.outputs.values(), record_id)
+        else:
+            seen = circumstances_of(root, stage, entry)
+            yield Appended.of(append_record(root, stage.name, seen))
+
+
+def circumstances_of(root: Path, stage: Stage, entry: Mapping[str, Any]) -> Circumstances:
+    """Where and when `stage` ran, as far as the run folders still tell."""
+    file = made_by_file(root, freshness.fingerprint(entry))
+    named = json.loads(file.read_text(encoding="utf-8"))["build"] if file.is_file() else ""
+    folders = sorted((one.parent for one in settings.home(root).glob("runs/*/build.json")), reverse=True)
+    for folder in sorted(folders, key=lambda folder: folder.name != named):
+        report = read_report(folder, stage.name)
+        if report and _wrote(root, stage, report, is_named=folder.name == named):
+            return replace(circumstances(load_build(root, folder.name), report), is_late=True)
+    return Circumstances()
+
+
+def _wrote(root: Path, stage: Stage, report: Report, *, is_named: bool) -> bool:
+    """Whether what lies there is of this run: by the note that names it, or by the time; and the figures are its own.
+
+    DVC may write a file again when it commits, so there is no last moment to go by.
+    """
+    file = root / stage.metrics_path
+    if report.error or not file.is_file() or json.loads(file.read_text(encoding="utf-8")) != report.metrics:
+        return False
+    return is_named or file.stat().st_mtime > report.started_at

@@ -1,0 +1,199 @@
+"""Live OpenLineage events: to a file, to a real server, and to servers that do not answer."""
+
+import json
+import socket
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from ledgers import sample_ledger
+
+from components.lineage.exporters.openlineage import export_openlineage
+from components.lineage.exporters.records import picture
+from components.lineage.record import Record
+from flows import settings
+from flows.lineage import events as lineage_events
+from flows.lineage.events import PATIENCE_S, teller
+from flows.lineage.record_keeping import note_record
+from flows.local import Build
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def build(tmp_path, monkeypatch):
+    monkeypatch.setenv("EASEL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("EASEL_LEDGER", str(tmp_path / "ledger"))
+    monkeypatch.delenv("EASEL_OPENLINEAGE_URL", raising=False)
+    build = Build(ROOT, "20261121-200000", ("ingest", "sample"), "cpu", tmp_path / "spool", "")
+    build.directory.mkdir(parents=True)
+    return build
+
+
+def told(build):
+    file = settings.openlineage_file(build.root)
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def states(events):
+    return [(event["job"]["name"], event["eventType"]) for event in events]
+
+
+def remarks(build):
+    file = build.directory / "events.jsonl"
+    return [json.loads(line)["remark"] for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def wait_for(claim):
+    until = time.monotonic() + 20
+    while not claim():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def server():
+    """A real server that keeps what it is sent."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            received.append((self.path, self.headers["Authorization"], json.loads(body)))
+            self.send_response(201)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    received = []
+    serving = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=serving.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{serving.server_port}", received
+    serving.shutdown()
+    serving.server_close()
+    thread.join()
+
+
+def test_a_start_is_told_while_the_stage_runs_and_its_end_after_it(build):
+    teller(build).build_event("START")
+    teller(build).begin("ingest")
+    time.sleep(0.02)
+    (build.directory / "ingest.log").touch()
+    wait_for(lambda: ("ingest", "START") in states(told(build)))
+    teller(build).end("ingest", "FAIL", "the disk is full")
+    lineage_events.close(build, "FAIL")
+    events = told(build)
+    assert states(events) == [("build", "START"), ("ingest", "START"), ("ingest", "FAIL"), ("build", "FAIL")]
+    start, fail = events[1:3]
+    assert start["run"]["runId"] == fail["run"]["runId"] != events[0]["run"]["runId"]
+    assert start["run"]["facets"]["parent"]["run"]["runId"] == events[0]["run"]["runId"] == events[3]["run"]["runId"]
+    assert fail["run"]["facets"]["errorMessage"]["message"] == "the disk is full"
+    assert {one["name"] for one in fail["inputs"]} == {"data"}
+    assert start["eventTime"] <= fail["eventTime"]
+
+
+def test_a_stage_that_did_not_run_is_not_told_of(build):
+    teller(build).begin("ingest")
+    teller(build).end("ingest", "did not run")
+    lineage_events.close(build, "COMPLETE")
+    assert states(told(build)) == [("build", "COMPLETE")]
+
+
+def test_a_stage_that_was_over_at_once_is_told_of_whole(build):
+    teller(build).begin("sample")
+    teller(build).end("sample", "ABORT", "asked to stop")
+    lineage_events.close(build, "FAIL")
+    assert states(told(build))[:2] == [("sample", "START"), ("sample", "ABORT")]
+
+
+def test_a_recorded_stage_tells_what_the_ledger_holds(build, tmp_path):
+    planted = sample_ledger(tmp_path / "ledger")
+    record = planted.record("sample")
+    note_record(build, "sample", record.id, is_reference=False)
+    teller(build).begin("sample")
+    teller(build).end("sample", "COMPLETE")
+    lineage_events.close(build, "COMPLETE")
+    complete = told(build)[1]
+    assert complete["run"]["facets"]["easel"]["record"] == record.id
+    made = {one["facets"]["version"]["datasetVersion"] for one in complete["outputs"]}
+    assert made >= {item.sha256 for item in record.outputs}
+    assert {one["facets"]["version"]["datasetVersion"] for one in complete["inputs"]} == {
+        item.sha256 for item in record.inputs
+    }
+    assert remarks(build) == []
+
+
+def test_a_run_has_one_name_live_and_in_an_exported_document(build):
+    teller(build).begin("sample")
+    teller(build).end("sample", "FAIL", "boom")
+    teller(build).begin("sample")
+    teller(build).end("sample", "FAIL", "boom again")
+    lineage_events.close(build, "FAIL")
+    live = [event["run"]["runId"] for event in told(build)]
+    assert live[0] == live[1] != live[2] == live[3]
+    at = "2026-11-21T20:00:00.000Z"
+    record = Record(
+        kind="stage", subject="sample", started_at=at, ended_at=at, place={"host": socket.gethostname()},
+        systems={"build": build.name},
+    )  # fmt: skip
+    exported = json.loads(export_openlineage(picture([record], record.id)).splitlines()[0])
+    assert exported["run"]["runId"] == live[0]
+    assert exported["run"]["facets"]["parent"]["run"]["runId"] == live[4]
+
+
+def test_events_go_to_the_server_that_settings_name(build, server, monkeypatch):
+    url, received = server
+    monkeypatch.setenv("EASEL_OPENLINEAGE_URL", url)
+    monkeypatch.setenv("EASEL_OPENLINEAGE_API_KEY", "secret")
+    teller(build).begin("ingest")
+    teller(build).end("ingest", "FAIL", "boom")
+    lineage_events.close(build, "FAIL")
+    assert states(event for _, _, event in received) == [("ingest", "START"), ("ingest", "FAIL"), ("build", "FAIL")]
+    assert {(path, key) for path, key, _ in received} == {("/api/v1/lineage", "Bearer secret")}
+    assert told(build) == []
+    assert all("secret" not in file.read_text() for file in build.directory.iterdir())
+
+
+def test_an_unreachable_server_is_given_up_with_one_remark(build, monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens
+        monkeypatch.setenv("EASEL_OPENLINEAGE_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        for _ in range(3):
+            teller(build).begin("ingest")
+            teller(build).end("ingest", "FAIL", "boom")
+        lineage_events.close(build, "FAIL")
+    assert len(remarks(build)) == 1
+    assert "no longer told" in remarks(build)[0]
+
+
+def test_a_server_that_never_answers_delays_nothing_but_the_end_and_that_by_little(build, monkeypatch):
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(8)
+        monkeypatch.setenv("EASEL_OPENLINEAGE_URL", f"http://127.0.0.1:{deaf.getsockname()[1]}")
+        began = time.monotonic()
+        for _ in range(100):
+            teller(build).begin("ingest")
+            teller(build).end("ingest", "FAIL", "boom")
+        assert time.monotonic() - began < 0.5
+        lineage_events.close(build, "FAIL")
+        assert time.monotonic() - began < PATIENCE_S + 1
+        wait_for(lambda: remarks(build))
+    assert len(remarks(build)) == 1
+
+
+@pytest.mark.parametrize("address", ["no address", "http://", "ftp://127.0.0.1:1"])
+def test_an_address_that_is_none_is_one_remark(build, monkeypatch, address):
+    monkeypatch.setenv("EASEL_OPENLINEAGE_URL", address)
+    lineage_events.close(build, "COMPLETE")
+    assert len(remarks(build)) == 1
+
+
+def test_a_place_that_cannot_be_written_is_one_remark(build):
+    settings.openlineage_file(build.root).mkdir(parents=True)
+    teller(build).build_event("START")
+    lineage_events.close(build, "COMPLETE")
+    assert len(remarks(build)) == 1
