@@ -108,3 +108,4 @@ def print_ending(root: Path, build: str, chosen: tuple[str, ...], seconds: float
     out.print('Try        easel generate "a red apple, blob style" -o apple.png')
     if (root / FAMILIES["turbo"][1]).exists():
         out.print('Faster     easel generate "a red apple, blob style" --model turbo -o apple.png')
+        out.print("Proof      easel verify turbo")
