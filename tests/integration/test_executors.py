@@ -165,7 +165,7 @@ def alive_in(workspace):
 def test_killing_a_run_at_work_loses_nothing_and_leaves_no_orphan(workspace, number):
     child = start_slowly(workspace)
     (os.killpg if number == signal.SIGINT else os.kill)(child.pid, number)
-    child.wait(timeout=30)
+    child.wait(timeout=120)
     assert wait_until(lambda: not alive_in(workspace)), "an orphan is still at work"
     assert not (workspace.root / "artifacts/once.txt").exists()
     workspace.set_params("times: 200, pause_s: 0.1", "times: 2, pause_s: 0.0")
