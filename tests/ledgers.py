@@ -10,6 +10,7 @@ once: `render_text` is fresh in later versions and has no other record.
 """
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,8 +123,9 @@ def pack(ids: Iterable[str]) -> bytes:
 
 
 def plain_root(packed: bytes) -> str:
-    """RFC 6962's tree hash over the 32-byte leaves, by its definition (section 2.1)."""
-    leaves = [packed[at : at + 32] for at in range(0, len(packed), 32)]
+    """RFC 6962's tree hash, by its definition (section 2.1), over every member and its successor, end to end."""
+    ends = [bytes(32), *(packed[at : at + 32] for at in range(0, len(packed), 32)), b"\xff" * 32]
+    leaves = [one + following for one, following in itertools.pairwise(ends)]
 
     def tree(part: Sequence[bytes]) -> bytes:
         if len(part) == 1:
@@ -131,7 +133,7 @@ def plain_root(packed: bytes) -> str:
         left = 1 << (len(part) - 1).bit_length() - 1
         return hashlib.sha256(b"\1" + tree(part[:left]) + tree(part[left:])).digest()
 
-    return (tree(leaves) if leaves else hashlib.sha256(b"").digest()).hex()
+    return tree(leaves).hex()
 
 
 def _images(version: int) -> list[str]:

@@ -27,7 +27,8 @@ from components.lineage.log_files import (
     record_name,
 )
 from components.lineage.log_report import LogReport, Span, remarks_on, spans_of
-from components.lineage.merkle import Frontier, leaf_hash, packed_root
+from components.lineage.manifest import root_of
+from components.lineage.merkle import Frontier, leaf_hash
 from components.lineage.model_signature import SignatureError, read_statement
 from components.lineage.record import Record, RecordError, SampleSet, read_record
 from components.lineage.store import Store, read_many
@@ -248,7 +249,7 @@ class _Check:
         packed = self._data(name, entry)
         if len(packed) != told.count * _ID_BYTES:
             raise _FoundError(name, f"changed: {len(packed)} bytes, where {record.subject} says {told.count} samples")
-        if packed_root(packed, _ID_BYTES).hex() != told.root:
+        if root_of(packed) != told.root:
             raise _FoundError(name, f"changed: its {told.count} samples have another Merkle root{_disorder(packed)}")
         self._seen.add((name, "set"))
 

@@ -1,9 +1,15 @@
 """Sets of samples: sorted unique SHA-256 digests in one buffer, their Merkle root, and proofs of presence and absence.
 
-The root is RFC 6962's Merkle tree hash (section 2.1) with the 32-byte digests, in ascending order, as leaf data. As
-they are sorted, two members that stand beside each other prove that nothing lies between them. A proof names the
-members it stands on, which take consecutive places in the tree, and the hashes of the largest subtrees without them,
-from left to right: with one member that is section 2.1.1's audit path, with two their paths without the shared part.
+The root is RFC 6962's Merkle tree hash (section 2.1). A leaf's data, 64 bytes, is a member and its successor; the first
+leaf is 32 bytes of zeros and the first member, the last one the last member and 32 bytes of 0xff. So n members are
+n + 1 leaves, which cover the whole range of digests, and one leaf with its audit path (section 2.1.1) proves either
+that a sample is in the set (the leaf begins with it) or that it is not (the leaf's ends lie on either side of it).
+At ten million members that takes at most 848 bytes. The ends themselves are no sample's digest, and are refused.
+
+Sources of the linked leaves: RFC 4034 section 4 (NSEC: a name and the next one deny all between); Laurie, Sisson,
+Arends and Blacka, RFC 5155 (the same over hashes); Tzialla et al., "Transparency Dictionaries with Succinct Proofs of
+Correct Operation", ePrint 2021/1263 (an indexed Merkle tree: each leaf names the next key). That all leaves of a root
+form such a chain is not shown by a proof, but by the members themselves: `first_fault`.
 """
 
 import base64
@@ -16,9 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from components.lineage.merkle import leaf_hash, node_hash, packed_root
+from components.lineage.merkle import leaf_hash, packed_root, verify_inclusion
 
 WIDTH = 32
+_FIRST, _LAST = bytes(WIDTH), b"\xff" * WIDTH
 _MAX_SIZE = 2**53
 
 
@@ -32,34 +39,33 @@ class SampleProof:
 
     Args:
         sample_id: the sample that the proof is about.
-        size: how many members the set has.
-        index: the place of the first of `members`.
-        members: the sample itself, if it is in the set. Else its neighbours: two, or one at an end of the list, or none
-            of the empty set.
-        path: hashes of the largest subtrees without `members`, from left to right.
+        size: how many members the set has; with `index`, it says which way the path goes.
+        index: the place of the leaf, 0, ..., size.
+        leaf: a member and its successor: the sample and the next one, or the two that it would stand between.
+        path: hashes from the leaf to the root, lowest first.
     """
 
     sample_id: str
     size: int
     index: int
-    members: tuple[str, ...]
+    leaf: tuple[str, str]
     path: tuple[bytes, ...]
 
     @property
     def is_member(self) -> bool:
         """What the proof claims; `check` says whether it holds."""
-        return self.members == (self.sample_id,)
+        return self.leaf[0] == self.sample_id
 
     @property
     def num_bytes(self) -> int:
-        """How long it is: hashes, neighbours, and two numbers of 8 bytes."""
-        return WIDTH * (len(self.path) + (0 if self.is_member else len(self.members))) + 16
+        """How long it is: the path, the leaf, and two numbers of 8 bytes."""
+        return WIDTH * (len(self.path) + 2) + 16
 
     def to_json(self) -> dict[str, Any]:
-        """As a value for a document; hashes are base64 of all of them in a row."""
+        """As a value for a document; the path is base64 of all hashes in a row."""
         path = base64.b64encode(b"".join(self.path)).decode("ascii")
         place = {"sample": self.sample_id, "size": self.size, "index": self.index}
-        return {**place, "members": list(self.members), "path": path}
+        return {**place, "leaf": list(self.leaf), "path": path}
 
     @classmethod
     def from_json(cls, value: Any) -> "SampleProof":
@@ -71,24 +77,24 @@ class SampleProof:
         try:
             found: dict[str, Any] = json.loads(value) if isinstance(value, str | bytes) else value
             hashes = base64.b64decode(str(found["path"]), validate=True)
-            members = tuple(_hex(member) for member in found["members"])
+            low, high = map(_hex, found["leaf"])
             size, index = int(found["size"]), int(found["index"])
             sample_id = _hex(found["sample"])
-        except (KeyError, TypeError, ValueError, binascii.Error) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, binascii.Error) as error:
             raise ManifestError(f"no proof about a sample: {type(error).__name__}: {error}") from None
         if len(hashes) % WIDTH:
             raise ManifestError(f"no proof about a sample: its path has {len(hashes)} bytes, no multiple of {WIDTH}")
         path = tuple(hashes[start : start + WIDTH] for start in range(0, len(hashes), WIDTH))
-        return cls(sample_id, size, index, members, path)
+        return cls(sample_id, size, index, (low, high), path)
 
 
 def pack(ids: Iterable[str]) -> bytes:
     """The ids sorted and without repeats, as digests of 32 bytes in a row.
 
     Raises:
-        ManifestError: one of them is no SHA-256 in lower-case hex.
+        ManifestError: one of them is no SHA-256 in lower-case hex, or is all zeros or all ones.
     """
-    joined = b"".join(bytes.fromhex(_hex(one)) for one in ids)
+    joined = b"".join(bytes.fromhex(_sample(one)) for one in ids)
     return np.unique(np.frombuffer(joined, f"S{WIDTH}")).tobytes()
 
 
@@ -99,8 +105,8 @@ def unpack(packed: bytes) -> Iterator[str]:
 
 
 def root_of(packed: bytes) -> str:
-    """The Merkle root of a packed set, in hex; the empty set has SHA-256 of nothing."""
-    return packed_root(packed, WIDTH).hex()
+    """The Merkle root of a packed set, in hex; that of the empty set is over the one leaf from end to end."""
+    return packed_root(packed, 2 * WIDTH, step=WIDTH, before=_FIRST, after=_LAST).hex()
 
 
 def contains(packed: bytes, sample_id: str) -> bool:
@@ -113,29 +119,26 @@ def prove(packed: bytes, sample_id: str) -> SampleProof:
     """That the sample is in the set, or that it is not; hashes the whole set once.
 
     Raises:
-        ManifestError: `sample_id` is no SHA-256 in hex.
+        ManifestError: `sample_id` is no SHA-256 in hex, or is all zeros or all ones.
     """
-    size, place = len(packed) // WIDTH, _place(packed, _hex(sample_id))
-    is_member = contains(packed, sample_id)
-    first = place if is_member else max(place - 1, 0)
-    stop = min(place + 1, size)
-    members = tuple(unpack(packed[first * WIDTH : stop * WIDTH]))
-    view = memoryview(packed)
-    path = [packed_root(view[low * WIDTH : high * WIDTH], WIDTH) for low, high in _outside(0, size, first, stop)]
-    return SampleProof(sample_id, size, first, members, tuple(path))
+    size = len(packed) // WIDTH
+    index = _place(packed, _sample(sample_id)) + contains(packed, sample_id)
+    low = packed[(index - 1) * WIDTH : index * WIDTH] if index else _FIRST
+    high = packed[index * WIDTH : (index + 1) * WIDTH] or _LAST
+    return SampleProof(sample_id, size, index, (low.hex(), high.hex()), tuple(_path(packed, size + 1, index)))
 
 
 def check(proof: SampleProof, root: str) -> bool:
     """Whether the proof holds of the set with this root; what it then shows is `proof.is_member`."""
-    first, stop = proof.index, proof.index + len(proof.members)
-    if not 0 <= first <= stop <= proof.size <= _MAX_SIZE or not _shows_a_place(proof):
+    low, high = map(bytes.fromhex, proof.leaf)
+    if not 0 <= proof.index <= proof.size <= _MAX_SIZE or not _is_hex(root):
         return False
-    if proof.size == 0:
-        return not proof.path and root == root_of(b"")
-    if len(proof.path) != sum(1 for _ in _outside(0, proof.size, first, stop)):
+    if (low == _FIRST) != (proof.index == 0) or (high == _LAST) != (proof.index == proof.size):
         return False
-    leaves = [leaf_hash(bytes.fromhex(member)) for member in proof.members]
-    return _joined(0, proof.size, first, leaves, iter(proof.path)).hex() == root
+    if proof.sample_id == _FIRST.hex() or not proof.leaf[0] <= proof.sample_id < proof.leaf[1]:
+        return False
+    found = leaf_hash(low + high)
+    return verify_inclusion(found, proof.index, proof.size + 1, proof.path, bytes.fromhex(root))
 
 
 def first_fault(packed: bytes, root: str, others: Sequence[bytes] = ()) -> str | None:
@@ -146,6 +149,9 @@ def first_fault(packed: bytes, root: str, others: Sequence[bytes] = ()) -> str |
     """
     if len(packed) % WIDTH:
         return f"row {len(packed) // WIDTH}: cut off after {len(packed) % WIDTH} of {WIDTH} bytes"
+    for row, end in ((0, _FIRST), (len(packed) // WIDTH - 1, _LAST)):
+        if packed[row * WIDTH : (row + 1) * WIDTH] == end:
+            return f"row {row} ({end.hex()}) stands for an end of the list and is no sample"
     rows = np.frombuffer(packed, f"S{WIDTH}")
     if (wrong := np.flatnonzero(rows[1:] <= rows[:-1])).size:
         return _order_fault(packed, int(wrong[0]) + 1)
@@ -172,42 +178,26 @@ def _order_fault(packed: bytes, row: int) -> str:
     return f"row {row - 1} ({before.hex()}) is out of order: row {row} after it is {here.hex()}, which is smaller"
 
 
-def _shows_a_place(proof: SampleProof) -> bool:
-    """Whether the members are the sample, or such that it would have to stand between them if it were there."""
-    match proof.members:
-        case ():
-            return proof.size == 0
-        case (only,) if only == proof.sample_id:
-            return True
-        case (only,):
-            is_first = proof.index == 0 and proof.sample_id < only
-            return is_first or (proof.index == proof.size - 1 and only < proof.sample_id)
-        case (before, after):
-            return before < proof.sample_id < after
-        case _:
-            return False
+def _path(packed: bytes, size: int, index: int) -> list[bytes]:
+    """The hashes that lead from leaf `index` of `size` to the root, lowest first."""
+    path = list[bytes]()
+    start, stop = 0, size
+    while stop - start > 1:
+        middle = _middle(start, stop)
+        if index < middle:
+            path.append(_subtree(packed, size, middle, stop))
+            stop = middle
+        else:
+            path.append(_subtree(packed, size, start, middle))
+            start = middle
+    return path[::-1]
 
 
-def _outside(low: int, high: int, first: int, stop: int) -> Iterator[tuple[int, int]]:
-    """The largest subtrees below (low, high) without any of the places first, ..., stop - 1, from left to right."""
-    if high <= first or low >= stop:
-        if low < high:
-            yield low, high
-    elif high - low > 1:
-        middle = _middle(low, high)
-        yield from _outside(low, middle, first, stop)
-        yield from _outside(middle, high, first, stop)
-
-
-def _joined(low: int, high: int, first: int, leaves: Sequence[bytes], path: Iterator[bytes]) -> bytes:
-    """The hash of the subtree (low, high) from the hashes of some of its leaves and of what is outside them."""
-    if high <= first or low >= first + len(leaves):
-        return next(path)
-    if high - low == 1:
-        return leaves[low - first]
-    middle = _middle(low, high)
-    left = _joined(low, middle, first, leaves, path)
-    return node_hash(left, _joined(middle, high, first, leaves, path))
+def _subtree(packed: bytes, size: int, start: int, stop: int) -> bytes:
+    """The root over leaves start, ..., stop - 1 of `size`."""
+    part = memoryview(packed)[max(start - 1, 0) * WIDTH : stop * WIDTH]
+    before, after = b"" if start else _FIRST, _LAST if stop == size else b""
+    return packed_root(part, 2 * WIDTH, step=WIDTH, before=before, after=after)
 
 
 def _middle(low: int, high: int) -> int:
@@ -221,8 +211,19 @@ def _place(packed: bytes, sample_id: str) -> int:
     return bisect_left(range(len(packed) // WIDTH), digest, key=lambda at: packed[at * WIDTH : (at + 1) * WIDTH])
 
 
+def _is_hex(value: Any) -> bool:
+    return isinstance(value, str) and len(value) == 2 * WIDTH and set(value) <= set("0123456789abcdef")
+
+
 def _hex(value: Any) -> str:
     """`value`, if it is a SHA-256 in lower-case hex."""
-    if not (isinstance(value, str) and len(value) == 2 * WIDTH and set(value) <= set("0123456789abcdef")):
+    if not _is_hex(value):
         raise ManifestError(f"{str(value)[:80]!r} is no sample id: 64 hexadecimal digits in lower case")
+    return value
+
+
+def _sample(value: Any) -> str:
+    """`value`, if it is a sample's id, and not an end of the range that no image's digest is."""
+    if bytes.fromhex(_hex(value)) in (_FIRST, _LAST):
+        raise ManifestError(f"{value[:8]}...: 64 times {value[0]} stands for an end of the list and is no sample id")
     return value

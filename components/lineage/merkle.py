@@ -153,26 +153,41 @@ def verify_consistency(old_size: int, old_root: bytes, size: int, new_root: byte
     return last == 0 and first == old_root and second == new_root
 
 
-def packed_root(packed: bytes | bytearray | memoryview, width: int) -> bytes:
-    """The root over the leaves of `width` bytes each that lie one after another in `packed`.
+def packed_root(
+    packed: bytes | bytearray | memoryview, width: int, *, step: int = 0, before: bytes = b"", after: bytes = b""
+) -> bytes:
+    """The root over the leaves of `width` bytes each that lie one after another in `before`, `packed`, `after`.
 
-    Many leaves are shared among as many processes as there are cores, which hold one block of them at a time.
+    With a `step`, a leaf begins that many bytes after the last one did: below `width`, leaves share bytes. Many leaves
+    are shared among as many processes as there are cores, which hold one block of them at a time.
 
     Raises:
-        ValueError: `packed` is no whole number of leaves.
+        ValueError: the bytes are no whole number of leaves.
     """
-    view = memoryview(packed).cast("B")
-    if width < 1 or len(view) % width:
-        raise ValueError(f"{len(view)} bytes are no whole number of leaves of {width} bytes")
-    blocks = [view[start : start + width * _BLOCK] for start in range(0, len(view), width * _BLOCK)]
+    step = step or width
+    parts = (memoryview(before), memoryview(packed).cast("B"), memoryview(after))
+    size, rest = divmod(sum(map(len, parts)) - (width - step), step) if 0 < step <= width else (0, 1)
+    if rest or size < 0:
+        raise ValueError(f"{len(parts[1])} bytes are no whole number of leaves of {step} bytes")
+    num_blocks = -(-size // _BLOCK)
     cores = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES)
-    if len(blocks) < _FEWEST_SHARED or cores == 1:
-        return _join([_block_root(block, width) for block in blocks], len(view) // width)
-    share = -(-len(blocks) // cores) * width * _BLOCK
+    is_shared = num_blocks >= _FEWEST_SHARED and cores > 1
+    at_once = -(-num_blocks // cores) * _BLOCK if is_shared else _BLOCK
+    shares = (_cut(parts, at * step, (at + at_once) * step + width - step) for at in range(0, size, at_once))
+    if not is_shared:
+        return _join([_block_root(b"".join(share), width, step) for share in shares], size)
     with ThreadPoolExecutor(cores) as pool:
-        shares = [view[start : start + share] for start in range(0, len(view), share)]
-        roots = list(pool.map(lambda one: _roots_elsewhere(one, width), shares))
-    return _join([root for some in roots for root in some], len(view) // width)
+        roots = list(pool.map(lambda share: _roots_elsewhere(share, width, step), shares))
+    return _join([root for some in roots for root in some], size)
+
+
+def _cut(parts: Sequence[memoryview], start: int, stop: int) -> list[memoryview]:
+    """Bytes start, ..., stop - 1 of the parts in a row, without a copy."""
+    found = list[memoryview]()
+    for part in parts:
+        found.append(part[max(start, 0) : max(stop, 0)])
+        start, stop = start - len(part), stop - len(part)
+    return found
 
 
 def _join(roots: list[bytes], size: int) -> bytes:
@@ -186,10 +201,10 @@ def _join(roots: list[bytes], size: int) -> bytes:
     return frontier.root()
 
 
-def _block_root(block: bytes | memoryview, width: int) -> bytes:
+def _block_root(data: bytes, width: int, step: int) -> bytes:
     """The root over at most `_BLOCK` leaves, level by level; an odd one out goes up as it is."""
-    data = bytes(block)
-    level = [sha256(b"\0" + data[at : at + width]).digest() for at in range(0, len(data), width)]
+    starts = range(0, len(data) - (width - step), step)
+    level = [sha256(b"\0" + data[at : at + width]).digest() for at in starts]
     while len(level) > 1:
         pairs = iter(level)
         above = [sha256(b"\1" + left + right).digest() for left, right in zip(pairs, pairs, strict=False)]
@@ -197,13 +212,14 @@ def _block_root(block: bytes | memoryview, width: int) -> bytes:
     return level[0]
 
 
-def _roots_elsewhere(share: memoryview, width: int) -> list[bytes]:
+def _roots_elsewhere(share: Sequence[memoryview], width: int, step: int) -> list[bytes]:
     """The roots of the blocks in `share`, made by this file as a process of its own."""
-    program = [sys.executable, "-I", "-S", str(Path(__file__).absolute()), str(width)]
+    program = [sys.executable, "-I", "-S", str(Path(__file__).absolute()), str(width), str(step)]
     with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(share)
+        for part in share:
+            process.stdin.write(part)
         process.stdin.close()
         made = process.stdout.read()
     if process.returncode:
@@ -213,10 +229,13 @@ def _roots_elsewhere(share: memoryview, width: int) -> list[bytes]:
 
 def _serve() -> None:
     """Read leaves from standard input, and write the blocks' roots when all are read."""
-    width = int(sys.argv[1])
+    width, step = map(int, sys.argv[1:])
     roots = list[bytes]()
-    while block := sys.stdin.buffer.read(width * _BLOCK):
-        roots.append(_block_root(block, width))
+    held = sys.stdin.buffer.read(width - step)
+    while more := sys.stdin.buffer.read(step * _BLOCK):
+        block = held + more
+        roots.append(_block_root(block, width, step))
+        held = block[len(block) - (width - step) :]
     sys.stdout.buffer.write(b"".join(roots))
 
 

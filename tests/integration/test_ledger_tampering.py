@@ -31,7 +31,7 @@ def filled(tmp_path_factory):
         signer = make_key(folder.parent / f"{half}.pem")
         ledger = Ledger(store, signer, clock=lambda: next(clock))
         for number in range(half * NUM_RECORDS // 2, (half + 1) * NUM_RECORDS // 2):
-            packed = pack(f"{number:02x}{member:062x}" for member in range(3 + number))
+            packed = pack(f"{number:02x}{member:062x}" for member in range(1, 4 + number))
             sets = (SampleSet(role="kept", root=root_of(packed), count=3 + number),)
             times = {"started_at": "2026-11-23T00:00:00.000Z", "ended_at": "2026-11-23T00:00:01.000Z"}
             record = Record(kind="stage", subject=f"stage_{number}", samples=Samples(sets=sets), **times)

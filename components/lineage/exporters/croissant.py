@@ -137,7 +137,10 @@ def _inline_sets(picture: Picture, held: list[Thing]) -> list[dict[str, Any]]:
         for name, count in sorted(thing.licences.items())
     ]
     told = {
-        "sample_sets": ("Sets of samples by RFC 6962 Merkle root over their sorted SHA-256.", roots),
+        "sample_sets": (
+            "Sets of samples by RFC 6962 Merkle root over their sorted SHA-256, each with the next.",
+            roots,
+        ),
         "artifacts": ("Files and folders by SHA-256; a folder's is of the canonical JSON {path: SHA-256}.", artifacts),
         "licences": ("Images by licence.", licences),
     }

@@ -17,7 +17,7 @@ VERSION = "3.0.1"
 _CREATION, _EASEL = "_:CreationInfo0", "urn:easel:ledger:1"
 _PROFILES = ["ai", "build", "core", "dataset", "simpleLicensing", "software"]
 _FOLDER = "SHA-256 of the canonical JSON {relative path: SHA-256}"
-_ROOT = "Merkle tree hash (RFC 6962, SHA-256) over the sorted SHA-256 of the samples"
+_ROOT = "Merkle tree hash (RFC 6962, SHA-256) over the sorted SHA-256 of the samples, each with the next"
 
 
 def export_spdx3(picture: Picture) -> str:

@@ -169,7 +169,7 @@ def test_a_clock_that_went_backwards_is_a_remark(store, signer):
 
 
 def test_a_sample_set_that_is_not_the_one_of_the_record_is_named(store, signer):
-    packed = pack(f"{number:08x}" * 8 for number in range(100))
+    packed = pack(f"{number:08x}" * 8 for number in range(1, 101))
     root = root_of(packed)
     seen = record(8, samples=Samples(sets=(SampleSet(role="kept", root=root, count=100),)))
     Ledger(store, signer, clock=lambda: NOON).append(seen)

@@ -126,6 +126,7 @@ def test_a_consistency_proof_holds_for_one_history_alone(leaves, others, data):
 def test_packed_leaves_have_the_root_of_their_hashes_whatever_the_block(leaves, block):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(merkle, "_BLOCK", block)
+        patch.setattr(merkle, "_FEWEST_SHARED", 1000)  # other processes have the block that they always have
         assert packed_root(b"".join(leaves), 3) == definition([leaf_hash(one) for one in leaves])
 
 
@@ -139,9 +140,33 @@ def test_processes_agree_with_one_leaf_after_another(extra):
     assert packed_root(packed, 4) == grown.root()
 
 
+@given(st.lists(st.binary(min_size=2, max_size=2), max_size=40), st.sampled_from([1, 2, 8]), st.data())
+def test_leaves_that_share_bytes_have_the_root_of_their_hashes_wherever_the_parts_end(pieces, block, data):
+    whole = b"".join(pieces) + b"end"
+    leaves = [leaf_hash(whole[at : at + 5]) for at in range(0, 2 * len(pieces), 2)]
+    first, second = sorted(data.draw(st.integers(0, len(whole))) for _ in range(2))
+    parts = {"before": whole[:first], "after": whole[second:]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(merkle, "_BLOCK", block)
+        patch.setattr(merkle, "_FEWEST_SHARED", 1000)  # other processes have the block that they always have
+        assert packed_root(whole[first:second], 5, step=2, **parts) == definition(leaves)
+
+
+@pytest.mark.parametrize("extra", [0, 1, 16384 * 3 + 5])
+def test_processes_agree_on_leaves_that_share_bytes(extra):
+    number = 16384 * 17 + extra
+    packed = b"".join(value.to_bytes(4) for value in range(1, number))
+    apart = b"".join(value.to_bytes(4) + ((value + 1) % number).to_bytes(4) for value in range(number))
+    assert packed_root(packed, 8, step=4, before=bytes(4), after=bytes(4)) == packed_root(apart, 8)
+
+
 def test_half_a_leaf_and_a_place_outside_are_refused():
     with pytest.raises(ValueError, match="7 bytes are no whole number of leaves of 4 bytes"):
         packed_root(b"1234567", 4)
+    with pytest.raises(ValueError, match="7 bytes are no whole number of leaves of 4 bytes"):
+        packed_root(b"1234567", 8, step=4)
+    with pytest.raises(ValueError, match="0 bytes are no whole number of leaves of 4 bytes"):
+        packed_root(b"", 8, step=4)
     with pytest.raises(ValueError, match="leaf 8 of 8; allowed: 0 to 7"):
         inclusion_proof(LEAVES, 8)
     with pytest.raises(ValueError, match="no earlier size 9"):
