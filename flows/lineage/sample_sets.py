@@ -18,6 +18,8 @@ from flows.declaration import Stage
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from flows.lineage.drawn import Drawn
+
 Sets = Mapping[str, Iterable[str]]
 CATALOGUES = ("artifacts/tables/catalogue.parquet", "artifacts/tables/rendered_catalogue.parquet")
 DERIVED = {
@@ -44,15 +46,17 @@ class SeenSamples:
     notes: tuple[str, ...] = ()
 
 
-def seen_samples(root: Path, stage: Stage, params: Mapping[str, Any], opt_out: str = "") -> SeenSamples:
+def seen_samples(
+    root: Path, stage: Stage, params: Mapping[str, Any], opt_out: str = "", left: "Drawn | None" = None
+) -> SeenSamples:
     """The samples that `stage` saw, as its inputs and outputs lie at `root`.
 
     `params` are those that it was made with, `opt_out` is the digest of the opt-out list that the data were filtered
-    with.
+    with, `left` is what the stage's own process said that it drew.
     """
     outputs = {role: root / path for role, path in stage.outputs.items()}
     sets = _sets(root, stage, outputs, params)
-    trained, notes = _drawn(root, stage)
+    trained, notes = _drawn(root, stage, left)
     sets = {**sets, **trained.pop("sets", {})}
     named, blobs = list[SampleSet](), dict[str, bytes]()
     for role, ids in sets.items():
@@ -167,14 +171,12 @@ def refused_ids(raw: Path, pools: Iterable[str], quarantine: Path) -> set[str]:
     return found
 
 
-def _drawn(root: Path, stage: Stage) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _drawn(root: Path, stage: Stage, left: "Drawn | None") -> tuple[dict[str, Any], tuple[str, ...]]:
     """What a training drew, by its own word; a remark where that cannot be told."""
+    from flows.lineage.drawn import drawn_samples
+
     try:
-        from flows.lineage.drawn import drawn_samples
-    except ImportError:
-        return {}, ()
-    try:
-        drawn = drawn_samples(root, stage.name)
+        drawn = left or drawn_samples(root, stage.name)
     except (ValueError, OSError, KeyError) as error:
         return {}, (f"which samples were drawn is not known: {' '.join(str(error).split())}",)
     if drawn is None:

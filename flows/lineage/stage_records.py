@@ -12,15 +12,15 @@ committed one, since a team that shares a cache could promote nothing otherwise;
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.lineage.canonical import canonical, decimal, plain
 from components.lineage.record import Check, Item, Record
-from flows import freshness
+from flows import freshness, settings
 from flows.declaration import Artifact, Stage
 from flows.lineage.file_digests import Content, FileDigests
 from flows.lineage.known_records import KnownRecords
@@ -28,6 +28,9 @@ from flows.lineage.run_facts import code_facts, environment_facts, login, packag
 from flows.lineage.sample_sets import licences, seen_samples
 from flows.parameters import PARAMS_FILE
 from flows.reports import Report
+
+if TYPE_CHECKING:
+    from flows.lineage.drawn import Drawn
 
 OBSERVED = "observed, not seen being made: by whom, when and where is not known"
 LATER = "recorded after its build had ended: the commit is that of the recording, the code is the code that DVC saw"
@@ -70,7 +73,7 @@ def stage_record(
     modules = {d["path"]: d["md5"] for d in entry.get("deps", ()) if d["path"] not in read and "nfiles" not in d}
     code = code_facts(root, entry["cmd"], modules)
     parameters: dict[str, Any] = plain(entry.get("params", {}).get(PARAMS_FILE, {}).get(stage.name) or {})
-    samples = seen_samples(root, stage, parameters, _opt_out(root))
+    samples = seen_samples(root, stage, parameters, _opt_out(root), _left(root, stage, inputs, seen))
     fingerprint = freshness.fingerprint(entry)
     faults = _faults(code.facts["is_dirty"], code.edited, known, inputs)
     remarks = [OBSERVED] if seen.report is None else [LATER] if seen.is_late else []
@@ -202,6 +205,16 @@ def _faults(is_dirty: bool, edited: tuple[str, ...], known: KnownRecords, inputs
         if not item.made_by and item.path.startswith("artifacts/") and known.under_dvc_hash(item.path, item.dvc):
             found.append(f"not promotable: {item.path} has other bytes than the record names that made it")
     return found
+
+
+def _left(root: Path, stage: Stage, inputs: Iterable[Item], seen: Circumstances) -> "Drawn | None":
+    """What the stage's own process left of the samples that it drew."""
+    if seen.report is None or not seen.build:
+        return None
+    from flows.lineage.drawn_left import left_drawn
+
+    read = {item.role: item.sha256 for item in inputs}
+    return left_drawn(stage.name, settings.home(root) / "runs" / seen.build, seen.report.mlflow_run_id, read)
 
 
 def _opt_out(root: Path) -> str:
