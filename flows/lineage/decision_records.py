@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 REMEDY = "run `easel lineage record` and try again, or promote it all the same with --override"
 
+EVALUATION, MEASURED = "evaluate", ("base", "sft", "dpo", "turbo")
+"""The stage whose report the gate judges by, and the roles of the models that it draws with."""
+
 RESULTS = {"promote": "promoted", "rollback": "rolled back", "outside": "moved by hand"}
 """What a decision of the registry has come to, once it stands there."""
 
@@ -40,16 +43,19 @@ class Evidence:
 
 
 def evidence(root: Path, name: str, number: int, digest: str) -> Evidence:
-    """What the ledger says of version `number` of `name`, whose files have this root digest."""
+    """What the ledger says of version `number` of `name`, whose files have this root digest.
+
+    What must not be promoted is looked for in everything that the files came from, and in the evaluation that the gate
+    judges by: its own record, and what it measured with (held-out images, classifier, scorer). A model that it only
+    measured beside this one is no reason: neither these files nor their figures came of it.
+    """
     what = f"version {number} of {name}"
     try:
         ledger = open_book(root).ledger
         record = export_record(ledger, name, digest)
         if record is None:
             return Evidence(fault=f"no record in the ledger tells how {what} was made; {REMEDY}")
-        from components.lineage.graph import Graph
-
-        history = (*Graph([one for _, one in ledger.records()]).above(record.id), record)
+        history = _stands_on(ledger, record)
     except Exception as error:  # a store may fail in its own ways: a disk, a network, a server
         line = " ".join(str(error).split()) or type(error).__name__
         return Evidence(fault=f"the ledger cannot tell how {what} was made: {line}; {REMEDY}")
@@ -66,6 +72,28 @@ def evidence(root: Path, name: str, number: int, digest: str) -> Evidence:
     return Evidence(
         record.id, f"{what} is {fault}; --override promotes it" if fault else "", tuple(notes[: len(observed)])
     )
+
+
+def _stands_on(ledger: "Ledger", record: Record) -> tuple[Record, ...]:
+    """The record and all that it stands on, oldest first, without models that an evaluation only measured."""
+    from components.lineage.graph import Graph
+
+    graph = Graph([one for _, one in ledger.records()])
+    found, next_ones = {record.id}, [record.id]
+    while next_ones:
+        one = graph.record(next_ones.pop())
+        above = set(graph.parents(one.id)) - _only_measured(one) - found
+        found |= above
+        next_ones += above
+    return tuple(graph.record(one) for one in sorted(found, key=graph.index))
+
+
+def _only_measured(record: Record) -> set[str]:
+    """The makers of the models that an evaluation drew with, unless it read something else of theirs too."""
+    if record.subject != EVALUATION:
+        return set()
+    measured = {item.made_by for item in record.inputs if item.role in MEASURED}
+    return measured - {item.made_by for item in record.inputs if item.role not in MEASURED}
 
 
 def export_record(ledger: "Ledger", name: str, digest: str) -> Record | None:
