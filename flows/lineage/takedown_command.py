@@ -13,7 +13,8 @@ from flows.console import JSON, fail, here, out, printable, remark
 
 if TYPE_CHECKING:
     from components.lineage.takedown import Policy, Receipt
-    from flows.lineage.takedowns import Done, Order, Preview
+    from flows.lineage.takedown_work import Order
+    from flows.lineage.takedowns import Done, Preview
 
 takedown_app = typer.Typer()
 _SHOWN = 20
@@ -83,7 +84,7 @@ def _order(named: dict[str, str], near: int | None, reason: str, by: str, policy
         fail(f"--policy {policy!r}: choose one of {', '.join(_POLICIES)}")
     from components.registry.decisions import said
     from flows.lineage.takedown_matches import Wish
-    from flows.lineage.takedowns import Order
+    from flows.lineage.takedown_work import Order
     from flows.promote import person
 
     method: Any = given[0][0]

@@ -1,0 +1,122 @@
+"""A takedown under way: what is asked for, what was found, and the note by which a killed one goes on."""
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.lineage import takedown
+from components.lineage.canonical import digest
+from flows import settings
+from flows.data_objects import Held
+from flows.lineage.ledger import open_ledger
+from flows.lineage.stage_records import now
+from flows.lineage.takedown_affected import affected, is_in_a_set
+from flows.lineage.takedown_bytes import Wanted
+from flows.lineage.takedown_list import List, current_list
+from flows.lineage.takedown_matches import Match, Wish, asked_id, find_matches
+from flows.lineage.takedown_plan import Plan, plan
+
+if TYPE_CHECKING:
+    from components.lineage.log import Ledger
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked for: which images, why, by whom, and what shall become of models that saw them."""
+
+    wish: Wish
+    reason: str
+    by: str
+    policy: takedown.Policy = "retrain"
+
+    @property
+    def name(self) -> str:
+        """What the takedown's files are called: the same wish has the same name."""
+        return digest(asdict(self.wish) | {"value": asked_id(self.wish) or self.wish.value})[:16]
+
+
+@dataclass
+class Work:
+    """A takedown under way. `note` is what the file `noted` holds: enough to continue after a kill."""
+
+    root: Path
+    order: Order
+    held: Held
+    ledger: "Ledger"
+    known: List
+    matches: list[Match]
+    plan: Plan
+    affected: takedown.Affected
+    wanted: Wanted
+    note: dict[str, Any] = field(default_factory=dict[str, Any])
+    signed: takedown.Signed | None = None
+
+    @property
+    def noted(self) -> Path:
+        """Where the note lies until the takedown is complete."""
+        return folder(self.root) / f"{self.order.name}.pending.json"
+
+    @property
+    def receipt_file(self) -> Path:
+        """Where the receipt lies once it is signed."""
+        return folder(self.root) / f"{self.order.name}-{self.note['number']}.json"
+
+    @property
+    def was_seen(self) -> bool:
+        """Whether any of the images was ever seen here."""
+        return any(match.is_seen for match in self.matches)
+
+    def salted(self) -> list[takedown.Match]:
+        """The matches as receipt and records name them."""
+        return [
+            takedown.Match.model_validate(
+                {"digest": self.known.salted(one.sample_id), "method": one.method, "distance": one.distance}
+            )
+            for one in sorted(self.matches, key=lambda one: one.sample_id)
+        ]
+
+
+def folder(root: Path) -> Path:
+    """Where receipts lie, and the notes of takedowns that are not complete."""
+    return settings.home(root) / "takedowns"
+
+
+def begin(root: Path, order: Order, repository: Held) -> Work:
+    """Look for what is asked for, and join it with what an earlier call, killed, had noted; changes no data."""
+    ledger = open_ledger(root, to_write=True)
+    known, matches = current_list(root), matches_of(root, order.wish, ledger)
+    file = folder(root) / f"{order.name}.pending.json"
+    note: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if note:
+        matches = list({one.sample_id: one for one in [*matches, *(Match(**row) for row in note["matches"])]}.values())
+        known = replace(known, held=replace(known.held, salt=note["salt"]))
+    wanted = Wanted(frozenset(match.sample_id for match in matches))
+    found = plan(repository, wanted)
+    found = found.joined(note["plan"]) if note else found
+    told = takedown.Affected.model_validate(note["affected"]) if note else affected(root, ledger, wanted.ids, found)
+    work = Work(root, order, repository, ledger, known, matches, found, told, wanted, note)
+    work.note = {
+        "matches": [asdict(one) for one in matches],
+        "plan": asdict(found),
+        "affected": told.model_dump(mode="json"),
+        "salt": known.held.salt,
+        "started_at": note.get("started_at") or now(),
+        "reason": note.get("reason") or order.reason,
+        "by": note.get("by") or order.by,
+        "policy": note.get("policy") or order.policy,
+        "number": note.get("number") or len(receipts_of(root, order)) + 1,
+    }
+    return work
+
+
+def matches_of(root: Path, wish: Wish, ledger: "Ledger") -> list[Match]:
+    """As `takedown_matches.find_matches`; what only the ledger's sample sets still know was seen too."""
+    found = find_matches(root, wish)
+    return [one if one.is_seen else replace(one, is_seen=is_in_a_set(ledger, one.sample_id)) for one in found]
+
+
+def receipts_of(root: Path, order: Order) -> list[Path]:
+    """The receipts of earlier takedowns of the same wish, oldest first."""
+    found = {file: file.stem.removeprefix(f"{order.name}-") for file in folder(root).glob(f"{order.name}-*.json")}
+    return sorted((file for file, number in found.items() if number.isdigit()), key=lambda file: int(found[file]))
