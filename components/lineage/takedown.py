@@ -53,13 +53,22 @@ class Match(_Part):
 
 
 class Affected(_Part):
-    """What stood on the matches: files, records, models by `NAME:VERSION`, live aliases, rows derived from them."""
+    """What stood on the matches.
+
+    Args:
+        shards: files with one. records: those about one, and what stands on these.
+        datasets, runs: records of data with one, MLflow runs that drew one.
+        models: `NAME:VERSION` of those with a training above their weights that drew a match or was offered it.
+        offered_only: the models none of whose trainings drew any.
+        aliases: `NAME:ALIAS` of the models that are live. derived: rows made from matches, by kind.
+    """
 
     shards: tuple[str, ...] = ()
     records: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    offered_only: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     derived: dict[str, int] = Field(default_factory=dict)
 

@@ -1,10 +1,12 @@
 """What stood on images: records of data sets and runs, models and live aliases; and proofs where nothing did."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.lineage.chain import BrokenError, made_of
 from components.lineage.graph import Graph
 from components.lineage.manifest import contains, prove
 from components.lineage.record import Record, SampleSet
@@ -16,31 +18,48 @@ from flows.requests import FAMILIES
 
 if TYPE_CHECKING:
     from components.lineage.log import Ledger
+    from components.registry.versions import Told
 
 _TAG = "easel.fingerprint."
-_RUN = "drawn"
+_RUN, _OFFERED = "drawn", "offered"
+
+
+@dataclass(frozen=True)
+class _Version:
+    """A registered version, its live aliases, and whether its trainings drew an image or only could have."""
+
+    name: str
+    number: int
+    aliases: tuple[str, ...]
+    is_drawn: bool
 
 
 def affected(root: Path, ledger: "Ledger", ids: Collection[str], plan: Plan) -> Affected:
-    """Files, records, models and aliases that any of the images is in, or that stand on a record that it is in."""
-    records = [record for _, record in ledger.records()]
-    graph = Graph(records)
-    direct = [(record, one.role) for record in records for one in record.samples.sets if _holds_any(ledger, one, ids)]
-    reached = {record.id: record for record, _ in direct}
-    for record, _ in direct:
-        reached |= {below.id: below for below in graph.below(record.id)}
-    stages = [record for record in reached.values() if record.kind == "stage"]
-    marks = {record.fingerprint for record in stages} - {""}
-    if plan.raw and not records:  # made before there was a ledger: everything that dvc.lock knows stands on the data
-        marks = {fingerprint(entry) for entry in lock_entries(root).values()}
-    models = _models(root, marks)
+    """Files and records that any of the images is in, records that stand on one, and the models that saw an image.
+
+    Models are those with a training above their own weights that drew an image or was offered it. What only their
+    evaluation read does not count. Where the ledger does not know the chain, all that stands on the data counts.
+    """
+    graph = Graph([record for _, record in ledger.records()])
+    direct = [(one, role) for one in graph.records for role in _roles(ledger, one, ids)]
+    reached = {record.id for record, _ in direct}
+    reached |= {below.id for record, _ in direct for below in graph.below(record.id)}
+    roles = dict[str, set[str]]()
+    for record, role in direct:
+        roles.setdefault(record.id, set()).add(role)
+    # Made before there was a ledger: everything that dvc.lock knows stands on the data.
+    is_unknown = bool(plan.raw) and not graph.records
+    marks = {fingerprint(entry) for entry in lock_entries(root).values()} if is_unknown else set[str]()
+    told = _registered(root) if roles or marks else []
+    models = [found for one in told if (found := _version(one, graph, roles, marks))]
     return Affected(
         shards=tuple(plan.raw),
         records=tuple(sorted(reached)),
-        datasets=tuple(sorted({record.id for record, role in direct if role != _RUN})),
+        datasets=tuple(sorted({record.id for record, _ in direct if not record.sample_set(_RUN)})),
         runs=tuple(sorted({run for record, role in direct if role == _RUN for run in _runs(record)})),
-        models=tuple(f"{name}:{number}" for name, number, _ in models),
-        aliases=tuple(f"{name}:{alias}" for name, _, aliases in models for alias in aliases),
+        models=tuple(f"{one.name}:{one.number}" for one in models),
+        offered_only=tuple(f"{one.name}:{one.number}" for one in models if not one.is_drawn),
+        aliases=tuple(f"{one.name}:{alias}" for one in models for alias in one.aliases),
         derived=plan.derived,
     )
 
@@ -78,17 +97,38 @@ def _runs(record: Record) -> list[str]:
     return [value for key, value in record.systems.items() if key.startswith("mlflow") and value] or [record.id]
 
 
-def _models(root: Path, marks: Collection[str]) -> list[tuple[str, int, tuple[str, ...]]]:
-    """Registered versions that were made by a stage of one of the fingerprints, with their live aliases."""
+def _roles(ledger: "Ledger", record: Record, ids: Collection[str]) -> list[str]:
+    """The roles of the record's sample sets that hold any of the images."""
+    return [one.role for one in record.samples.sets if _holds_any(ledger, one, ids)]
+
+
+def _registered(root: Path) -> "list[Told]":
+    """Every version of every family; none where this workspace has no registry yet."""
     uri = settings.tracking_uri(root)
-    if not marks or (uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file()):
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
         return []
     settings.go_quiet()
     from components.registry.versions import versions_of
 
-    return [
-        (told.name, told.number, told.aliases)
-        for name, _ in FAMILIES.values()
-        for told in versions_of(uri, name)
-        if any(key.startswith(_TAG) and mark in marks for key, mark in told.tags.items())
-    ]
+    return [told for name, _ in FAMILIES.values() for told in versions_of(uri, name)]
+
+
+def _version(
+    told: "Told", graph: Graph, roles: Mapping[str, Collection[str]], marks: Collection[str]
+) -> _Version | None:
+    """The version, if it saw an image: `roles` has the sets with one by record, `marks` what counts as drawn anyhow."""
+    export = {name: path.as_posix() for name, path in FAMILIES.values()}[told.name]
+    made_by = [one for one in graph.records if one.fingerprint and told.tags.get(_TAG + one.subject) == one.fingerprint]
+    made_by = [one for one in made_by if one.sample_set(_RUN) or any(item.path == export for item in one.outputs)]
+    held = {role for one in made_by for training in _trainings(graph, one) for role in roles.get(training.id, ())}
+    is_drawn = _RUN in held or any(key.startswith(_TAG) and mark in marks for key, mark in told.tags.items())
+    return _Version(told.name, told.number, told.aliases, is_drawn) if is_drawn or _OFFERED in held else None
+
+
+def _trainings(graph: Graph, record: Record) -> list[Record]:
+    """The trainings that the record's bytes came out of; all above it where a link between records is broken."""
+    try:
+        above = made_of(graph, record)
+    except BrokenError:
+        above = graph.above(record.id)
+    return [one for one in (*above, record) if one.sample_set(_RUN)]

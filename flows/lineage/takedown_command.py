@@ -159,8 +159,13 @@ def _show_receipt(receipt: "Receipt") -> None:
 
 
 def _show_affected(affected: dict[str, Any]) -> None:
-    for label, key in (("Data sets", "datasets"), ("Runs", "runs"), ("Models", "models"), ("Aliases", "aliases")):
-        if names := affected[key]:
+    drawn = [name for name in affected["models"] if name not in affected["offered_only"]]
+    rows = (
+        ("Data sets", affected["datasets"]), ("Runs", affected["runs"]),
+        ("Drawn by", drawn), ("Offered to", affected["offered_only"]), ("Aliases", affected["aliases"]),
+    )  # fmt: skip
+    for label, names in rows:
+        if names:
             more = f" and {len(names) - 8} more" if len(names) > 8 else ""
             out.print(f"{label:10} {', '.join(name[:24] for name in names[:8])}{more}", markup=False, soft_wrap=True)
     if affected["derived"]:
