@@ -96,13 +96,14 @@ def plan(held: Held, wanted: Wanted) -> Plan:
         f"{MADE_DIR}/": sum(file.stat().st_size for path in found.outputs for file in _of(root / path)),
         "EASEL_HOME": sum(Path(path).stat().st_size for path in found.at_home),
     }
-    gone, pinned = set(found.objects), held.data_name()
+    gone, pinned, sized = set(found.objects), held.data_name(), set[str]()
     for store in stores:
         there = store.names()
         if names := sorted(gone & there.keys()):
             found.places[store.name] = sorted({*found.places.get(store.name, ()), *names})
-            size = sum(store.size(there[name]) for name in names)
-            found.sizes[f"DVC {store.name}"] = found.sizes.get(f"DVC {store.name}", 0) + size
+            paths = {there[name] for name in names} - sized  # a place's former layout contains its present one
+            found.sizes[f"DVC {store.name}"] = found.sizes.get(f"DVC {store.name}", 0) + sum(map(store.size, paths))
+            sized |= paths
         if not store.is_cache and pinned in there:
             found.remotes.append(store.name.removeprefix("remote "))
     return found
