@@ -36,4 +36,4 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
             yield client
         finally:
             server.terminate()
-            server.wait(10)
+            server.wait(60)

@@ -5,22 +5,29 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from PIL import Image
 
 from components.data import opt_out, records
 from components.lineage.keys import make_key
 from components.lineage.log import Ledger
+from components.lineage.manifest import SampleProof, check
 from components.lineage.store import FolderStore
-from tests.conftest import Workspace
+from flows.stages import filter_images, ingest
+from tests.conftest import ROOT, Workspace
+from tests.ledgers import Planted, plain_root, sample_ledger, sample_records, sha
 
 KILLED = """
 import os, signal, sys
@@ -43,47 +50,77 @@ def picture(seed: int) -> bytes:
 
 
 IMAGES = [picture(seed) for seed in range(6)]
-GONE = hashlib.sha256(IMAGES[2]).hexdigest()
+IDS = [hashlib.sha256(data).hexdigest() for data in IMAGES]
+GONE, NEAR = IDS[2], IDS[4]
 
 
-@pytest.fixture
-def pool(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """The small workspace with images in data/, a table that was made of them, a remote, and a key of its own."""
-    rows = [
-        {"source_id": f"made/{number}", "source": "made", "image": data, "creator": "ann" if number < 4 else "ben"}
-        for number, data in enumerate(IMAGES)
-    ]
-    root = workspace.root
+@pytest.fixture(scope="module")
+def first_pool(first_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The small workspace with images in data/, a table that was made of them, and a remote beside it."""
+    root = tmp_path_factory.mktemp("pool") / "small"
+    shutil.copytree(first_workspace.root, root)
+    pool = Workspace(root)
     (root / "data" / "images").mkdir()
-    pq.write_table(pa.Table.from_pylist(rows, schema=records.RAW), root / "data" / "images" / "part-00000.parquet")
+    write_raw(root / "data" / "images" / "part-00000.parquet", IMAGES)
     (root / "data" / "loose.png").write_bytes(IMAGES[2])
     block = "filter_images: # what is dropped\n  filters: {enabled: [opted_out]}\n  opt_out: null # nobody yet\n"
     (root / "params.yaml").write_text((root / "params.yaml").read_text() + block)
     dvc = (sys.executable, "-m", "dvc")
-    workspace.run(*dvc, "remote", "add", "-d", "near", str(tmp_path / "remote"))
-    workspace.run(*dvc, "add", "-q", "data")
-    workspace.run(*dvc, "push", "-q")
+    pool.run(*dvc, "remote", "add", "-d", "near", str(Path("..") / "remote"))
+    pool.run(*dvc, "add", "-q", "data")
+    pool.run(*dvc, "push", "-q")
     made = root / "artifacts" / "kept"
     made.mkdir(parents=True)
-    ids = pa.table({"sample_id": [hashlib.sha256(data).hexdigest() for data in IMAGES], "bytes": IMAGES})
-    pq.write_table(ids, made / "rows.parquet", compression="zstd")
-    workspace.run("git", "add", "-A")
-    workspace.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-q", "-m", "images")
+    pq.write_table(pa.table({"sample_id": IDS, "bytes": IMAGES}), made / "rows.parquet", compression="zstd")
+    pool.run("git", "add", "-A")
+    pool.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-q", "-m", "images")
+    return pool
+
+
+@pytest.fixture
+def pool(first_pool: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A pool and a remote of its own, and a key for its ledger."""
+    shutil.copytree(first_pool.root.parent, tmp_path, dirs_exist_ok=True)
     make_key(tmp_path / "key.pem")
-    monkeypatch.setenv("TEST_KEY", str(tmp_path / "key.pem"))
-    return workspace
+    monkeypatch.setenv("EASEL_LEDGER_KEY", str(tmp_path / "key.pem"))
+    return Workspace(tmp_path / "small")
+
+
+@pytest.fixture
+def planted(pool: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Planted:
+    """A ledger for the pool that holds the planted records, none of which is about the pool's images."""
+    planted = sample_ledger(tmp_path / "ledger", decisions=False)
+    monkeypatch.setenv("EASEL_LEDGER", str(tmp_path / "ledger"))
+    monkeypatch.setenv("EASEL_LEDGER_KEY", str(tmp_path / "ledger-key.pem"))
+    return planted
+
+
+def write_raw(file: Path, images: Sequence[bytes]) -> None:
+    """A raw part; the first four images are by one creator."""
+    told = {"source": "made", "title_en": "a thing", "style": "photo", "concept": ""}
+    rows = [
+        told | {"source_id": f"{file.stem}/{number}", "image": data, "creator": "ann" if number < 4 else "ben"}
+        for number, data in enumerate(images)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, schema=records.RAW), file)
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "flows", *arguments]
+
+
+def environment(pool: Workspace) -> dict[str, str]:
+    return pool.environment | {name: value for name, value in os.environ.items() if name.startswith("EASEL_LEDGER")}
 
 
 def run(pool: Workspace, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**pool.environment, "EASEL_LEDGER_KEY": os.environ["TEST_KEY"]}
     return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=pool.root, env=environment, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        arguments, cwd=pool.root, env=environment(pool), capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 def easel(pool: Workspace, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run(pool, "-m", "flows", *arguments)
+    return run(pool, *command(*arguments))
 
 
 def take_down(pool: Workspace, *arguments: str) -> dict[str, Any]:
@@ -92,17 +129,17 @@ def take_down(pool: Workspace, *arguments: str) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-def holders(folder: Path) -> list[Path]:
-    """Files with the image's bytes, as they are or in a cell of a table; git's own history is left out."""
-    found = list[Path]()
-    for file in (path for path in folder.rglob("*") if path.is_file() and ".git" not in path.parts):
-        data = file.read_bytes()
-        if data[:4] == b"PAR1":
-            is_held = any(IMAGES[2] in column for column in pq.read_table(file).to_pydict().values())
-        else:
-            is_held = IMAGES[2] in data
-        found += [file] if is_held else []
-    return found
+def is_in(data: bytes, image: bytes) -> bool:
+    """Whether the bytes hold the image, as it is or in a cell of a table."""
+    if data[:4] == b"PAR1":
+        return any(image in column for column in pq.read_table(io.BytesIO(data)).to_pydict().values())
+    return image in data
+
+
+def holders(folder: Path, image: bytes = IMAGES[2]) -> list[Path]:
+    """Files that hold the image; git's own history is left out."""
+    files = (path for path in folder.rglob("*") if path.is_file() and ".git" not in path.parts)
+    return [file for file in files if is_in(file.read_bytes(), image)]
 
 
 def test_no_file_holds_the_image_afterwards_and_it_is_refused_from_now_on(pool: Workspace, tmp_path: Path) -> None:
@@ -134,7 +171,7 @@ def test_a_second_time_nothing_is_done(pool: Workspace) -> None:
 
 @pytest.mark.parametrize("number", [2, 4, 6, 8])
 def test_a_killed_takedown_goes_on(pool: Workspace, tmp_path: Path, number: int) -> None:
-    killed = run(pool, "-c", KILLED, str(number), GONE)
+    killed = run(pool, sys.executable, "-c", KILLED, str(number), GONE)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert take_down(pool, "--sha256", GONE)["is_new"]
     assert holders(tmp_path) == []
@@ -159,11 +196,148 @@ def test_a_creator_is_shown_first_and_a_dry_run_writes_nothing(pool: Workspace) 
     assert pool.run("git", "status", "--porcelain").stdout == before
 
 
-def test_it_is_refused_while_a_build_runs(pool: Workspace) -> None:
+def test_it_is_refused_while_a_build_runs_unless_it_shall_wait(pool: Workspace, tmp_path: Path) -> None:
     (pool.root / ".easel").mkdir(exist_ok=True)
+    asked = ("takedown", "--sha256", GONE, "--reason", "r", "--by", "ann", "--yes")
     with (pool.root / ".easel" / "workspace.lock").open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_SH)
-        refused = easel(pool, "takedown", "--sha256", GONE, "--reason", "r", "--by", "ann", "--yes")
+        began = time.monotonic()
+        refused = easel(pool, *asked)
+        took_s = time.monotonic() - began
+        waiting = subprocess.Popen(
+            command(*asked, "--wait"), cwd=pool.root, env=environment(pool), stderr=subprocess.PIPE, text=True
+        )
+        time.sleep(took_s + 1)  # by then the one that does not wait had given up
+        assert waiting.poll() is None
+        assert not (pool.root / "infra" / "opt-out.txt").exists()
+        assert len(holders(tmp_path)) == 7
+    assert waiting.communicate(timeout=120)[1].count("a build runs") == 0
+    assert waiting.returncode == 0
+    assert holders(tmp_path) == []
     assert refused.returncode == 1
     assert "a build runs here" in refused.stderr
-    assert not (pool.root / "infra" / "opt-out.txt").exists()
+
+
+def test_near_duplicates_go_along_when_asked_and_only_then(pool: Workspace, tmp_path: Path) -> None:
+    look = 0x0123456789ABCDEF
+    looks = [look ^ 0xFFFF_FFFF, look ^ 0b1111, look, look ^ 0xFFFF << 20, look ^ 0b10011, look ^ 0xFFFF << 40]
+    words = {
+        name: [f"{name} {number}" for number in range(6)] for name in ("source_id", "source", "creator", "title_en")
+    }
+    (pool.root / "artifacts" / "tables").mkdir()
+    table = pa.table({"sample_id": IDS, "phash": pa.array(looks, pa.uint64()), **words})
+    pq.write_table(table, pool.root / "artifacts" / "tables" / "catalogue.parquet")
+    for near in ((), ("--near", "2")):
+        shown = easel(pool, "takedown", "--sha256", GONE, *near, "--reason", "r", "--dry-run", "--json")
+        assert [one["sample_id"] for one in json.loads(shown.stdout)["matches"]] == [GONE], shown.stderr
+    told = take_down(pool, "--sha256", GONE, "--near", "3")
+    salt = opt_out.read_list(pool.root / "infra" / "opt-out.txt").salt
+    found = {one["digest"]: (one["method"], one["distance"]) for one in told["receipt"]["matches"]}
+    assert found == {opt_out.digest(salt, GONE): ("sha256", 0), opt_out.digest(salt, NEAR): ("near", 3)}
+    assert holders(tmp_path) == holders(tmp_path, IMAGES[4]) == []
+    left = pq.read_table(pool.root / "data" / "images" / "part-00000.parquet").column("image").to_pylist()
+    assert left == [data for data in IMAGES if data not in (IMAGES[2], IMAGES[4])]
+
+
+def test_a_remote_on_s3_is_cleared_and_gets_the_new_data(pool: Workspace, bucket: Any) -> None:
+    dvc = (sys.executable, "-m", "dvc")
+    pool.run(*dvc, "remote", "add", "far", "s3://pool/kept")
+    pool.run(*dvc, "remote", "modify", "far", "endpointurl", os.environ["AWS_ENDPOINT_URL"])
+    pool.run(*dvc, "push", "-q", "-r", "far")
+
+    def stored() -> dict[str, bytes]:
+        found = bucket.list_objects_v2(Bucket="pool", Prefix="kept/").get("Contents", [])
+        return {one["Key"]: bucket.get_object(Bucket="pool", Key=one["Key"])["Body"].read() for one in found}
+
+    before = stored()
+    holding = {key for key, data in before.items() if is_in(data, IMAGES[2])}
+    assert len(holding) == 2  # the table and the loose file
+    told = take_down(pool, "--sha256", GONE)
+    after = stored()
+    assert [key for key, data in after.items() if is_in(data, IMAGES[2])] == []
+    assert not holding & after.keys()
+    [far] = [one for one in told["receipt"]["deleted"] if one["place"] == "DVC remote far"]
+    gone = {f"kept/files/md5/{name[:2]}/{name[2:]}" for name in far["names"]}
+    assert gone == before.keys() - after.keys() > holding
+    assert far["size"] == sum(len(before[key]) for key in gone)
+
+    def object_of(name: str) -> bytes:
+        return after[f"kept/files/md5/{name[:2]}/{name[2:]}"]
+
+    pinned = yaml.safe_load((pool.root / "data.dvc").read_text())["outs"][0]["md5"]
+    listed = json.loads(object_of(pinned))
+    kept = {
+        path.relative_to(pool.root / "data").as_posix() for path in (pool.root / "data").rglob("*") if path.is_file()
+    }
+    assert {one["relpath"] for one in listed} == kept == {"words.txt", "images/part-00000.parquet"}
+    for one in listed:
+        assert object_of(one["md5"]) == (pool.root / "data" / one["relpath"]).read_bytes()
+
+
+def test_the_image_landed_again_is_refused_and_can_be_taken_down_again(
+    pool: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = take_down(pool, "--sha256", GONE)
+    write_raw(pool.root / "data" / "images" / "part-00001.parquet", [IMAGES[2]])
+    default = yaml.safe_load((ROOT / "params.yaml").read_text())
+    outputs = {role: tmp_path / "made" / role for role in ("images", "catalogue", "quarantine", "refusals")}
+    ingested = ingest.Params.model_validate(default["ingest"] | {"pools": ["images"]})
+    ingest.ingest(ingested, raw=pool.root / "data", **outputs)
+    pinned = yaml.safe_load((pool.root / "params.yaml").read_text())["filter_images"]
+    filters = default["filter_images"]["filters"] | pinned["filters"]
+    asked = default["filter_images"] | {"filters": filters, "opt_out": pinned["opt_out"], "evaluation": None}
+    monkeypatch.chdir(pool.root)  # the list is named by its path in the workspace
+    verdicts = tmp_path / "made" / "verdicts"
+    filter_images.filter_images(
+        filter_images.Params.model_validate(asked),
+        images=outputs["images"], catalogue=outputs["catalogue"], verdicts=verdicts,
+    )  # fmt: skip
+    told = records.read_table(verdicts, records.VERDICTS)
+    reasons = dict(zip(told["sample_id"].to_pylist(), told["reason"].to_pylist(), strict=True))
+    assert reasons == {one: "opted_out" if one == GONE else "" for one in IDS}
+    shutil.rmtree(tmp_path / "made")
+    again = take_down(pool, "--sha256", GONE)
+    assert again["is_new"]
+    assert again["file"] != first["file"]
+    assert holders(tmp_path) == []
+
+
+def test_absence_is_proven_for_every_sample_set_of_the_ledger(pool: Workspace, planted: Planted) -> None:
+    told = take_down(pool, "--sha256", sha("never seen"))
+    assert not told["receipt"]["was_seen"]
+    data = Path(told["proofs"]).read_bytes()
+    assert told["receipt"]["proofs"] == hashlib.sha256(data).hexdigest()
+    given = json.loads(data)
+    proofs = [(one["root"], SampleProof.from_json(one["proof"])) for one in given["proofs"]]
+    assert {root for root, _ in proofs} == {plain_root(packed) for packed in planted.sets.values()}
+    for root, proof in proofs:
+        assert check(proof, root)
+        assert (proof.sample_id, proof.is_member) == (sha("never seen"), False)
+    shifted = zip(proofs, [*proofs[1:], proofs[0]], strict=True)
+    assert not any(check(proof, root) for (root, proof), (other, _) in shifted for root in [other] if other != root)
+
+
+def test_the_run_after_a_takedown_is_proven_to_be_without_the_image(
+    pool: Workspace, planted: Planted, tmp_path: Path
+) -> None:
+    image = sha("image 3")
+    told = take_down(pool, "--sha256", image)
+    assert told["receipt"]["was_seen"]
+    assert planted.ids["export_turbo"] in told["receipt"]["affected"]["records"]
+    both = sample_records(versions=2, decisions=False)  # the second was made without the image
+    for record in both.records[len(planted.records) :]:
+        planted.ledger.append(record, both.blobs_of(record))
+    public = tmp_path / "public.pem"
+    for reference, is_drawn in ((both.ids["export_turbo@2"], False), (planted.ids["export_turbo"], True)):
+        file = tmp_path / f"{reference}.json"
+        written = easel(pool, "lineage", "proof", image, "--in", reference, "--out", str(file))
+        assert written.returncode == 0, written.stderr
+        document = json.loads(file.read_text())
+        public.write_text(document["public_key"])
+        checked = easel(pool, "lineage", "proof", "--check", str(file), "--key", str(public), "--json")
+        shown = json.loads(checked.stdout)
+        assert (shown["holds"], shown["is_drawn"], shown["is_in_any"]) == (True, is_drawn, is_drawn), checked.stderr
+        roots = {(one.id, kept.role): kept.root for one in both.records for kept in one.samples.sets}
+        assert all(
+            check(SampleProof.from_json(one["proof"]), roots[one["record"], one["role"]]) for one in document["sets"]
+        )
