@@ -40,6 +40,11 @@ def printable(value: Any) -> str:
     return escape("".join(char if char.isprintable() else repr(char)[1:-1] for char in text))
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 image`, `1,200 images`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 @contextmanager
 def progress_bars() -> Generator[Callable[[str, int, int], None]]:
     """One bar for each thing that is told of, by its title, on standard error: advance(title, done, total)."""

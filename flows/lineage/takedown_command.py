@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from flows.console import JSON, fail, here, out, printable, remark
+from flows.console import JSON, counted, fail, here, out, printable, remark
 
 if TYPE_CHECKING:
-    from components.lineage.takedown import Policy, Receipt
+    from components.lineage.takedown import Affected, Policy, Receipt
     from flows.lineage.takedown_work import Order
     from flows.lineage.takedowns import Done, Preview
 
 takedown_app = typer.Typer()
-_SHOWN = 20
+_SHOWN, _SHOWN_NAMES = 20, 8
 _POLICIES = ("keep", "retrain", "withdraw")
 
 
@@ -62,18 +63,18 @@ def takedown(
         if as_json and dry_run:
             _write_json(_preview_json(found))
         elif not as_json:
-            _show_preview(found)
+            _show_preview(found, _names_of_records(root))
         if dry_run:
             return
         if as_json or not sys.stdin.isatty():
             fail("say --yes to take down without being asked, or --dry-run to see what would happen")
-        if not typer.confirm(f"Take down {len(found.matches):,} images?"):
+        if not typer.confirm(f"Take down {counted(len(found.matches), 'image')}?"):
             raise typer.Abort
     done = take_down(root, order, waits=wait)
     if as_json:
         _write_json(_done_json(done))
     else:
-        _show_done(done)
+        _show_done(done, _names_of_records(root))
 
 
 def _order(named: dict[str, str], near: int | None, reason: str, by: str, policy: str) -> "Order":
@@ -112,7 +113,7 @@ def _check(file: Path, key: Path | None, *, as_json: bool) -> None:
     _show_receipt(signed.receipt)
 
 
-def _show_preview(found: "Preview") -> None:
+def _show_preview(found: "Preview", names: Mapping[str, str]) -> None:
     if not found.was_seen:
         out.print("No image that this means was ever seen here; it would be put on the opt-out list.")
         return
@@ -126,20 +127,20 @@ def _show_preview(found: "Preview") -> None:
     plan = found.plan
     out.print(f"Raw        {', '.join(plan.raw) or 'none'}", markup=False, soft_wrap=True)
     out.print(f"Outputs    {', '.join(plan.outputs) or 'none'}", markup=False, soft_wrap=True)
-    for place, names in plan.places.items():
-        out.print(f"Objects    {len(names):,} in DVC's {place}", markup=False)
-    _show_affected(found.affected.model_dump(mode="json"))
+    for place, objects in plan.places.items():
+        out.print(f"Objects    {len(objects):,} in DVC's {place}", markup=False)
+    _show_affected(found.affected, names)
 
 
-def _show_done(done: "Done") -> None:
+def _show_done(done: "Done", names: Mapping[str, str]) -> None:
     receipt = done.signed.receipt
     if not done.is_new:
         out.print("Taken down already; nothing was done.")
     elif receipt.was_seen:
-        out.print(f"Taken down: {len(receipt.matches):,} images.")
+        out.print(f"Taken down: {counted(len(receipt.matches), 'image')}.")
     else:
         out.print("No image that this means was ever seen here; it is on the opt-out list now.")
-    _show_receipt(receipt)
+    _show_receipt(receipt, names)
     out.print(f"Receipt    {done.file}", markup=False, soft_wrap=True)
     if done.proofs:
         out.print(f"Proofs     {done.proofs} (that no sample set holds it)", markup=False, soft_wrap=True)
@@ -149,27 +150,39 @@ def _show_done(done: "Done") -> None:
         out.print("Keep       git commit data.dvc params.yaml infra")
 
 
-def _show_receipt(receipt: "Receipt") -> None:
+def _show_receipt(receipt: "Receipt", names: Mapping[str, str] | None = None) -> None:
     for one in receipt.deleted:
-        line = f"{one.kind.capitalize():10} {one.place}: {len(one.names):,} of {one.size:,} bytes"
+        line = f"{one.kind.capitalize():10} {one.place}: {counted(len(one.names), 'file')}, {one.size:,} bytes"
         out.print(line, markup=False, soft_wrap=True)
-    _show_affected(receipt.affected.model_dump(mode="json"))
+    _show_affected(receipt.affected, names or {})
     for left in receipt.left:
         out.print(f"Not here   {printable(left.place)}: {left.why}", soft_wrap=True)
 
 
-def _show_affected(affected: dict[str, Any]) -> None:
-    drawn = [name for name in affected["models"] if name not in affected["offered_only"]]
+def _show_affected(affected: "Affected", names: Mapping[str, str]) -> None:
+    drawn = [name for name in affected.models if name not in affected.offered_only]
     rows = (
-        ("Data sets", affected["datasets"]), ("Runs", affected["runs"]),
-        ("Drawn by", drawn), ("Offered to", affected["offered_only"]), ("Aliases", affected["aliases"]),
+        ("Data sets", affected.datasets), ("Runs", affected.runs),
+        ("Drawn by", drawn), ("Offered to", affected.offered_only), ("Aliases", affected.aliases),
     )  # fmt: skip
-    for label, names in rows:
-        if names:
-            more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-            out.print(f"{label:10} {', '.join(name[:24] for name in names[:8])}{more}", markup=False, soft_wrap=True)
-    if affected["derived"]:
-        out.print("Derived    " + ", ".join(f"{count:,} {kind}" for kind, count in affected["derived"].items()))
+    for label, ids in rows:
+        if ids:
+            more = f" and {len(ids) - _SHOWN_NAMES} more" if len(ids) > _SHOWN_NAMES else ""
+            shown = ", ".join(names.get(one, one[:24]) for one in ids[:_SHOWN_NAMES])
+            out.print(f"{label:10} {shown}{more}", markup=False, soft_wrap=True)
+    if affected.derived:
+        out.print("Derived    " + ", ".join(f"{count:,} {kind}" for kind, count in affected.derived.items()))
+
+
+def _names_of_records(root: Path) -> dict[str, str]:
+    """What people call the ledger's records, and the MLflow runs behind them: the stage, and how the id begins."""
+    from flows.lineage.ledger import open_ledger
+
+    found = dict[str, str]()
+    for _, record in open_ledger(root).records():
+        for one in filter(None, (record.id, record.systems.get("mlflow_run"))):
+            found[one] = f"{record.subject} ({one[:8]})"
+    return found
 
 
 def _preview_json(found: "Preview") -> dict[str, Any]:
