@@ -1,6 +1,7 @@
 """What builds leave in the ledger: records against digests computed here, kills, damage, uncommitted code, acceptance.
 
-On the small workspace of two stages, with real DVC, git, MLflow on SQLite, and a real Prefect server once.
+On the small workspace of two stages, with real DVC, git, MLflow on SQLite, and a real Prefect server once. Most tests
+begin with a copy of one finished build.
 """
 
 import hashlib
@@ -11,7 +12,9 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+import pytest
 import rfc8785
+from conftest import Workspace
 from mlflow.tracking import MlflowClient
 
 from components.lineage.log import Ledger
@@ -53,10 +56,26 @@ def runs(workspace) -> dict:
     return {found.info.run_name: found for found in reversed(newest_first)}
 
 
-def test_a_build_leaves_a_record_of_each_stage_and_of_itself(workspace):
+@pytest.fixture(scope="module")
+def first_built(first_workspace, tmp_path_factory):
+    """A workspace after its first build; to be read, or copied."""
+    root = tmp_path_factory.mktemp("built") / "small"
+    shutil.copytree(first_workspace.root, root)
+    workspace = Workspace(root)
     workspace.run("git", "remote", "add", "origin", "https://ann:secret@example.org/easel.git?token=1")
     run(workspace)
-    root = workspace.root
+    return workspace
+
+
+@pytest.fixture
+def built(first_built, tmp_path):
+    """A workspace of its own after its first build."""
+    shutil.copytree(first_built.root, tmp_path / "built")
+    return Workspace(tmp_path / "built")
+
+
+def test_a_build_leaves_a_record_of_each_stage_and_of_itself(first_built):
+    workspace, root = first_built, first_built.root
     first, second, whole = records(workspace)
     assert check_log(FolderStore(root / ".easel" / "ledger")) is None
 
@@ -98,24 +117,25 @@ def test_a_build_leaves_a_record_of_each_stage_and_of_itself(workspace):
     assert told[f"build {folder.name}"].data.tags["easel.record"] == whole.id
 
 
-def test_a_stage_that_does_not_run_is_referred_to_and_recorded_once(workspace):
-    run(workspace)
-    first, second = stages(workspace)
-    workspace.set_params("times: 3", "times: 4")
-    run(workspace)
-    assert [record.subject for record in stages(workspace)] == ["first", "second", "second"]
-    assert records(workspace)[-1].decision["referenced"] == ["first"]
-    assert first.id in {r.data.tags.get("easel.record.first") for n, r in runs(workspace).items() if n.startswith("b")}
+def test_a_stage_that_does_not_run_is_referred_to_and_recorded_once(built):
+    first, second = stages(built)
+    built.set_params("times: 3", "times: 4")
+    run(built)
+    assert [record.subject for record in stages(built)] == ["first", "second", "second"]
+    assert records(built)[-1].decision["referenced"] == ["first"]
+    changed = stages(built)[-1]
+    assert (changed.parameters["times"], changed.is_promotable) == (4, True)  # parameters alone make no code dirty
+    assert first.id in {r.data.tags.get("easel.record.first") for n, r in runs(built).items() if n.startswith("b")}
 
-    workspace.set_params("times: 4", "times: 3")
-    (workspace.root / "artifacts/twice.txt").unlink()
-    run(workspace)  # out of DVC's run cache
-    assert len(stages(workspace)) == 3
-    assert records(workspace)[-1].parents == (first.id, second.id)
-    assert "holds every stage and decision" in workspace.easel("lineage", "record").stdout
+    built.set_params("times: 4", "times: 3")
+    (built.root / "artifacts/twice.txt").unlink()
+    run(built)  # out of DVC's run cache
+    assert len(stages(built)) == 3
+    assert records(built)[-1].parents == (first.id, second.id)
+    assert "holds every stage and decision" in built.easel("lineage", "record").stdout
 
-    run(workspace, "--only", "second", "--force")
-    assert [record.attempt for record in stages(workspace)] == [1, 1, 1, 2]
+    run(built, "--only", "second", "--force")
+    assert [record.attempt for record in stages(built)] == [1, 1, 1, 2]
 
 
 def test_uncommitted_code_is_kept_as_a_patch_that_applies(workspace):
@@ -125,7 +145,7 @@ def test_uncommitted_code_is_kept_as_a_patch_that_applies(workspace):
     (root / "flows/stages/new.py").write_text('"""New."""\n\nTIMES = 1\n')
     workspace.easel("sync")
     (root / "README.md").write_bytes(b"\0 not text \xff")
-    run(workspace)
+    run(workspace, "--until", "first")
     first = stages(workspace)[0]
     assert first.code["is_dirty"] is True
     assert first.is_promotable is False
@@ -141,13 +161,6 @@ def test_uncommitted_code_is_kept_as_a_patch_that_applies(workspace):
     for name in ("flows/stages/first.py", "flows/stages/new.py", "README.md"):
         assert (clean / name).read_bytes() == (root / name).read_bytes(), name
     assert {path: sha256(clean / path) for path in first.code["modules"]} == first.code["modules"]
-
-
-def test_parameters_alone_make_no_code_dirty(workspace):
-    workspace.set_params("times: 3", "times: 5")
-    run(workspace)
-    assert [record.is_promotable for record in stages(workspace)] == [True, True]
-    assert stages(workspace)[1].parameters["times"] == 5
 
 
 def test_a_ledger_that_cannot_be_written_fails_no_stage_and_is_repaired_later(workspace):
@@ -170,43 +183,42 @@ def test_a_ledger_that_cannot_be_written_fails_no_stage_and_is_repaired_later(wo
     assert [record.id for record in stages(workspace)] == [first.id, second.id]  # built again, byte for byte
 
 
-def test_killed_while_it_signs_the_record_is_there_once(workspace):
-    run(workspace, "--until", "first")
-    killer = workspace.root.parent / "killer"
+def test_killed_while_it_signs_the_record_is_there_once(built):
+    killer = built.root.parent / "killer"
     killer.write_text("#!/bin/sh\nkill -9 $PPID\n")
     killer.chmod(killer.stat().st_mode | stat.S_IXUSR)
-    key = next((workspace.root / ".easel/ledger/keys").iterdir())
+    key = next((built.root / ".easel/ledger/keys").iterdir())
     environment = {"EASEL_LEDGER_SIGNER": str(killer), "EASEL_LEDGER_PUBLIC_KEY": str(key)}
+    built.set_params("times: 3", "times: 4")
     words = [f"{name}={value}" for name, value in environment.items()]
-    done = workspace.run("env", *words, sys.executable, "-m", "flows", "run", "--executor", "local", check=False)
+    done = built.run("env", *words, sys.executable, "-m", "flows", "run", "--executor", "local", check=False)
     assert done.returncode == -9
-    workspace.run("rm", "-r", ".easel/made-by")  # as if it had been killed a moment earlier, too
-    workspace.easel("lineage", "record")
-    assert [record.subject for record in stages(workspace)] == ["first", "second"]
-    run(workspace, "--only", "second", "--force")
-    assert check_log(FolderStore(workspace.root / ".easel/ledger")) is None
-    assert [record.subject for record in stages(workspace)] == ["first", "second", "second"]
+    built.run("rm", "-r", ".easel/made-by")  # as if it had been killed a moment earlier, too
+    built.easel("lineage", "record")
+    assert [record.subject for record in stages(built)] == ["first", "second", "second"]
+    run(built, "--only", "second", "--force")
+    assert check_log(FolderStore(built.root / ".easel/ledger")) is None
+    assert [record.subject for record in stages(built)] == ["first", "second", "second", "second"]
 
 
-def test_what_dvc_restores_damaged_is_refused_by_name(workspace):
-    run(workspace)
-    made = workspace.root / "artifacts/twice.txt"
+def test_what_dvc_restores_damaged_is_refused_by_name(built):
+    made = built.root / "artifacts/twice.txt"
     md5 = hashlib.md5(made.read_bytes()).hexdigest()
-    kept = workspace.root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+    kept = built.root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
     mode = kept.stat()
     kept.chmod(0o644)
     kept.write_bytes(b"P" + kept.read_bytes()[1:])
     kept.chmod(mode.st_mode)
     made.unlink()
-    done = run(workspace, check=False)
+    done = run(built, check=False)
     assert done.returncode == 1
     assert "artifacts/twice.txt: not the bytes that the record of second names" in done.stderr
     assert not kept.exists()
-    run(workspace, "--only", "second", "--force")
+    run(built, "--only", "second", "--force")
     assert made.read_text() == "apple\n" * 6
-    assert len(stages(workspace)) == 3
+    assert len(stages(built)) == 3
     made.unlink()
-    run(workspace)
+    run(built)
     assert made.read_text() == "apple\n" * 6
 
 
