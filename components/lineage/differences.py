@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from components.lineage.chain import EVALUATION_ROLE
 from components.lineage.graph import Graph
 from components.lineage.history import flat
 from components.lineage.record import Record
@@ -110,9 +111,15 @@ def differences(
 
 
 def _stages(graph: Graph, record_id: str) -> dict[str, Record]:
-    """The newest record of each stage in a history, in the order in which the stages ran."""
-    found = [record for record in (*graph.above(record_id), graph.record(record_id)) if record.kind == "stage"]
-    return {record.subject: record for record in found}
+    """The newest record of each stage in a history, in the order in which the stages ran.
+
+    Of an evaluation that was read beside the weights, itself alone: what it measured too is no part of this history.
+    """
+    beside = {item.made_by for item in graph.record(record_id).inputs if item.role == EVALUATION_ROLE}
+    parents = graph.parents(record_id)
+    above = {one.id for parent in parents if parent not in beside for one in graph.above(parent)}
+    history = sorted(above.union(parents, [record_id]), key=graph.index)
+    return {one.subject: one for one in map(graph.record, history) if one.kind == "stage"}
 
 
 def _changes(old: Mapping[str, str], new: Mapping[str, str], prefix: str = "") -> list[Change]:

@@ -11,7 +11,7 @@ from ledgers import Planted, hostile_record, pack, sample_records, sha
 
 from components.lineage.differences import Change, Differences, differences, missing_from, rows_of, union
 from components.lineage.graph import Graph
-from components.lineage.record import Record, Samples, SampleSet
+from components.lineage.record import Item, Record, Samples, SampleSet
 
 # Digests that often share their leading bytes, and often are the same.
 IDS = st.frozensets(st.builds(lambda a, b: bytes([a] * 8) + bytes([b] * 24), st.integers(0, 3), st.integers(0, 9)))
@@ -125,6 +125,25 @@ def test_of_two_attempts_the_newer_counts() -> None:
     ]
     graph = Graph([*make, *top])
     assert differences(graph, top[0].id, top[1].id, lambda _: b"").parameters == (Change("s.n", "1", "2"),)
+
+
+def test_what_an_evaluation_measured_too_is_no_part_of_a_history() -> None:
+    at = "2026-11-21T20:00:00.000Z"
+
+    def record(subject: str, *read: tuple[str, Record]) -> Record:
+        inputs = [
+            Item(role=role, path=f"artifacts/{one.subject}", sha256=one.id, size=1, made_by=one.id)
+            for role, one in read
+        ]
+        parents = tuple(one.id for _, one in read)
+        return Record(kind="stage", subject=subject, parents=parents, started_at=at, ended_at=at, inputs=tuple(inputs))
+
+    mine, other = record("mine"), record("other")
+    evaluate = record("evaluate", ("a", mine), ("b", other))
+    export = record("export", ("model", mine), ("report", evaluate))
+    found = differences(Graph([mine, other, evaluate, export]), mine.id, export.id, lambda _: b"")
+    assert found.stages_shared == ("mine",)
+    assert found.stages_added == ("evaluate", "export")
 
 
 def test_words_of_others_are_only_carried() -> None:
