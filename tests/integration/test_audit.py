@@ -132,7 +132,7 @@ def test_the_page_fits_a_phone_and_its_links_lead_to_rows(
     monkeypatch.setenv("EASEL_PROVIDER", str(said))
     assert ask("summary", "turbo", "--out", str(out)).exit_code == 0
     with opened(out.as_uri(), tmp_path / "profile") as page:
-        page.wait("document.readyState === 'complete'")
+        page.wait("document.readyState === 'complete' && location.protocol === 'file:'")
         title = page.value("document.title")
         assert title.startswith("Training content")
         for width, scheme in ((400, "light"), (1280, "dark")):

@@ -17,7 +17,6 @@ from components.lineage.graph import Graph
 from components.lineage.page import Question, Verified, render_body
 from components.lineage.page_style import STYLE
 from flows.lineage.report import write_report
-from flows.settings import find_root
 from tests.integration.browser import CHROMIUM, Page, opened
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
@@ -87,7 +86,7 @@ def check_looks(page: Page) -> None:
 
 def test_the_report_of_a_model(planted: Planted, served: tuple[Path, str, list[str]], tmp_path: Path) -> None:
     folder, address, asked = served
-    write_report(find_root(Path.cwd()), "", folder / "lineage.html")
+    write_report(tmp_path, "", folder / "lineage.html")
     graph = Graph(planted.records)
     turbo = planted.ids["export_turbo@2"]
     expected = {one.id for one in (*graph.above(turbo), *graph.below(turbo))} | {turbo}
