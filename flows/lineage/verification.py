@@ -103,7 +103,8 @@ def find_signature(root: Path, folder: Path, ledger: Ledger) -> tuple[str, bytes
             f"{folder}: no exported model ({PIPELINE_FILE} is missing), and no {beside.name} beside it"
         )
     raise VerificationError(
-        f"{folder}: not signed (no {beside.name} beside it, none in the ledger), or changed; `easel lineage record` signs what was exported"
+        f"{folder}: not signed (no {beside.name} beside it, none in the ledger), or changed; "
+        "`easel lineage record` signs what was exported"
     )
 
 
