@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import duckdb
 
 _LOOK_S = 0.05
+_CATALOGUES = "catalogue-*.bin"
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,12 @@ class Index:
 
     def __init__(self, ledger: Ledger, file: Path, *, wait_s: float = 600.0) -> None:
         self._file, self._folder = file, file.with_suffix("")
+        self._catalogue: Catalogue | None = None
         state = _state(file)
-        if state is None or not _is_current(ledger, state) or not self._is_whole(state):
+        if not (state and _is_current(ledger, state) and self._is_tidy(state) and self._load(state)):
             self._folder.joinpath("sets").mkdir(parents=True, exist_ok=True)
             with _building(self._folder / ".lock", wait_s):
-                state = self._build(ledger)
-        self._catalogue = Catalogue(self._folder / state.catalogue) if state.catalogue else None
+                self._build(ledger)
         self._membership = Membership(self._folder / "sets")
         self._named = defaultdict[str, list[tuple[int, str, str]]](list)
         named = self.query("SELECT r.position, s.record, s.role, s.root FROM sets s JOIN records r ON r.id = s.record")
@@ -98,15 +99,25 @@ class Index:
         with _opened(self._file) as connection:
             return tables.dump(connection)
 
-    def _is_whole(self, state: _State) -> bool:
-        return not state.catalogue or (self._folder / state.catalogue).is_file()
+    def _load(self, state: _State) -> bool:
+        """Open the catalogue; False if it is gone, as when another process has just replaced it, or is cut off."""
+        self._catalogue = None
+        with suppress(CatalogueError):
+            self._catalogue = Catalogue(self._folder / state.catalogue) if state.catalogue else None
+            return True
+        return False
 
-    def _build(self, ledger: Ledger) -> _State:
+    def _is_tidy(self, state: _State) -> bool:
+        """Whether the last build also removed what its tables name no more."""
+        return all(file.name == state.catalogue for file in self._folder.glob(_CATALOGUES))
+
+    def _build(self, ledger: Ledger) -> None:
         """Bring the index up to date, from nothing where what is there does not fit; the caller holds the lock."""
         state, entries = _state(self._file), ledger.entries()
-        fits = state and self._is_whole(state) and _is_prefix(entries, state)
+        fits = state and self._load(state) and _is_prefix(entries, state)
         if state and fits and state.size == len(entries):
-            return state
+            self._clean(state)
+            return
         beside = self._file.with_name(f"{self._file.name}.new")
         for left in (beside, beside.with_name(f"{beside.name}.wal")):
             left.unlink(missing_ok=True)
@@ -117,8 +128,8 @@ class Index:
         state = state if state and fits else _State(0, "", "")
         made = self._extend(ledger, beside, entries, state)
         beside.replace(self._file)
+        self._load(made)
         self._clean(made)
-        return made
 
     def _extend(self, ledger: Ledger, beside: Path, entries: Sequence[Entry], state: _State) -> _State:
         new = [(entry, _record(ledger, entry)) for entry in entries[state.size :]]
@@ -159,10 +170,13 @@ class Index:
         return name
 
     def _clean(self, state: _State) -> None:
-        """Remove what no table names any more: earlier catalogues, and bitmaps of another ledger."""
+        """Remove what no table names any more: bitmaps of another ledger, and earlier catalogues.
+
+        Catalogues go last: one that is left tells that a killed process did not come to the end of this.
+        """
         roots = {f"{root}.roaring" for (root,) in self.query("SELECT DISTINCT root FROM sets")}
-        left = [file for file in self._folder.glob("catalogue-*.bin") if file.name != state.catalogue]
-        left += [file for file in (self._folder / "sets").iterdir() if file.name not in roots]
+        left = [file for file in (self._folder / "sets").iterdir() if file.name not in roots]
+        left += [file for file in self._folder.glob(_CATALOGUES) if file.name != state.catalogue]
         for file in left:
             file.unlink(missing_ok=True)
 

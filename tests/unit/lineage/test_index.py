@@ -126,7 +126,7 @@ def test_an_index_of_another_ledger_is_built_anew(planted: Planted, tmp_path: Pa
     assert names == {f"{root}.roaring" for root in other.sets}
 
 
-@pytest.mark.parametrize("lost", ["", "catalogue", "garbage"])
+@pytest.mark.parametrize("lost", ["", "catalogue", "cut", "garbage"])
 def test_a_damaged_index_is_built_anew(planted: Planted, tmp_path: Path, lost: str) -> None:
     file = tmp_path / "index.duckdb"
     before = Index(planted.ledger, file).dump()
@@ -135,6 +135,9 @@ def test_a_damaged_index_is_built_anew(planted: Planted, tmp_path: Path, lost: s
             file.write_bytes(b"")
         case "garbage":
             file.write_bytes(os.urandom(20_000))
+        case "cut":
+            catalogue = next(file.with_suffix("").glob("catalogue-*"))
+            catalogue.write_bytes(catalogue.read_bytes()[:-1])
         case _:
             next(file.with_suffix("").glob("catalogue-*")).unlink()
     assert Index(planted.ledger, file).dump() == before
@@ -186,6 +189,27 @@ def test_killed_builds_leave_no_trace_and_many_may_build_at_once(planted: Plante
     for child in children:
         child.join()
     assert [child.exitcode for child in children] == [0, 0, 0]
+    assert Index(planted.ledger, file).dump() == whole.dump()
+    ours = {name.partition("/")[2]: data for name, data in files_of(file).items()}
+    assert ours == {name.partition("/")[2]: data for name, data in files_of(tmp_path / "whole.duckdb").items()}
+
+
+def _build_and_die_before_cleaning(ledger: Path, file: Path) -> None:
+    Index._clean = lambda self, state: os.kill(os.getpid(), signal.SIGKILL)  # pyright: ignore[reportPrivateUsage]
+    _build(ledger, file)
+
+
+def test_what_a_build_killed_at_its_end_left_goes_when_the_index_is_opened(planted: Planted, tmp_path: Path) -> None:
+    file = tmp_path / "index.duckdb"
+    Index(sample_ledger(tmp_path / "other", decisions=False).ledger, file)
+    child = multiprocessing.get_context("fork").Process(
+        target=_build_and_die_before_cleaning, args=(tmp_path / "ledger", file)
+    )
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    whole = Index(planted.ledger, tmp_path / "whole.duckdb")
+    assert len(files_of(file)) > len(files_of(tmp_path / "whole.duckdb"))
     assert Index(planted.ledger, file).dump() == whole.dump()
     ours = {name.partition("/")[2]: data for name, data in files_of(file).items()}
     assert ours == {name.partition("/")[2]: data for name, data in files_of(tmp_path / "whole.duckdb").items()}
