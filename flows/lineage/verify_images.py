@@ -34,7 +34,7 @@ def check_opt_out(subject: Subject) -> Step:
     named = [one for one in offered if known.names(one)]
     if now not in wanted:
         then = f"the list that was in force, {wanted[0]}, is not here" if wanted else "no list was in force"
-        since = f"{len(named)} of its {len(offered):,} samples are on today's list; `easel run` trains without them"
+        since = f"today's list names {len(named):,} of its {len(offered):,} samples; `easel run` trains without them"
         return Step("opt-outs", then, (since,) if named else ())
     if named:
         record = next(r for r in subject.chain.records for p in subject.sets.of(r, "offered") if contains(p, named[0]))

@@ -261,7 +261,7 @@ def test_samples_that_were_taken_down_since_are_told(place: SignedWorkspace) -> 
     (place.root / "infra/opt-out.txt").write_text(format_list("salt", list(place.images)[9:11]))
     found = {step.name: step for step in verify(place)}
     assert found["opt-outs"].found == "no list was in force"
-    assert found["opt-outs"].notes[0].startswith("2 of its 22 samples are on today's list")
+    assert found["opt-outs"].notes[0].startswith("today's list names 2 of its 22 samples")
 
 
 def test_a_link_instead_of_a_file_is_told(place: SignedWorkspace) -> None:
