@@ -14,12 +14,13 @@ from datetime import UTC, datetime
 
 from components.lineage.canonical import decimal
 from components.lineage.errors import LedgerError
-from components.lineage.keys import Signer, verify_signature
+from components.lineage.keys import Signer
 from components.lineage.log_files import ENTRIES, HEADS, SETS, Entry, Head, entry_name, head_name, key_name, record_name
-from components.lineage.log_proofs import ConsistencyProof, InclusionProof
+from components.lineage.log_proofs import ConsistencyProof, InclusionProof, is_signed
 from components.lineage.merkle import Frontier, consistency_proof, inclusion_proof
 from components.lineage.record import Record, read_record
 from components.lineage.store import Store, read_many
+from components.lineage.times import stamp
 
 __all__ = ["ConsistencyProof", "Entry", "Head", "InclusionProof", "Ledger", "now"]
 _LEAST_PREFIX = 6
@@ -273,7 +274,7 @@ class Ledger:
         public = self.store.read(key_name(head.key_id))
         if public is None:
             raise LedgerError(f"{key_name(head.key_id)}: missing, though {name} is signed with it; {_CHECK}")
-        if name != head_name(head.size) or not verify_signature(public, head.signed, head.der):
+        if name != head_name(head.size) or not is_signed(head, public):
             raise LedgerError(f"{name}: not what its signature is of; {_CHECK}")
         return head
 
@@ -290,8 +291,3 @@ def _checked_record(record_id: str, data: bytes | None) -> Record:
     if hashlib.sha256(data).hexdigest() != record_id:
         raise LedgerError(f"{record_name(record_id)}: its bytes do not have the SHA-256 in its name; {_CHECK}")
     return read_record(data)
-
-
-def stamp(time: datetime) -> str:
-    """UTC, ISO 8601 with milliseconds and `Z`: such texts sort as the times do."""
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from components.lineage.canonical import CanonicalError, canonical, parse
 from components.lineage.errors import LedgerError
 from components.lineage.merkle import Frontier, leaf_hash
+from components.lineage.times import Time
 
 RECORDS, ENTRIES, HEADS, KEYS, SETS, SIGNATURES = "records/", "entries/", "heads/", "keys/", "sets/", "signatures/"
-
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 MaybeDigest = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
@@ -33,8 +33,11 @@ class _File(BaseModel):
     def read(cls, data: bytes, name: str) -> Self:
         """What `data` says, if it is the canonical form of that; LedgerError names the file and what is wrong."""
         try:
-            return cls.model_validate(parse(data))
-        except (CanonicalError, UnicodeDecodeError) as error:
+            found = cls.model_validate(parse(data))
+            if found.data != data:  # a default left out, a number as text: same meaning and signature, other bytes
+                raise LedgerError(f"{name}: not written as it was signed, though it says the same")
+            return found
+        except CanonicalError as error:
             raise LedgerError(f"{name}: {error}") from None
         except ValidationError as error:
             first = error.errors()[0]
@@ -58,7 +61,7 @@ class Entry(_File):
     index: int
     record_id: Digest
     previous: MaybeDigest
-    appended_at: str
+    appended_at: Time
     clock_behind_s: str = ""
     kind: str
     subject: str
@@ -90,7 +93,7 @@ class Head(_File):
     frontier: tuple[Digest, ...]
     last: Digest
     previous_size: int
-    signed_at: str
+    signed_at: Time
     key_id: Digest
     signature: str = ""
 

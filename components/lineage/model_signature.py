@@ -176,7 +176,7 @@ def _open(bundle: bytes) -> tuple[bytes, bytes, str]:
         payload = base64.b64decode(envelope["payload"], validate=True)
         signature = base64.b64decode(envelope["signatures"][0]["sig"], validate=True)
         hint = str(found["verificationMaterial"]["publicKey"].get("hint") or "")
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise SignatureError(f"no signature of a model (a Sigstore bundle in JSON): {_line(error)}") from None
     if kinds != (MEDIA_TYPE, PAYLOAD_TYPE):
         raise SignatureError(f"a bundle of kind {kinds}; known: {(MEDIA_TYPE, PAYLOAD_TYPE)}")
@@ -202,7 +202,7 @@ def _read_payload(payload: bytes) -> Statement:
         return Statement(str(found["subject"][0]["name"]), files, ignored, cast(dict[str, Any] | None, bound))
     except SignatureError:
         raise
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise SignatureError(f"signed, but no statement about a model: {_line(error)}") from None
 
 

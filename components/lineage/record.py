@@ -162,7 +162,10 @@ class Record(_Part):
 def read_record(data: bytes) -> Record:
     """The record whose canonical JSON `data` is; RecordError says what is wrong with it."""
     try:
-        return Record.model_validate(parse(data))
+        found = Record.model_validate(parse(data))
+        if found.data != data:  # it would have another id than its bytes have
+            raise RecordError("not a record: says in other words (a default left out, a number as text) what one says")
+        return found
     except CanonicalError as error:
         raise RecordError(f"not a record: {error}") from None
     except ValidationError as error:
