@@ -7,8 +7,7 @@ What no signature covers yet, and what killed writers left, is a remark and no f
 
 import hashlib
 from collections.abc import Sequence
-
-import numpy as np
+from contextlib import suppress
 
 from components.lineage.errors import Fault, LedgerError
 from components.lineage.keys import canonical_pem, key_id, verify_signature
@@ -27,14 +26,13 @@ from components.lineage.log_files import (
     record_name,
 )
 from components.lineage.log_report import LogReport, Span, remarks_on, spans_of
-from components.lineage.manifest import root_of
+from components.lineage.manifest import WIDTH, first_fault
 from components.lineage.merkle import Frontier, leaf_hash
 from components.lineage.model_signature import SignatureError, read_statement
 from components.lineage.record import Record, RecordError, SampleSet, read_record
-from components.lineage.store import Store, read_many
+from components.lineage.store import Store, checked_name, read_many
 
 __all__ = ["Fault", "LogReport", "Span", "check_log", "examine_log"]
-_ID_BYTES = 32
 
 
 def check_log(store: Store, trusted_keys: Sequence[bytes] = ()) -> Fault | None:
@@ -52,13 +50,14 @@ def examine_log(store: Store, trusted_keys: Sequence[bytes] = (), against: Head 
     """
     check = _Check(store, {key_id(pem): pem for pem in trusted_keys})
     try:
+        signatures = check.listed(SIGNATURES)  # before all else: what is signed meanwhile is in no list of ours
         heads = check.heads()
         entries = check.entries(heads[-1] if heads else None)
         check.trees(heads, entries, against)
         names = [record_name(entry.record_id) for entry in entries]
         for entry, data in zip(entries, read_many(store, names), strict=True):
             check.record(entry, data)
-        check.signatures(frozenset(names))
+        check.signatures(signatures, frozenset(names))
     except _FoundError as found:
         return LogReport(found.fault)
     newest = heads[-1] if heads else None
@@ -82,15 +81,26 @@ class _Check:
         self._trusted = trusted
         self._keys = dict(trusted)
         self._seen = set[tuple[str, str]]()
+        self._sizes = dict[str, int]()
+
+    def listed(self, prefix: str) -> list[str]:
+        """What lies there, if every name is one that a ledger can have."""
+        names = self._store.names(prefix)
+        for name in names:
+            _check_name(name, name)
+        return names
 
     def heads(self) -> list[Head]:
         """All heads by size, each signed, each extending one that is there; and the keys."""
-        names = self._store.names(HEADS)  # before everything else, so that what is appended meanwhile is no fault
+        names = self.listed(HEADS)  # before keys and entries, so that what is appended meanwhile is no fault
         self._check_keys()
         heads = [self._head(name, data) for name, data in zip(names, read_many(self._store, names), strict=True)]
+        if self._trusted and not heads:
+            raise _FoundError(HEADS, "no signed head: nothing in this ledger is signed with a trusted key")
+        known = set(names)
         for head in heads:
             before = head_name(head.previous_size)  # a folder that grows while it is listed may leave it out
-            if head.previous_size and before not in names and self._store.read(before) is None:
+            if head.previous_size and before not in known and self._store.read(before) is None:
                 raise _FoundError(before, f"removed: {head_name(head.size)} extends it")
         return heads
 
@@ -102,8 +112,7 @@ class _Check:
                 raise _FoundError(name, "no entry: it does not belong there")
         data = self._entry_data(names, head)
         if head and len(data) < head.size:
-            missing = next(index for index in range(head.size) if entry_name(index) not in names)
-            raise _FoundError(entry_name(missing), f"removed: {head_name(head.size)} counts {head.size} entries")
+            raise _FoundError(entry_name(len(data)), f"removed: {head_name(head.size)} counts {head.size} entries")
         hashes = [leaf_hash(one) for one in data]
         if head:
             self._pin(head, data, hashes)
@@ -131,9 +140,8 @@ class _Check:
                     head_name(head.size), f"forked: the first {head.size} entries have another root than it signs"
                 )
             if against and against.size == tree.size and against.root != tree.root().hex():
-                raise _FoundError(
-                    head_name(heads[-1].size), f"forked: the head kept elsewhere has another root at {tree.size}"
-                )
+                place = head_name(heads[-1].size) if heads else entry_name(entry.index)
+                raise _FoundError(place, f"forked: the head kept elsewhere has another root at {tree.size}")
 
     def record(self, entry: Entry, data: bytes | None) -> None:
         """Whether the entry's record, the blobs stored with it and its sample sets are what they were."""
@@ -154,14 +162,14 @@ class _Check:
         for one in record.samples.sets:
             self._check_set(one, record, entry)
         for blob, digest in entry.blobs.items():
-            if (blob, digest) not in self._seen and (blob, "set") not in self._seen:
+            if (blob, digest) not in self._seen and blob not in self._sizes:
                 if hashlib.sha256(self._data(blob, entry)).hexdigest() != digest:
                     raise _FoundError(blob, f"changed: {entry_name(entry.index)} has another SHA-256 for it")
                 self._seen.add((blob, digest))
 
-    def signatures(self, records: frozenset[str]) -> None:
+    def signatures(self, names: list[str], records: frozenset[str]) -> None:
         """Whether the models' signatures, which were made after their records, are whole and speak of these."""
-        for name in self._store.names(SIGNATURES):
+        for name in names:
             bundle = self._store.read(name) or b""
             faults = list[str]()
             for public in self._keys.values():
@@ -177,16 +185,16 @@ class _Check:
                 raise _FoundError(name, f"changed: {(faults or ['no key to check it with'])[-1]}")
 
     def _check_keys(self) -> None:
-        for name in self._store.names(KEYS):
-            data = self._store.read(name) or b""
-            try:
-                is_itself = name == key_name(key_id(data)) and canonical_pem(data, name) == data
-            except LedgerError:
-                is_itself = False
-            if not is_itself:
-                raise _FoundError(name, "changed: not the public key whose SHA-256 is its name")
+        for name in self.listed(KEYS):
+            data = self._checked_key(name, self._store.read(name) or b"")
             if not self._trusted:
                 self._keys[key_id(data)] = data
+
+    def _checked_key(self, name: str, data: bytes) -> bytes:
+        with suppress(LedgerError):
+            if name == key_name(key_id(data)) and canonical_pem(data, name) == data:
+                return data
+        raise _FoundError(name, "changed: not the public key whose SHA-256 is its name")
 
     def _head(self, name: str, data: bytes | None) -> Head:
         try:
@@ -209,7 +217,7 @@ class _Check:
                 if any(verify_signature(self._keys[one.key_id], one.signed, one.der) for one in renamed):
                     raise _FoundError(name, f"changed: it names key {head.key_id} but is signed with another")
                 raise _FoundError(key_name(head.key_id), f"removed, or never there: {name} is signed with it")
-            self._keys[head.key_id] = late
+            self._keys[head.key_id] = self._checked_key(key_name(head.key_id), late)
         if not verify_signature(self._keys[head.key_id], head.signed, head.der):
             raise _FoundError(name, f"changed: its signature with key {head.key_id[:16]} is of something else")
 
@@ -237,6 +245,7 @@ class _Check:
             raise _FoundError(entry_name(0), "removed: the first entry names one before it")
 
     def _data(self, name: str, entry: Entry) -> bytes:
+        _check_name(name, entry_name(entry.index))
         data = self._store.read(name)
         if data is None:
             raise _removed(name, entry)
@@ -244,14 +253,21 @@ class _Check:
 
     def _check_set(self, told: SampleSet, record: Record, entry: Entry) -> None:
         name = f"{SETS}{told.root}"
-        if (name, "set") in self._seen:
-            return
-        packed = self._data(name, entry)
-        if len(packed) != told.count * _ID_BYTES:
-            raise _FoundError(name, f"changed: {len(packed)} bytes, where {record.subject} says {told.count} samples")
-        if root_of(packed) != told.root:
-            raise _FoundError(name, f"changed: its {told.count} samples have another Merkle root{_disorder(packed)}")
-        self._seen.add((name, "set"))
+        packed = b"" if name in self._sizes else self._data(name, entry)
+        size = self._sizes.get(name, len(packed))
+        if size != told.count * WIDTH:
+            raise _FoundError(name, f"changed: {size} bytes, where {record.subject} says {told.count} samples")
+        if name not in self._sizes and (fault := first_fault(packed, told.root)):
+            raise _FoundError(name, f"not the samples that {record.subject} names: {fault}")
+        self._sizes[name] = size
+
+
+def _check_name(name: str, place: str) -> None:
+    """A name that can be none is a fault of who says it."""
+    try:
+        checked_name(name)
+    except LedgerError as error:
+        raise _FoundError(place, str(error)) from None
 
 
 def _removed(name: str, entry: Entry) -> _FoundError:
@@ -266,10 +282,3 @@ def _entry(data: bytes, index: int) -> Entry:
     if entry.index != index:
         raise _FoundError(entry_name(index), f"reordered: it says that it is entry {entry.index}")
     return entry
-
-
-def _disorder(packed: bytes) -> str:
-    """Where sorted samples are not sorted, which is where one was changed; "" if order does not tell."""
-    first = np.frombuffer(packed, ">u8").reshape(-1, _ID_BYTES // 8)[:, 0]
-    rows = np.flatnonzero(first[1:] < first[:-1])
-    return f"; row {rows[0]} or {rows[0] + 1} (from 0) is wrong: they are out of order" if len(rows) else ""

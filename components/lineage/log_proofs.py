@@ -50,4 +50,4 @@ class ConsistencyProof(_Proof):
 
 def is_signed(head: Head, public_pem: bytes) -> bool:
     """Whether the head is signed with that key."""
-    return head.key_id == key_id(public_pem) and verify_signature(public_pem, head.signed, head.der)
+    return verify_signature(public_pem, head.signed, head.der) and head.key_id == key_id(public_pem)

@@ -180,7 +180,7 @@ def test_a_sample_set_that_is_not_the_one_of_the_record_is_named(store, signer):
     row = bytearray(packed)
     row[40 * 32] = 0xFF
     assert said(whole.changed(**{name: bytes(row)})) == (
-        f"{name}: changed: its 100 samples have another Merkle root; row 40 or 41 (from 0) is wrong: "
-        "they are out of order"
+        f"{name}: not the samples that stage_8 names: row 40 (ff{packed[1281:1312].hex()}) is out of order: "
+        f"row 41 after it is {packed[1312:1344].hex()}, which is smaller"
     )
     assert "3168 bytes, where stage_8 says 100 samples" in said(whole.changed(**{name: packed[32:]}))
