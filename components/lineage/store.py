@@ -8,6 +8,7 @@ import errno
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -72,25 +73,38 @@ class FolderStore:
         return str(self._folder)
 
     def read(self, name: str) -> bytes | None:
-        """The file's bytes; None if there is no such file."""
+        """The file's bytes; None if there is no such file.
+
+        Raises:
+            LedgerError: a pipe or device lies there, which would be read for ever.
+        """
+        place = self._folder / checked_name(name)
         try:
-            return (self._folder / checked_name(name)).read_bytes()
+            with open(place, "rb", opener=_open_at_once) as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise LedgerError(f"{place}: no plain file, and no part of a ledger; take it away")
+                return file.read()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write a new file and sync it and its folder; False if it exists."""
+        """Write a new file and sync it and its folder; False if it exists, when its name is on the disk too."""
         target = self._folder / checked_name(name)
         if target.exists():
+            _sync(target.parent)  # who made it may have been killed before
             return False
         self._make_folder(target.parent)
         return create_file(target, data, mode=0o644)
 
     def names(self, prefix: str) -> list[str]:
-        """The files whose names begin so; what a killed writer left half-written has no name."""
+        """The files whose names begin so; what a killed writer left half-written has no name.
+
+        Raises:
+            LedgerError: a folder cannot be listed: without it, a ledger would seem shorter, or empty.
+        """
         top = self._folder / prefix.rpartition("/")[0]
         found = list[str]()
-        for folder, folders, files in os.walk(top):
+        for folder, folders, files in os.walk(top, onerror=_refuse_unless_absent):
             folders[:] = [one for one in folders if not one.startswith(".")]
             below = Path(folder).relative_to(self._folder)
             found += [(below / one).as_posix() for one in files if not one.startswith(".")]
@@ -116,6 +130,7 @@ def create_file(target: Path, data: bytes, *, mode: int) -> bool:
             os.fsync(descriptor)
         os.link(beside, target)
     except FileExistsError:
+        _sync(target.parent)
         return False
     except OSError as error:
         if error.errno not in _NO_LINKS:
@@ -125,6 +140,16 @@ def create_file(target: Path, data: bytes, *, mode: int) -> bool:
         beside.unlink()
     _sync(target.parent)
     return True
+
+
+def _open_at_once(file: str, flags: int) -> int:
+    """Without O_NONBLOCK opening a pipe waits for who writes to it."""
+    return os.open(file, flags | os.O_NONBLOCK)
+
+
+def _refuse_unless_absent(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise LedgerError(f"{error.filename}: cannot be listed: {error.strerror}") from None
 
 
 def _sync(folder: Path) -> None:

@@ -90,3 +90,29 @@ def test_file_and_folder_are_synced_before_create_returns(store, monkeypatch, tm
     assert synced[-1] == f"{folder}/records"
     assert f"{folder}/records/.a." in synced[-2]
     assert folder in synced
+
+
+def test_of_a_name_that_is_taken_the_folder_is_synced_too(store, monkeypatch, tmp_path):
+    """Who made it may have been killed in between; what is built on it must not outlive it."""
+    store.create("records/a", b"x")
+    synced = list[str]()
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(str(Path(f"/proc/self/fd/{number}").readlink())))
+    assert not store.create("records/a", b"y")
+    assert synced == [f"{tmp_path}/ledger/records"]
+
+
+def test_a_pipe_or_a_device_is_not_read_for_ever(store, tmp_path):
+    store.create("records/a", b"x")
+    os.mkfifo(tmp_path / "ledger" / "records" / "pipe")
+    (tmp_path / "ledger" / "records" / "zeros").symlink_to("/dev/zero")
+    for name in ("records/pipe", "records/zeros"):
+        with pytest.raises(LedgerError, match=f"{name}: no plain file"):
+            store.read(name)
+
+
+def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(store, tmp_path):
+    assert store.names("heads/") == []
+    (tmp_path / "ledger").mkdir()
+    (tmp_path / "ledger" / "heads").write_bytes(b"")
+    with pytest.raises(LedgerError, match="heads: cannot be listed: Not a directory"):
+        store.names("heads/")
