@@ -5,6 +5,8 @@ delete it before that time is over. The bucket must have been made with object l
 are boto3's own business (AWS_ENDPOINT_URL, ~/.aws/...).
 """
 
+import random
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +18,8 @@ from components.lineage.errors import LedgerError
 from components.lineage.store import checked_name
 
 _ATTEMPTS = 5
+_MOST_CONFLICTS = 10
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.05, 1.0
 _TAKEN = frozenset({"PreconditionFailed", "412"})
 _AGAIN = frozenset({"ConditionalRequestConflict", "409"})
 _ABSENT = frozenset({"NoSuchKey", "404"})
@@ -73,7 +77,7 @@ class S3Store:
 
     def _put(self, name: str, data: bytes) -> bool:
         place = {"Bucket": self._bucket, "Key": self._prefix + checked_name(name)}
-        for _ in range(_ATTEMPTS):
+        for number in range(_MOST_CONFLICTS):
             try:
                 self._client.put_object(**place, Body=data, IfNoneMatch="*", **self._lock())
                 return True
@@ -84,6 +88,8 @@ class S3Store:
                     raise self._refusal(name, error) from None
             except BotoCoreError as error:
                 raise self._refusal(name, error) from None
+            longest = min(_FIRST_WAIT_S * 2**number, _LONGEST_WAIT_S)
+            time.sleep(random.uniform(longest / 2, longest))  # else those in each other's way meet again
         raise LedgerError(f"{self._url}/{name}: other writers are in the way; try again")
 
     def names(self, prefix: str) -> list[str]:

@@ -12,6 +12,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from botocore.exceptions import ClientError
@@ -167,6 +168,38 @@ def test_a_server_without_conditional_writes_is_refused(bucket):
                 store.create("records/a", b"x")
         finally:
             server.shutdown()
+
+
+class BusyServer(BaseHTTPRequestHandler):
+    """Has another conditional write of the same name on its hands five times, then takes one, and no second."""
+
+    protocol_version = "HTTP/1.1"  # so that it says when to go on, which the client waits for
+    answers: ClassVar = [*[(409, "ConditionalRequestConflict")] * 5, (200, ""), (412, "PreconditionFailed")]
+    asked = 0
+
+    def do_PUT(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        status, code = self.answers[type(self).asked]
+        type(self).asked += 1
+        body = f"<Error><Code>{code}</Code></Error>".encode() if code else b""
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *words):
+        """Say nothing."""
+
+
+def test_a_server_that_is_busy_with_the_name_is_asked_again(bucket):
+    with ThreadingHTTPServer(("127.0.0.1", 0), BusyServer) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            store = S3Store("s3://pool/x", endpoint=f"http://127.0.0.1:{server.server_port}")
+            assert store.create("records/a", b"x")
+        finally:
+            server.shutdown()
+    assert BusyServer.asked == len(BusyServer.answers)
 
 
 def test_a_locked_object_cannot_be_deleted(bucket, tmp_path):
