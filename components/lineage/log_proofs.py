@@ -6,14 +6,14 @@ Sources: RFC 6962 sections 2.1.1 and 2.1.2; RFC 9162 sections 2.1.3.2 and 2.1.4.
 from pydantic import BaseModel, ConfigDict
 
 from components.lineage.keys import key_id, verify_signature
-from components.lineage.log_files import Entry, Head
+from components.lineage.log_files import Digest, Entry, Head
 from components.lineage.merkle import verify_consistency, verify_inclusion
 
 
 class _Proof(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: tuple[str, ...]
+    path: tuple[Digest, ...]
     head: Head
 
     @property

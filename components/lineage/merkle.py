@@ -90,7 +90,7 @@ def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
 
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
     """Whether leaf hash `leaf` stands at `index` of the `size` leaves with that root (RFC 9162 section 2.1.3.2)."""
-    if not 0 <= index < size:
+    if not 0 <= index < size or not _are_hashes(proof):
         return False
     place, last, found = index, size - 1, leaf
     for sibling in proof:
@@ -131,7 +131,7 @@ def verify_consistency(old_size: int, old_root: bytes, size: int, new_root: byte
     """Whether the tree of `size` leaves begins with the one of `old_size` leaves (RFC 9162 section 2.1.4.2)."""
     if old_size == size:
         return not proof and old_root == new_root
-    if not 0 < old_size < size:
+    if not 0 < old_size < size or not _are_hashes(proof):
         return False
     path = list(proof) if old_size & (old_size - 1) else [old_root, *proof]
     if not path:
@@ -151,6 +151,11 @@ def verify_consistency(old_size: int, old_root: bytes, size: int, new_root: byte
             second = node_hash(second, sibling)
         place, last = place >> 1, last >> 1
     return last == 0 and first == old_root and second == new_root
+
+
+def _are_hashes(proof: Sequence[bytes]) -> bool:
+    """Of other lengths, two could be cut apart elsewhere than where a node joins them."""
+    return all(len(one) == len(EMPTY_ROOT) for one in proof)
 
 
 def packed_root(

@@ -173,3 +173,12 @@ def test_half_a_leaf_and_a_place_outside_are_refused():
         consistency_proof(LEAVES, 9)
     with pytest.raises(ValueError, match="has 2 full subtrees, not 1"):
         Frontier(3, [LEAVES[0]])
+
+
+def test_hashes_that_are_cut_apart_elsewhere_prove_nothing():
+    left, right = LEAVES[:2]
+    both = node_hash(left, right)
+    assert verify_inclusion(left, 0, 2, [right], both)
+    assert not verify_inclusion(left + right[:1], 0, 2, [right[1:]], both)
+    assert verify_consistency(1, left, 2, both, [right])
+    assert not verify_consistency(1, left + right[:1], 2, both, [right[1:]])
