@@ -197,6 +197,8 @@ class Ledger:
             if self.store.create(entry_name(index), made.data):
                 self._entries[index] = made
                 return made
+            if self._entry(index) is None:
+                raise LedgerError(f"{entry_name(index)}: taken by what cannot be read; {_CHECK}")
 
     def _new_entry(self, index: int, record: Record, digests: dict[str, str]) -> Entry:
         before = self._entry(index - 1) if index else None

@@ -172,7 +172,7 @@ def _show(report: "LogReport") -> None:
     for line in report.remarks:
         remark(line)
     if not report.size:
-        out.print("the ledger is empty")
+        out.print("nothing here is signed" if report.remarks else "the ledger is empty")
         return
     for span in report.spans:
         out.print(f"entries {span.first} to {span.last}: signed with key {printable(span.key_id)}", soft_wrap=True)

@@ -144,6 +144,29 @@ def test_another_writer_at_any_step_neither_loses_nor_doubles(signer, number):
         assert one.head().size == number + 1
 
 
+class LostAnswers(DictStore):
+    """Keeps what it is given and says it was there already, as when an answer is lost and the request repeated."""
+
+    def create(self, name, data):
+        super().create(name, data)
+        return False
+
+
+def test_a_repeated_request_neither_loses_nor_doubles(signer):
+    store = LostAnswers()
+    ledger = Ledger(store, signer)
+    assert [ledger.append(record(number)).index for number in (0, 1, 1, 2)] == [0, 1, 1, 2]
+    assert (examine_log(store, [signer.public_pem]).fault, ledger.head().size) == (None, 3)
+
+
+def test_a_place_that_is_taken_by_what_cannot_be_read_ends_an_append(tmp_path, signer, ledger):
+    ledger.append(record(0))
+    (tmp_path / "ledger" / "entries" / "000000000001.json").mkdir()
+    for one in (ledger, Ledger(FolderStore(tmp_path / "ledger"), signer)):
+        with pytest.raises(LedgerError, match=r"entries/000000000001\.json: taken by what cannot be read"):
+            one.append(record(1))
+
+
 def test_records_are_found_by_the_first_digits_of_their_id(ledger):
     ledger.append(record(1))
     assert ledger.find(record(1).id[:6]) == record(1)
