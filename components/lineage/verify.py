@@ -105,7 +105,7 @@ def check_signature(subject: Subject) -> Step:
                 f"signed with key {hint[:16]}, which is not trusted (trusted: {known}); name its public key with --key"
             )
             raise BrokenError(subject.signature, told)
-        subject.statement = read_statement(subject.bundle, keys[0])
+        public, subject.statement = _read_signed(subject.bundle, keys)
         subject.files = folder_digests(subject.folder, tell=subject.tell)
     except SignatureError as error:
         raise BrokenError(subject.signature, str(error)) from None
@@ -114,7 +114,7 @@ def check_signature(subject: Subject) -> Step:
     if fault := first_difference(subject.folder, subject.statement, subject.files):
         raise BrokenError(fault.place, fault.message)
     size = sum((subject.folder / name).stat().st_size for name in subject.files)
-    return Step("signature", f"{len(subject.files)} files, {size / 1e6:.1f} MB, signed with key {key_id(keys[0])[:16]}")
+    return Step("signature", f"{len(subject.files)} files, {size / 1e6:.1f} MB, signed with key {key_id(public)[:16]}")
 
 
 def check_record(subject: Subject) -> Step:
@@ -196,6 +196,14 @@ def bytes_to_read(subject: Subject) -> int:
 def _own_paths(subject: Subject) -> set[str]:
     """Where the model's own record wrote it."""
     return {item.path for item in subject.record.outputs if item.sha256 == tree_digest(subject.files)}
+
+
+def _read_signed(bundle: bytes, keys: Sequence[bytes]) -> tuple[bytes, Statement]:
+    """What the signature says, and with which of the keys it is made: a signature may leave that open."""
+    for public in keys[:-1]:
+        with suppress(SignatureError):
+            return public, read_statement(bundle, public)
+    return keys[-1], read_statement(bundle, keys[-1])
 
 
 def _key(ledger: Ledger, name: str) -> bytes:

@@ -67,11 +67,12 @@ def check(
 
     root = here()
     kept = read_head(root, against) if against else None
-    report = examine_log(open_store(root), [_key(file) for file in key or ()], kept)
+    store = open_store(root)
+    report = examine_log(store, [_key(file) for file in key or ()], kept)
     if as_json:
         sys.stdout.write(json.dumps({"holds": report.fault is None, **asdict(report)}, indent=2) + "\n")
     else:
-        _show(report)
+        _show(report, printable(store))
         if not key:
             _compare_own_key(root, report)
     if report.fault:
@@ -165,14 +166,14 @@ def _compare_own_key(root: Path, report: "LogReport") -> None:
             remark(f"the key that this workspace signs with, {own}, has signed nothing in this ledger")
 
 
-def _show(report: "LogReport") -> None:
+def _show(report: "LogReport", place: str) -> None:
     if report.fault:
         complain(str(report.fault))
         return
     for line in report.remarks:
         remark(line)
     if not report.size:
-        out.print("nothing here is signed" if report.remarks else "the ledger is empty")
+        out.print("nothing here is signed" if report.remarks else f"the ledger is empty: {place}", soft_wrap=True)
         return
     for span in report.spans:
         out.print(f"entries {span.first} to {span.last}: signed with key {printable(span.key_id)}", soft_wrap=True)

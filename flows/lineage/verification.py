@@ -1,6 +1,6 @@
 """What `easel verify` verifies: which folder a word means, where its signature and its ledger lie, and every step."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,15 +24,15 @@ def subject_of(
     root: Path,
     model: str,
     *,
-    key: Path | None = None,
+    keys: Sequence[Path] = (),
     place: str = "",
     is_quick: bool = False,
     tell: Told | None = None,
 ) -> Subject:
     """What a person means by `model`: a family, a version, an alias, a folder, a stage or a record.
 
-    `key` is the public key (PEM) that must have signed; without one, those that lie in the ledger are believed. `place`
-    is the ledger, if it is not the workspace's own.
+    One of `keys` (public, PEM) must have signed each head and the model: several where a lost key was followed by
+    another; without any, those that lie in the ledger are believed. `place` is the ledger, if not the workspace's own.
 
     Raises:
         ValueError: in one line: no such model, no signature, no such key.
@@ -41,7 +41,7 @@ def subject_of(
 
     ledger = Ledger(_store(root, place))
     folder = find_model(root, model, ledger)
-    trusted = [canonical_pem(_key_bytes(key), str(key))] if key else []
+    trusted = [canonical_pem(_key_bytes(key), str(key)) for key in keys]
     signature, bundle = find_signature(root, folder, ledger)
     return Subject(folder, signature, bundle, trusted, ledger, root, is_quick, tell)
 

@@ -25,7 +25,8 @@ MB = 1_000_000
 def verify(
     model: Annotated[str, typer.Argument(help="`turbo`, `turbo:3`, an alias, a folder, a stage, a record's id.")],
     key: Annotated[
-        Path | None, typer.Option(help="The public key (PEM) that must have signed; default: the ledger's.")
+        list[Path] | None,
+        typer.Option(help="A public key (PEM) that must have signed, may be given again; default: the ledger's."),
     ] = None,
     ledger: Annotated[str, typer.Option(help="A ledger's folder or s3:// address; default: the workspace's.")] = "",
     quick: Annotated[bool, typer.Option("--quick", help="Read no file but the model's own.")] = False,
@@ -43,7 +44,7 @@ def verify(
     settings.go_quiet()
     from flows.lineage.verification import subject_of
 
-    subject = subject_of(_root(), model, key=key, place=ledger, is_quick=quick)
+    subject = subject_of(_root(), model, keys=key or (), place=ledger, is_quick=quick)
     with _shown_progress(subject, is_shown=not as_json and sys.stderr.isatty()):
         found, fault = _until_fault(subject)
     if as_json:

@@ -10,6 +10,8 @@ from signed_workspace import SignedWorkspace, signed_workspace
 from typer.testing import CliRunner
 
 from components.lineage.chain import BrokenError
+from components.lineage.keys import make_key
+from components.lineage.log import Ledger
 from components.lineage.verify import Step, Subject
 from flows.cli import app
 from flows.lineage.verification import all_steps
@@ -123,6 +125,23 @@ def test_a_model_and_a_ledger_alone_are_verified_anywhere(
     assert code == 0, told
     assert "24 source images, all named by records" in told
     assert "no longer here" in told
+
+
+def test_a_ledger_that_two_keys_signed_one_after_another_holds_under_both(
+    place: SignedWorkspace, tmp_path: Path
+) -> None:
+    """As after a lost key: the old one signed the model and what was before, the new one what came since."""
+    other = make_key(tmp_path / "other.pem")
+    record = place.records["export_turbo"].model_copy(update={"subject": "since", "inputs": (), "outputs": ()})
+    Ledger(place.ledger.store, other).append(record)
+    for name, pem in (("old", place.signer.public_pem), ("new", other.public_pem)):
+        (tmp_path / name).write_bytes(pem)
+    old, new = str(tmp_path / "old"), str(tmp_path / "new")
+    code, told = run("turbo", "--key", old)
+    assert (code, "which is none of the trusted keys" in told.replace("\n", " ")) == (1, True), told
+    for keys in ((old, new), (new, old)):
+        code, told = run("turbo", "--key", keys[0], "--key", keys[1])
+        assert code == 0, told
 
 
 def test_a_model_whose_signature_is_gone_has_it_from_the_ledger(place: SignedWorkspace) -> None:

@@ -12,8 +12,9 @@ from components.data.opt_out import format_list
 from components.lineage.chain import BrokenError, binding, walk
 from components.lineage.folder_digests import path_digest
 from components.lineage.graph import Graph
+from components.lineage.keys import make_key
 from components.lineage.record import Item, Record
-from components.lineage.verify import Step, Subject
+from components.lineage.verify import Step, Subject, check_signature
 from flows.lineage.verification import all_steps
 
 
@@ -66,6 +67,20 @@ def test_a_signature_of_another_tool_gets_as_far_as_it_goes(place: SignedWorkspa
 
     signing.Config().use_elliptic_key_signer(private_key=place.key_file).sign(place.folder, place.signature)
     assert "names no record" in fault_of(place)
+
+
+def test_a_signature_that_does_not_say_whose_it_is_is_tried_with_every_key(
+    place: SignedWorkspace, tmp_path: Path
+) -> None:
+    from model_signing import signing
+
+    signing.Config().use_elliptic_key_signer(private_key=place.key_file).sign(place.folder, place.signature)
+    bundle = json.loads(place.signature.read_bytes())
+    bundle["verificationMaterial"]["publicKey"].pop("hint")
+    stranger, own = make_key(tmp_path / "stranger.pem").public_pem, place.signer.public_pem
+    for keys in ((stranger, own), (own, stranger)):
+        subject = Subject(place.folder, "turbo.model.sig", json.dumps(bundle).encode(), keys, place.ledger, place.root)
+        assert place.signer.key_id[:16] in check_signature(subject).found
 
 
 def test_a_signature_that_binds_other_roots_is_told(place: SignedWorkspace) -> None:
