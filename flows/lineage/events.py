@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Literal
 
 from flows import settings
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 POLL_S = 0.2
 """How often a stage that is to begin is looked for: its process opens its log."""
 PATIENCE_S = 2.0
-"""How long a server may take to answer, and a build's end waits for what is still to be told."""
+"""How long a server may take to answer, and a build's end waits for what one is still to be told."""
+MACHINE_S = 30.0
+"""How long a build's end waits for this machine alone: for imports, and for the file where there is no server."""
 HOST = socket.gethostname()
 End = Literal["COMPLETE", "FAIL", "ABORT", "did not run"]
 
@@ -62,7 +64,7 @@ class Teller:
         self._attempts: dict[str, int] = {}
         self._transport: Any = None
         self._ledger: Ledger | None = None
-        self._is_silent = False
+        self._is_silent, self._is_ready = False, Event()
         self._thread = Thread(target=self._work, name=f"openlineage {build.name}", daemon=True)
         self._thread.start()
         atexit.register(self.close)
@@ -80,9 +82,10 @@ class Teller:
         self._news.put(_News("", state, time.time()))
 
     def close(self) -> None:
-        """Wait until all is told, but no longer than `PATIENCE_S`."""
+        """Wait until all is told; for a server no longer than `PATIENCE_S`."""
         self._news.put(None)
-        self._thread.join(PATIENCE_S)
+        self._is_ready.wait(MACHINE_S)
+        self._thread.join(PATIENCE_S if self._place.url else MACHINE_S)
         atexit.unregister(self.close)
 
     def _work(self) -> None:
@@ -93,6 +96,7 @@ class Teller:
                 self._carefully(self._look)
                 continue
             if news is None:
+                self._is_ready.set()
                 return
             self._carefully(self._hear, news)
 
@@ -103,6 +107,7 @@ class Teller:
             do(*arguments)
         except Exception as error:  # a disk, a network, a server may fail in ways of their own; no build ends for that
             self._is_silent = True
+            self._is_ready.set()
             line = (" ".join(str(error).split()) or type(error).__name__)[:200]
             self.build.remark("openlineage", f"events of this build are no longer told: {line}")
 
@@ -198,6 +203,7 @@ class Teller:
         from flows.lineage.stage_records import iso
 
         self._transport = self._transport or open_transport(self._place)
+        self._is_ready.set()
         self._transport.emit(run_event(state, iso(at), told, inputs=inputs, outputs=outputs, error=error))
 
 
@@ -231,7 +237,7 @@ def teller(build: "Build") -> Teller:
 
 
 def close(build: "Build", state: Literal["COMPLETE", "FAIL"]) -> None:
-    """The build ends so; what is still to be told has `PATIENCE_S`."""
+    """The build ends so; a server that is still to be told has `PATIENCE_S`."""
     told = teller(build)
     told.build_event(state)
     told.close()
