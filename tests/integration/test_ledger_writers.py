@@ -43,17 +43,24 @@ else:
 ledger = Ledger(Store(place), load_signer(file=Path(key)))
 times = dict(started_at="2026-11-23T12:00:00.000Z", ended_at="2026-11-23T12:00:01.000Z")
 print("ready", flush=True)
+sys.stdin.readline()
 for name in names:
     ledger.append(Record(kind="stage", subject=name, **times), {f"patches/{name}": name.encode() * 1000})
     print(name, flush=True)
+sys.stdin.read()
 """
 
 
 def write(place, key, names):
-    """A process that appends one record a name, and says each name once it is kept."""
+    """A process that appends one record a name once it is told to, says each once it is kept, and waits to be let go."""
     command = [sys.executable, "-c", WRITER, str(place), str(key), ",".join(names)]
     return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        command,
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
 
 
@@ -67,8 +74,14 @@ def race(place, key, *, writers, each, kills, meanwhile=None):
     running = [write(place, key, some) for some in names]
     for process in running:
         assert process.stdout.readline() == "ready\n"
+    victims = random_.sample(range(writers), kills)
+    for number, process in enumerate(running):
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        if number not in victims:  # who is to be killed cannot end before, however late we come
+            process.stdin.close()
     said = [list[str]() for _ in running]
-    for victim in random_.sample(range(writers), kills):
+    for victim in victims:
         for _ in range(random_.randrange(each // 2)):
             said[victim].append(running[victim].stdout.readline().strip())
         time.sleep(random_.uniform(0, 0.01))  # somewhere within an append
@@ -77,11 +90,11 @@ def race(place, key, *, writers, each, kills, meanwhile=None):
         fault = examine_log(meanwhile).fault
         assert fault is None, f"a false alarm while others write: {fault}"
     for process, names_said in zip(running, said, strict=True):
+        process.stdin.close()
         with process.stdout as rest:
             names_said += rest.read().split()
     codes = Counter(process.wait() for process in running)
-    assert codes[-signal.SIGKILL] >= 1, said
-    assert codes[0] == writers - codes[-signal.SIGKILL], said
+    assert codes == {-signal.SIGKILL: kills, 0: writers - kills}, said
     return {name for some in said for name in some}, [set(some) for some in names]
 
 
