@@ -12,10 +12,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 from flows.settings import QUIET
 
 os.environ.update(QUIET)
+# How long an example takes is the machine's affair, and every run draws the same ones.
+settings.register_profile("easel", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("easel")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors: a second thread costs more than it computes
 for setting in [name for name in os.environ if name.startswith("EASEL_LEDGER")]:
     del os.environ[setting]  # a ledger lies in the workspace that a test makes
