@@ -52,7 +52,7 @@ sys.stdin.read()
 
 
 def write(place, key, names):
-    """A process that appends one record a name once it is told to, says each once it is kept, and waits to be let go."""
+    """A process that appends one record a name once told to, says each once it is kept, and waits to be let go."""
     command = [sys.executable, "-c", WRITER, str(place), str(key), ",".join(names)]
     return subprocess.Popen(
         command,
