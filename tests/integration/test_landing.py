@@ -242,8 +242,14 @@ import sys, time
 from pathlib import Path
 from components.data.landing import PartLimits, land
 from components.data.readers import open_reader
+
+def until_killed(landing):
+    print(landing.num_landed, flush=True)
+    while landing.num_landed >= int(sys.argv[3]):
+        time.sleep(1)
+
 land(open_reader(sys.argv[1], "folder"), Path(sys.argv[2]), origin="x", limits=PartLimits(max_rows=8),
-     progress=lambda landing: (print(landing.num_landed, flush=True), time.sleep(0.01)))
+     progress=until_killed)
 """
 
 
@@ -255,7 +261,7 @@ def test_a_killed_landing_loses_nothing_and_ends_as_if_it_had_not_been(killed_af
         (place / f"{number:02d}.png").write_bytes(picture(number))
     limits = PartLimits(max_rows=8)
     land(open_reader(str(place)), tmp_path / "whole" / "pool", origin="x", limits=limits)
-    command = [sys.executable, "-c", LANDER, str(place), str(tmp_path / "pool")]
+    command = [sys.executable, "-c", LANDER, str(place), str(tmp_path / "pool"), str(killed_after)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
     assert process.stdout is not None
     while int(process.stdout.readline()) < killed_after:

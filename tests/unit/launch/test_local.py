@@ -27,13 +27,18 @@ def run(tmp_path, code, num_ranks=2, grace_s=20.0, failure_grace_s=20.0, rank_0_
     )
 
 
+def wait_for(tmp_path, num_ranks, word):
+    """Return as soon as every rank has said the word."""
+    logs = [log_file(tmp_path, rank) for rank in range(num_ranks)]
+    while not all(log.exists() and word in log.read_bytes() for log in logs):
+        time.sleep(0.01)
+
+
 def when_ready(tmp_path, num_ranks, act):
     """Call `act` as soon as every rank has said that it is ready."""
 
     def wait():
-        logs = [log_file(tmp_path, rank) for rank in range(num_ranks)]
-        while not all(log.exists() and b"ready" in log.read_bytes() for log in logs):
-            time.sleep(0.01)
+        wait_for(tmp_path, num_ranks, b"ready")
         act()
 
     thread = threading.Thread(target=wait)
@@ -109,7 +114,8 @@ def test_a_signal_is_passed_on_and_waited_for(tmp_path, number):
 
 def test_the_grace_ends_and_a_second_ctrl_c_ends_it_at_once(tmp_path):
     deaf = (
-        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+        "import signal, time; signal.signal(signal.SIGTERM, lambda *_: os.write(1, b'told')); "
+        "print('ready', flush=True); [time.sleep(1) for _ in range(200)]"
     )
     killer = when_ready(tmp_path, 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
     assert [one.code for one in run(tmp_path, deaf, grace_s=0.2)] == [-signal.SIGKILL] * 2
@@ -117,7 +123,7 @@ def test_the_grace_ends_and_a_second_ctrl_c_ends_it_at_once(tmp_path):
 
     def press_twice():
         os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.1)
+        wait_for(tmp_path, 2, b"told")  # two that come at once may count as one
         os.kill(os.getpid(), signal.SIGINT)
 
     for log in tmp_path.iterdir():
