@@ -13,7 +13,7 @@ import httpx
 from websockets.sync.client import ClientConnection, connect
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-_PATIENCE_S = 60.0
+_PATIENCE_S = 120.0
 
 
 class Page:
@@ -64,6 +64,7 @@ def opened(url: str, profile: Path) -> Iterator[Page]:
     """A browser that shows `url`, ended afterwards."""
     assert CHROMIUM
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "--touch-events=enabled"]
+    flags += ["--disable-dev-shm-usage"]  # which is small in many containers
     command = [CHROMIUM, *flags, f"--user-data-dir={profile}", "--window-size=390,700", url]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -74,10 +75,12 @@ def opened(url: str, profile: Path) -> Iterator[Page]:
             time.sleep(0.05)
         tabs: list[dict[str, Any]] = []
         while not tabs:
-            found = httpx.get(f"http://127.0.0.1:{told.read_text().split()[0]}/json/list", trust_env=False).json()
+            address = f"http://127.0.0.1:{told.read_text().split()[0]}/json/list"
+            found = httpx.get(address, trust_env=False, timeout=_PATIENCE_S).json()
             tabs = [tab for tab in found if tab["type"] == "page"]
             assert time.monotonic() < end, "the browser shows no page"
-        with connect(tabs[0]["webSocketDebuggerUrl"], max_size=None, proxy=None) as connection:
+        patience: Any = {"open_timeout": _PATIENCE_S, "ping_interval": None}
+        with connect(tabs[0]["webSocketDebuggerUrl"], max_size=None, proxy=None, **patience) as connection:
             yield Page(connection)
     finally:
         process.kill()

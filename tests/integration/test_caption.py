@@ -144,7 +144,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Generator[ThreadingHTTPServer]:
 def asking(server: ThreadingHTTPServer, **changes: Any) -> dict[str, Any]:
     vlm = {
         "url": f"http://127.0.0.1:{server.server_port}/v1", "model": "m", "max_px": 64, "max_tokens": 99,
-        "timeout_s": 5, "max_attempts": 1, "backoff_s": 0.01, "requests_per_s": 500, "concurrency": 1,
+        "timeout_s": 60, "max_attempts": 1, "backoff_s": 0.01, "requests_per_s": 500, "concurrency": 1,
         "max_failed_frac": 0.5, "usd_per_million_tokens": [1.0, 2.0],
     }  # fmt: skip
     return {"captioners": ["vlm"], "languages": ["en"], "vlm": vlm | changes}

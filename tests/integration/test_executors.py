@@ -138,7 +138,7 @@ def start_slowly(workspace):
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # so that SIGINT can go to the whole group, as a terminal sends it
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while not list(workspace.root.glob("artifacts/.making-first/once/*")):
         assert time.monotonic() < deadline
         assert child.poll() is None
@@ -146,7 +146,7 @@ def start_slowly(workspace):
     return child
 
 
-def wait_until(condition, limit_s=20):
+def wait_until(condition, limit_s=120):
     deadline = time.monotonic() + limit_s
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.1)

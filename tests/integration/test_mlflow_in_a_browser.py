@@ -185,4 +185,4 @@ def test_a_version_says_what_it_was_made_of_and_what_it_reached(page: Page, stor
     for text in ("easel.recipe", "smoke", "metric.heldout/alignment", "0.25", "candidate", "pretrain_2"):
         page.wait(f"document.body.innerText.includes({json.dumps(text)})")
     keep(page, tmp_path / "version.png")
-    assert httpx.get(f"{store.url}/health", trust_env=False).text == "OK"
+    assert httpx.get(f"{store.url}/health", trust_env=False, timeout=120).text == "OK"

@@ -37,7 +37,7 @@ def describer(model: Model, **changes: Any) -> EndpointDescriber:
         url=model.url,
         model="some/model",
         max_tokens=500,
-        timeout_s=2.0,
+        timeout_s=60.0,
         max_attempts=2,
         backoff_s=0.01,
         requests_per_s=1000.0,

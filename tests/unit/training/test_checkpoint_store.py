@@ -207,7 +207,7 @@ def test_a_write_goes_on_beside_and_the_next_one_waits_for_it():
     writer, order, may_end = AsyncWriter(), [], threading.Event()
 
     def slow():
-        may_end.wait(10)
+        may_end.wait(120)
         order.append("first")
 
     writer.submit(slow)

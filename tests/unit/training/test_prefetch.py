@@ -44,7 +44,7 @@ class Counted:
 
     def wait_for(self, num_made: int) -> bool:
         with self.changed:
-            return self.changed.wait_for(lambda: self.num_made >= num_made, timeout=10)
+            return self.changed.wait_for(lambda: self.num_made >= num_made, timeout=120)
 
 
 @pytest.mark.parametrize("ahead", [1, 2, 5, 200])

@@ -55,7 +55,6 @@ class Endpoint(ThreadingHTTPServer):
         self.mode, self.flaky, self.peak, self.open = "good", 0, 0, 0
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
-        self.times: list[float] = []
         self.lock = threading.Lock()
 
     @property
@@ -72,7 +71,6 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.requests.append(body)
             self.server.keys.append(self.headers.get("Authorization"))
-            self.server.times.append(time.monotonic())
             self.server.open += 1
             self.server.peak = max(self.server.peak, self.server.open)
             number = len(self.server.requests)

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def asking(url: str, **changes: Any) -> VisionEndpoint:
         model="some/model",
         max_px=16,
         max_tokens=300,
-        timeout_s=0.4,
+        timeout_s=60.0,
         max_attempts=2,
         backoff_s=0.01,
         requests_per_s=1000.0,
@@ -121,7 +122,8 @@ def test_a_bad_endpoint_is_counted_by_its_reason_and_words_stand_in(endpoint: An
     reason, attempts = BAD[mode]
     endpoint.mode = mode
     tally = Tally()
-    table = caption_table([sample(0)], [captioner(endpoint.url)], ["en"], tally)
+    timeout_s = 1.0 if reason == "timeout" else 60.0
+    table = caption_table([sample(0)], [captioner(endpoint.url, timeout_s=timeout_s)], ["en"], tally)
     assert tally.refused[reason] == 1
     assert len(endpoint.requests) == attempts
     assert set(table["maker"].to_pylist()) == {"metadata/1"}
@@ -229,8 +231,9 @@ def test_failures_of_the_network_are_asked_again_by_the_next_run(endpoint: Any, 
 
 
 def test_requests_keep_to_the_rate_and_to_so_many_at_once(endpoint: Any) -> None:
+    begun = time.monotonic()
     captioner(endpoint.url, requests_per_s=50.0, concurrency=3).caption([sample(k) for k in range(10)])
-    assert endpoint.times[-1] - endpoint.times[0] >= 0.9 * 9 / 50
+    assert time.monotonic() - begun >= 9 / 50  # ten requests begin at least nine intervals apart, whenever they arrive
     assert endpoint.peak <= 3
 
 
