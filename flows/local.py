@@ -221,10 +221,12 @@ def remember(build: Build, stage: str, report: Report) -> Outcome:
     """After DVC's commit: tell the stage's MLflow run its hashes, note which run made them, drop the checkpoints."""
     entry = freshness.lock_entries(build.root)[stage]
     mark = freshness.fingerprint(entry)
-    hashes = {f"easel.dvc.{path}": value for path, value in freshness.output_hashes(entry).items()}
+    made = freshness.output_hashes(entry)
+    hashes = {f"easel.dvc.{path}": value for path, value in made.items()}
     tracking.annotate(build.spool, report.tracking_ref, {"easel.fingerprint": mark, **hashes})
     outcome = Outcome(stage, "ran", report.mlflow_run_id, report.seconds, report.work_seconds)
-    write_durably(made_by_file(build.root, mark), json.dumps(asdict(outcome) | {"build": build.name}) + "\n")
+    note = asdict(outcome) | {"build": build.name, "outputs": made}
+    write_durably(made_by_file(build.root, mark), json.dumps(note) + "\n")
     forget(report.checkpoints)
     return outcome
 

@@ -79,18 +79,23 @@ def keep_record(build: "Build", stage: str, report: Report) -> None:
 
 
 def keep_reference(build: "Build", stage: str) -> None:
-    """Refer to the record of what `stage` would have made again, and make one (observed) where there is none.
+    """Refer to the record of what `stage` would have made again, and append it where there is none.
+
+    That is of the run that made it, where its run folder still tells: the executor may have been killed between DVC's
+    commit and the record. Else it is only observed.
 
     Raises:
         DamagedOutputError: what lies there is not what the record names.
     """
 
     def refer() -> None:
+        from flows.lineage.record_repair import circumstances_of
+
         entry, declared = freshness.lock_entries(build.root)[stage], _declared(stage)
         known = open_book(build.root).read()
         record_id = record_of(build.root, declared, entry, known)
         if not record_id:
-            record_id = append_record(build.root, stage, circumstances(build, None)).id
+            record_id = append_record(build.root, stage, circumstances_of(build.root, declared, entry)).id
         bring_back_signatures(build.root, open_book(build.root).ledger, declared.outputs.values(), record_id)
         note_record(build, stage, record_id, is_reference=True)
         tracking.annotate(build.spool, build.parent, {f"easel.record.{stage}": record_id})
@@ -141,7 +146,7 @@ def _is_same(one: Known, found: Mapping[str, tuple[str, str]]) -> bool:
     return {path: sha256 for path, (sha256, _) in one.outputs.items()} == {p: s for p, (s, _) in found.items()}
 
 
-def circumstances(build: "Build", report: Report | None) -> Circumstances:
+def circumstances(build: "Build", report: Report) -> Circumstances:
     """What the executor of `build` knows of a stage's run."""
     return Circumstances(build.profile, build.executor, build.name, build.environment, report)
 

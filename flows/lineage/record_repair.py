@@ -2,7 +2,8 @@
 
 Runs any number of times to the same end: a stage whose fingerprint and outputs stand in a record is left alone. The
 report that a stage left in its run folder is found again by the note of which build made what, or, where the executor
-was killed before it had written that, as the newest one with the very figures that lie in the stage's metrics.
+was killed before it had written that, as the newest one with the very figures that lie in the stage's metrics. A run
+whose note says that it made something else (other inputs, other bytes) is never taken for the maker.
 """
 
 import json
@@ -64,15 +65,33 @@ def record_missing(root: Path, pipeline: Pipeline) -> Generator[Appended]:
 
 
 def circumstances_of(root: Path, stage: Stage, entry: Mapping[str, Any]) -> Circumstances:
-    """Where and when `stage` ran, as far as the run folders still tell."""
-    file = made_by_file(root, freshness.fingerprint(entry))
-    named = json.loads(file.read_text(encoding="utf-8"))["build"] if file.is_file() else ""
+    """Where and when `stage` ran, as far as the run folders still tell; nothing where no run is known to have made it.
+
+    A stage that `dvc repro` ran by hand left no report, and may have the very figures of a run before it.
+    """
+    named = _maker(root, entry)
+    others = _busy_elsewhere(root, stage.name) - {named}
     folders = sorted((one.parent for one in settings.home(root).glob("runs/*/build.json")), reverse=True)
     for folder in sorted(folders, key=lambda folder: folder.name != named):
-        report = read_report(folder, stage.name)
+        report = read_report(folder, stage.name) if folder.name not in others else None
         if report and _wrote(root, stage, report, is_named=folder.name == named):
             return replace(circumstances(load_build(root, folder.name), report), is_late=True)
     return Circumstances()
+
+
+def _maker(root: Path, entry: Mapping[str, Any]) -> str:
+    """The build that made these very outputs, by the note it left; "" if none is known."""
+    file = made_by_file(root, freshness.fingerprint(entry))
+    if not file.is_file():
+        return ""
+    note, made = json.loads(file.read_text(encoding="utf-8")), freshness.output_hashes(entry)
+    return note["build"] if note.get("outputs", made) == made else ""
+
+
+def _busy_elsewhere(root: Path, stage: str) -> set[str]:
+    """The builds whose run of `stage` is known to have made something, whatever it was."""
+    notes = (json.loads(file.read_text(encoding="utf-8")) for file in made_by_file(root, "").parent.glob("*.json"))
+    return {note["build"] for note in notes if note.get("stage") == stage}
 
 
 def _wrote(root: Path, stage: Stage, report: Report, *, is_named: bool) -> bool:

@@ -1,0 +1,87 @@
+"""What the ledger lacks of a workspace is recorded later, and says of each run only what that run did.
+
+On the small workspace of two stages, whose one figure (a count) is the same for runs that wrote different bytes.
+"""
+
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Workspace
+
+from components.lineage.log import Ledger
+from components.lineage.record import Record
+from components.lineage.store import FolderStore
+
+GIT = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org")
+
+
+def stages(workspace: Workspace) -> list[Record]:
+    ledger = Ledger(FolderStore(workspace.root / ".easel" / "ledger"))
+    return [record for _, record in ledger.records() if record.kind == "stage"]
+
+
+def run(workspace: Workspace, *more: str):
+    return workspace.easel("run", "--executor", "local", *more)
+
+
+def record_missing(workspace: Workspace) -> list[tuple[str, bool]]:
+    """The stages that `easel lineage record` appends a record of, and whether each is only observed."""
+    told = json.loads(workspace.easel("lineage", "record", "--json").stdout)
+    return [(one["stage"], one["is_observed"]) for one in told]
+
+
+def run_by_hand(workspace: Workspace, stage: str) -> None:
+    """`dvc repro` of one stage, past Easel's executors."""
+    path = f"PATH={Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
+    workspace.run("env", path, sys.executable, "-m", "dvc", "repro", "--quiet", "--force", "--single-item", stage)
+
+
+@pytest.fixture(scope="module")
+def first_built(first_workspace, tmp_path_factory) -> Workspace:
+    """A finished build of a second stage that never writes the same bytes twice; to be copied."""
+    root = tmp_path_factory.mktemp("repair") / "small"
+    shutil.copytree(first_workspace.root, root)
+    stage = root / "flows/stages/second.py"
+    text = stage.read_text()
+    stage.write_text(text.replace("out.write(text)", "out.write(__import__('os').urandom(8).hex())"))
+    workspace = Workspace(root)
+    workspace.easel("sync")
+    workspace.run(*GIT, "commit", "--quiet", "-am", "random")
+    run(workspace)
+    return workspace
+
+
+@pytest.fixture
+def built(first_built, tmp_path) -> Workspace:
+    shutil.copytree(first_built.root, tmp_path / "built")
+    return Workspace(tmp_path / "built")
+
+
+def test_a_build_that_finds_a_stage_without_a_record_takes_it_from_the_report_of_its_run(built):
+    made, _ = stages(built)
+    shutil.rmtree(built.root / ".easel/ledger")  # as if it had been killed between DVC's commit and the record
+    built.set_params("times: 3", "times: 4")
+    run(built)
+    first, second = stages(built)
+    assert (first.started_at, first.systems) == (made.started_at, made.systems)
+    assert [note.split(":")[0] for note in first.notes] == ["recorded after its build had ended"]
+    assert second.parents == (first.id,)
+
+
+def test_what_dvc_ran_by_hand_is_observed_and_is_no_run_of_an_earlier_build(built):
+    output = built.root / "artifacts/twice.txt"
+    before = output.read_bytes()
+    run_by_hand(built, "second")
+    assert output.read_bytes() != before
+    assert record_missing(built) == [("second", True)]
+    assert stages(built)[-1].outputs[0].sha256 == hashlib.sha256(output.read_bytes()).hexdigest()
+    assert record_missing(built) == []
+
+    built.set_params("times: 3, pause_s: 0.0", "times: 3, pause_s: 0.001")
+    run_by_hand(built, "second")
+    assert record_missing(built) == [("second", True)]
+    assert stages(built)[-1].systems == {}
