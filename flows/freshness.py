@@ -21,6 +21,7 @@ from dvc.fs import DVCFileSystem
 from dvc.lock import LockError, make_lock
 from dvc.repo import Repo
 from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
+from dvc.stage.serialize import to_single_stage_lockfile
 from dvc_data.index import DataIndexDirError
 
 from flows.declaration import Pipeline
@@ -153,6 +154,19 @@ def changes(stage: str, root: Path) -> list[Any]:
     """
     with opened(root) as repo:
         return repo.status(targets=[stage]).get(stage, [])
+
+
+def entry_if_committed(stage: str, root: Path) -> dict[str, Any]:
+    """What dvc.lock would say of a stage after `commit`; nothing is written.
+
+    Raises:
+        FreshnessError: DVC cannot answer.
+    """
+    with opened(root) as repo:
+        loaded = repo.stage.load_one(name=stage)
+        loaded.save_deps()
+        entry = cast(Callable[[Any], dict[str, Any]], to_single_stage_lockfile)(loaded)
+        return json.loads(json.dumps(entry))
 
 
 def commit(stage: str, root: Path) -> None:

@@ -14,7 +14,6 @@ from components.lineage.canonical import digest
 from components.lineage.record import Record
 from flows import freshness
 from flows.declaration import Stage
-from flows.lineage.known_records import Known
 from flows.lineage.record_keeping import open_book, record_of
 from flows.lineage.run_facts import LOCK_FILE, Code, code_facts
 from flows.lineage.stage_records import now
@@ -41,7 +40,8 @@ def code_change(root: Path, stage: Stage) -> Change:
     """The change of code that makes `stage` stale.
 
     Raises:
-        AcceptanceError: it was never made, it is fresh, or something else than code changed.
+        AcceptanceError: it was never made, it is fresh, something else than code changed, or no record tells how it
+            was made (then the new code would pass for what made it).
         DamagedOutputError: an output is not what its record names.
     """
     entry = freshness.lock_entries(root).get(stage.name)
@@ -50,13 +50,15 @@ def code_change(root: Path, stage: Stage) -> Change:
     files = _changed_code(stage, freshness.changes(stage.name, root))
     if not files:
         raise AcceptanceError(f"{stage.name} is fresh: there is nothing to accept")
-    commit = _recorded_commit(root, stage, entry)
+    commit = _known_commit(root, _made(root, stage, entry).code.get("commit", ""))
     base = commit or git(root, "rev-parse", "HEAD")
     return Change(stage.name, files, commit, git(root, "diff", "--no-color", base, "--", *files))
 
 
 def accept(root: Path, stage: Stage, change: Change, *, reason: str, by: str = "") -> Record:
-    """Have DVC take `stage` as made by the code that is there now, and append the record of that, which is returned.
+    """Append the record that `stage` counts as made by the code that is there now, and have DVC take it so.
+
+    In this order, since DVC tells nobody why it takes a stage as fresh. Killed in between, the stage is still stale.
 
     Raises:
         ValueError: as `code_change`, or the reason is empty, or the ledger cannot be written (then nothing changed).
@@ -65,20 +67,19 @@ def accept(root: Path, stage: Stage, change: Change, *, reason: str, by: str = "
 
     reason, by = said(reason, "reason"), person(by)
     book, started_at = open_book(root), now()
-    known = book.read()
-    before = freshness.lock_entries(root)[stage.name]
+    before, after = freshness.lock_entries(root)[stage.name], freshness.entry_if_committed(stage.name, root)
     if code_change(root, stage).files != change.files:
         raise AcceptanceError(f"{stage.name}: the code changed again meanwhile; look at it and accept once more")
-    freshness.commit(stage.name, root)
-    after = freshness.lock_entries(root)[stage.name]
-    if freshness.output_hashes(before) != freshness.output_hashes(after):
-        raise AcceptanceError(f"{stage.name}: its outputs changed meanwhile; run it again")
-    old, new = freshness.fingerprint(before), freshness.fingerprint(after)
-    if made_by_file(root, old).is_file():
-        shutil.copyfile(made_by_file(root, old), made_by_file(root, new))
+    made = _made(root, stage, before)
     code = code_facts(root, after["cmd"], _code_hashes(stage, after))
-    record = _record(stage, code, (before, after), known.of(old), started_at, {"approved_by": by, "reason": reason})
+    record = _record(stage, code, (before, after), made, started_at, {"approved_by": by, "reason": reason})
     book.ledger.append(record, {f"patches/{code.facts['patch']}": code.patch} if code.patch else {})
+    note = made_by_file(root, freshness.fingerprint(before))
+    if note.is_file():
+        shutil.copyfile(note, made_by_file(root, freshness.fingerprint(after)))
+    freshness.commit(stage.name, root)
+    if freshness.lock_entries(root)[stage.name] != after:
+        raise AcceptanceError(f"{stage.name}: it changed while it was accepted; run it again")
     return record
 
 
@@ -86,7 +87,7 @@ def _record(
     stage: Stage,
     code: Code,
     entries: tuple[Mapping[str, Any], Mapping[str, Any]],
-    made: Sequence[Known],
+    made: Record,
     started_at: str,
     people: dict[str, str],
 ) -> Record:
@@ -97,7 +98,7 @@ def _record(
         kind="accept",
         subject=stage.name,
         fingerprint=freshness.fingerprint(after),
-        parents=tuple(one.id for one in made[-1:]),
+        parents=(made.id,),
         started_at=started_at,
         ended_at=now(),
         people=people,
@@ -136,11 +137,24 @@ def _changed_code(stage: Stage, changes: Sequence[Any]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _recorded_commit(root: Path, stage: Stage, entry: Mapping[str, Any]) -> str:
-    """The commit that the record of what lies there names, if this repository has it."""
+def _made(root: Path, stage: Stage, entry: Mapping[str, Any]) -> Record:
+    """The record of what lies there.
+
+    Raises:
+        AcceptanceError: there is none.
+    """
     book = open_book(root)
     found = record_of(root, stage, entry, book.read())
-    commit: str = book.ledger.find(found).code.get("commit", "") if found else ""
+    if not found:
+        raise AcceptanceError(
+            f"{stage.name}: no record in the ledger tells how it was made; undo the change, "
+            "run `easel lineage record`, and accept after that"
+        )
+    return book.ledger.find(found)
+
+
+def _known_commit(root: Path, commit: str) -> str:
+    """The commit, if this repository has it."""
     return commit if commit and git(root, "cat-file", "-t", commit) == "commit" else ""
 
 

@@ -58,8 +58,8 @@ class KnownRecords:
     def add(self, record: Record) -> None:
         """Take in one record: of a stage, or that one counts as made by other code. Other decisions made nothing."""
         if record.kind == "accept":
-            accepted = self.of(str(record.decision.get("fingerprint_before", "")))
-            self.by_fingerprint.setdefault(record.fingerprint, []).extend(accepted)
+            accepted, known = self.of(str(record.decision.get("fingerprint_before", ""))), self.of(record.fingerprint)
+            self.by_fingerprint[record.fingerprint] = [*known, *(one for one in accepted if one not in known)]
         if record.kind != "stage":
             return
         outputs = {item.path: (item.sha256, item.dvc) for item in record.outputs}

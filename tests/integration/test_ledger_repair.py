@@ -85,3 +85,25 @@ def test_what_dvc_ran_by_hand_is_observed_and_is_no_run_of_an_earlier_build(buil
     run_by_hand(built, "second")
     assert record_missing(built) == [("second", True)]
     assert stages(built)[-1].systems == {}
+
+
+def test_nothing_is_accepted_that_the_ledger_does_not_tell_or_cannot_keep(built):
+    def refused(said: str) -> None:
+        before = (built.root / "dvc.lock").read_bytes()
+        done = built.easel("accept", "second", "--reason", "a comment", "--yes", check=False)
+        assert done.returncode != 0
+        assert said in done.stderr
+        assert (built.root / "dvc.lock").read_bytes() == before
+
+    stage, ledger = built.root / "flows/stages/second.py", built.root / ".easel/ledger"
+    stage.write_text(stage.read_text() + "\n# a comment\n")
+    (ledger / "patches").write_text("in the way of what differs from the commit")
+    refused("patches")
+    (ledger / "patches").unlink()
+    ledger.rename(built.root / "aside")
+    refused("no record in the ledger tells how it was made")
+    shutil.rmtree(ledger, ignore_errors=True)
+    (built.root / "aside").rename(ledger)
+    built.easel("accept", "second", "--reason", "a comment", "--yes")
+    assert "Nothing to do" in run(built).stdout
+    assert record_missing(built) == []
