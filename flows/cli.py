@@ -25,7 +25,7 @@ from flows.lineage.export_commands import export
 from flows.lineage.keys_commands import keys_app
 from flows.lineage.log_commands import lineage_app
 from flows.lineage.question_commands import questions_app
-from flows.lineage.record_command import record
+from flows.lineage.record_command import record, record_unrecorded
 from flows.lineage.sample_commands import sample
 from flows.lineage.takedown_command import takedown_app
 from flows.lineage.verify_command import verify
@@ -89,6 +89,7 @@ def run(
     stale = verdicts(PIPELINE, root)
     if not force and not any(stale[name].is_stale for name in chosen):
         out.print(f"Nothing to do: {len(chosen)} of {len(chosen)} stages are fresh.")
+        record_unrecorded(root)
         return
     start_build(root, chosen, place.name, executor, force=force)
 

@@ -3,9 +3,10 @@
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 from flows import settings
-from flows.console import JSON, here, out
+from flows.console import JSON, here, out, remark
 
 
 def record(as_json: JSON = False) -> None:
@@ -27,3 +28,17 @@ def record(as_json: JSON = False) -> None:
     out.print(
         f"{len(found)} records appended." if found else "Nothing to record: the ledger holds every stage and decision."
     )
+
+
+def record_unrecorded(root: Path) -> None:
+    """Append what the ledger tells nothing of (a stage that `dvc repro` ran), one remark each; it stops nothing."""
+    settings.go_quiet()
+    from flows.lineage.record_repair import record_missing, unrecorded
+    from flows.pipeline import PIPELINE
+
+    try:
+        for one in record_missing(root, unrecorded(root, list(PIPELINE))):
+            remark(f"{one.stage}: now in the ledger, as {one.record[:16]} ({one.source})")
+    except Exception as error:  # a store may fail in its own ways: a disk, a network, a server
+        line = " ".join(str(error).split()) or type(error).__name__
+        remark(f"not everything is recorded: {line}; `easel lineage record` tries again")

@@ -7,14 +7,15 @@ whose note says that it made something else (other inputs, other bytes) is never
 """
 
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from components.lineage.record import Record
 from flows import freshness, settings
-from flows.declaration import Pipeline, Stage
+from flows.console import remark
+from flows.declaration import Stage
 from flows.lineage.model_signing import bring_back_signatures
 from flows.lineage.record_keeping import append_record, circumstances, open_book, record_of
 from flows.lineage.stage_records import OBSERVED, Circumstances
@@ -45,23 +46,56 @@ class Appended:
         return cls(record.subject, record.id, is_observed, source)
 
 
-def record_missing(root: Path, pipeline: Pipeline) -> Generator[Appended]:
-    """Append a record of every stage that dvc.lock holds and the ledger does not, in the order of the pipeline.
+def unrecorded(root: Path, stages: Iterable[Stage]) -> list[Stage]:
+    """Those that dvc.lock holds and of whose inputs, code and parameters no record tells; none of their files is read.
+
+    Raises:
+        ValueError: the ledger cannot be read.
+    """
+    entries, known = freshness.lock_entries(root), open_book(root).read()
+    marks = {stage.name: freshness.fingerprint(entries[stage.name]) for stage in stages if stage.name in entries}
+    return [stage for stage in stages if stage.name in marks and not known.of(marks[stage.name])]
+
+
+def record_missing(root: Path, stages: Iterable[Stage]) -> Generator[Appended]:
+    """Append a record of every one of these that dvc.lock holds and the ledger does not, in the order given.
+
+    One whose inputs or outputs are no longer those that dvc.lock names is left out with a remark: nothing lies there
+    any more that could be recorded of it.
 
     Raises:
         DamagedOutputError: a file is not what its record names.
         ValueError: an output is not there, or the ledger cannot be written.
     """
     entries = freshness.lock_entries(root)
-    for stage in pipeline:
+    for stage in stages:
         if stage.name not in entries:
             continue
         entry = entries[stage.name]
         if record_id := record_of(root, stage, entry, open_book(root).read()):
             bring_back_signatures(root, open_book(root).ledger, stage.outputs.values(), record_id)
+        elif changed := _changed_since(root, stage):
+            remark(
+                f"{stage.name}: not recorded: {changed} is not what it {'read' if changed in reads(stage) else 'wrote'} "
+                f"any more, by dvc.lock; `easel run --until {stage.name}` makes it again"
+            )
         else:
-            seen = circumstances_of(root, stage, entry)
-            yield Appended.of(append_record(root, stage.name, seen))
+            yield Appended.of(append_record(root, stage.name, circumstances_of(root, stage, entry)))
+
+
+def reads(stage: Stage) -> set[str]:
+    """The paths that a stage reads, code aside."""
+    return {artifact.path for artifact in stage.inputs.values()}
+
+
+def _changed_since(root: Path, stage: Stage) -> str:
+    """The first path that holds something else than dvc.lock says that the stage read or wrote; "" if none does."""
+    for change in freshness.changes(stage.name, root):
+        told: dict[str, dict[str, Any]] = change if isinstance(change, dict) else {}
+        for path in [*told.get("changed deps", {}), *told.get("changed outs", {})]:
+            if path in told.get("changed outs", {}) or path in reads(stage):
+                return path
+    return ""
 
 
 def circumstances_of(root: Path, stage: Stage, entry: Mapping[str, Any]) -> Circumstances:

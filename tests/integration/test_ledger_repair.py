@@ -83,8 +83,12 @@ def test_what_dvc_ran_by_hand_is_observed_and_is_no_run_of_an_earlier_build(buil
 
     built.set_params("times: 3, pause_s: 0.0", "times: 3, pause_s: 0.001")
     run_by_hand(built, "second")
-    assert record_missing(built) == [("second", True)]
+    done = run(built)
+    assert "Nothing to do" in done.stdout
+    assert "second: now in the ledger" in done.stderr
+    assert "observed, not seen being made" in stages(built)[-1].notes[0]
     assert stages(built)[-1].systems == {}
+    assert run(built).stderr == ""
 
 
 def test_nothing_is_accepted_that_the_ledger_does_not_tell_or_cannot_keep(built):
@@ -107,3 +111,19 @@ def test_nothing_is_accepted_that_the_ledger_does_not_tell_or_cannot_keep(built)
     built.easel("accept", "second", "--reason", "a comment", "--yes")
     assert "Nothing to do" in run(built).stdout
     assert record_missing(built) == []
+
+
+def test_what_was_changed_since_is_not_recorded_as_what_a_stage_read_or_wrote(built):
+    shutil.rmtree(built.root / ".easel/ledger")
+    once, twice = built.root / "artifacts/once.txt", built.root / "artifacts/twice.txt"
+    for file, whose in ((once, ("first: ", "second: ")), (twice, ("second: ",))):
+        kept = file.read_bytes()
+        file.unlink()
+        file.write_text("edited")
+        told = built.easel("lineage", "record").stderr
+        assert all(f"{stage}not recorded: artifacts/{file.name} is not what it" in told for stage in whose)
+        file.write_bytes(kept)
+    assert [record.subject for record in stages(built)] == ["first"]
+    assert record_missing(built) == [("second", False)]
+    outputs = {item.path: item.sha256 for item in stages(built)[1].outputs}
+    assert outputs["artifacts/twice.txt"] == hashlib.sha256(twice.read_bytes()).hexdigest()
