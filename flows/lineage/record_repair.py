@@ -75,9 +75,10 @@ def record_missing(root: Path, stages: Iterable[Stage]) -> Generator[Appended]:
         if record_id := record_of(root, stage, entry, open_book(root).read()):
             bring_back_signatures(root, open_book(root).ledger, stage.outputs.values(), record_id)
         elif changed := _changed_since(root, stage):
+            role = "read" if changed in reads(stage) else "wrote"
             remark(
-                f"{stage.name}: not recorded: {changed} is not what it {'read' if changed in reads(stage) else 'wrote'} "
-                f"any more, by dvc.lock; `easel run --until {stage.name}` makes it again"
+                f"{stage.name}: not recorded: {changed} is not what it {role} any more, by dvc.lock; "
+                f"`easel run --until {stage.name}` makes it again"
             )
         else:
             yield Appended.of(append_record(root, stage.name, circumstances_of(root, stage, entry)))
