@@ -19,11 +19,15 @@ class GraphError(ValueError):
 
 
 class Graph:
-    """The records of a ledger, in its order; ids are computed once. Walks cost time linear in the records."""
+    """The records of a ledger, in its order. Walks cost time linear in the records.
 
-    def __init__(self, records: Sequence[Record]) -> None:
+    Args:
+        ids: of the records, where the caller knows them (a log's entries name them); else they are computed, once.
+    """
+
+    def __init__(self, records: Sequence[Record], ids: Sequence[str] = ()) -> None:
         self.records = tuple(records)
-        self.ids = tuple(record.id for record in self.records)
+        self.ids = tuple(ids) or tuple(record.id for record in self.records)
         self._at: dict[str, int] = {}
         self._parents: list[tuple[int, ...]] = []
         self._children: list[list[int]] = [[] for _ in self.records]

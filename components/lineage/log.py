@@ -9,7 +9,7 @@ Source: RFC 6962 section 3 (log, signed tree heads).
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from components.lineage.canonical import decimal
@@ -71,31 +71,35 @@ class Ledger:
         self._tail_start()
         return self._sign(signer)
 
-    def entries(self) -> list[Entry]:
+    def entries(self, start: int = 0) -> list[Entry]:
         """All entries in order, each of which names the one before it.
+
+        From `start` on for one who has read those before it: nothing is listed then, one read finds no more.
 
         Raises:
             LedgerError: one is not what it should be.
         """
-        head = self.head()
+        head, before = (None, self._entry(start - 1)) if start else (self.head(), None)
         least = head.size if head else 0
-        self._fetch_entries()
-        found = list[Entry]()
-        while entry := self._entry(len(found)):
-            if entry.previous != (found[-1].leaf.hex() if found else ""):
+        if not start:
+            self._fetch_entries()
+        found, last = list[Entry](), before.leaf.hex() if before else ""
+        while entry := self._entry(start + len(found)):
+            if entry.previous != last:
                 raise LedgerError(f"{entry_name(entry.index)}: does not follow the entry before it; {_CHECK}")
             found.append(entry)
+            last = entry.leaf.hex()
         if len(found) < least:
             raise LedgerError(f"{entry_name(len(found))}: missing, though a head counts {least} entries; {_CHECK}")
         return found
 
-    def records(self) -> Iterator[tuple[Entry, Record]]:
-        """Every entry and its record, in the log's order.
+    def records(self, entries: Sequence[Entry] | None = None) -> Iterator[tuple[Entry, Record]]:
+        """Every entry (or those given) and its record, in the log's order.
 
         Raises:
             LedgerError: a record is missing, or its bytes do not have the SHA-256 that the log says.
         """
-        entries = self.entries()
+        entries = self.entries() if entries is None else entries
         stored = read_many(self.store, [record_name(entry.record_id) for entry in entries])
         for entry, data in zip(entries, stored, strict=True):
             yield entry, _checked_record(entry.record_id, data)
@@ -249,8 +253,7 @@ class Ledger:
 
     def _fetch_entries(self) -> None:
         """Read what this process has not read yet, several at once."""
-        known = {entry_name(index) for index in self._entries}
-        names = [name for name in self.store.names(ENTRIES) if name not in known]
+        names = sorted({*self.store.names(ENTRIES)} - {entry_name(index) for index in self._entries})
         for name, data in zip(names, read_many(self.store, names), strict=True):
             self._take(name, data or b"")
 

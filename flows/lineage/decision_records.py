@@ -78,7 +78,8 @@ def _stands_on(ledger: "Ledger", record: Record) -> tuple[Record, ...]:
     """The record and all that it stands on, oldest first, without models that an evaluation only measured."""
     from components.lineage.graph import Graph
 
-    graph = Graph([one for _, one in ledger.records()])
+    entries, records = zip(*ledger.records(), strict=True)
+    graph = Graph(records, [entry.record_id for entry in entries])
     found, next_ones = {record.id}, [record.id]
     while next_ones:
         one = graph.record(next_ones.pop())

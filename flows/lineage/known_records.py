@@ -3,11 +3,10 @@
 Only what a later record needs is kept: names and hashes, no parameters. Each call reads what was appended since.
 """
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from components.lineage.record import Record, read_record
+from components.lineage.record import Record
 
 if TYPE_CHECKING:
     from components.lineage.log import Ledger
@@ -42,20 +41,14 @@ class KnownRecords:
         Raises:
             ValueError: a record is not what the log says.
         """
-        from components.lineage.log_files import record_name
-
-        for entry in ledger.entries()[self.size :]:
-            if entry.kind in ("stage", "accept"):
-                data = ledger.blob(record_name(entry.record_id))
-                if data is None or hashlib.sha256(data).hexdigest() != entry.record_id:
-                    raise ValueError(
-                        f"{record_name(entry.record_id)}: not what the log says; run `easel lineage check`"
-                    )
-                self.add(read_record(data))
+        new = ledger.entries(self.size)
+        for entry, record in ledger.records([one for one in new if one.kind in ("stage", "accept")]):
+            self.add(record, entry.record_id)
             self.size = entry.index + 1
+        self.size = new[-1].index + 1 if new else self.size
         return self
 
-    def add(self, record: Record) -> None:
+    def add(self, record: Record, record_id: str) -> None:
         """Take in one record: of a stage, or that one counts as made by other code. Other decisions made nothing."""
         if record.kind == "accept":
             accepted, known = self.of(str(record.decision.get("fingerprint_before", ""))), self.of(record.fingerprint)
@@ -64,7 +57,7 @@ class KnownRecords:
             return
         outputs = {item.path: (item.sha256, item.dvc) for item in record.outputs}
         told = (record.is_promotable, record.notes)
-        one = Known(record.id, record.subject, record.fingerprint, record.started_at, outputs, *told)
+        one = Known(record_id, record.subject, record.fingerprint, record.started_at, outputs, *told)
         self.by_fingerprint.setdefault(record.fingerprint, []).append(one)
         for path, (sha256, dvc) in outputs.items():
             self.by_dvc_hash.add((path, dvc))

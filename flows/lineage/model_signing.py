@@ -45,7 +45,8 @@ def sign_exports(root: Path, ledger: "Ledger", record: Record) -> tuple[Path, ..
     from components.lineage.model_signature import sign_model, signature_file
     from flows.lineage.ledger import signer
 
-    key, bound = signer(root), binding(Graph([one for _, one in ledger.records()]), record)
+    entries, records = zip(*ledger.records(), strict=True)
+    key, bound = signer(root), binding(Graph(records, [entry.record_id for entry in entries]), record)
     written = list[Path]()
     for item in exports:
         bundle = sign_model(root / item.path, key, bound)
