@@ -18,6 +18,7 @@ The only module that reads `os.environ` for Easel's own settings:
     EASEL_OPENLINEAGE_API_KEY   its key, if it wants one; never stored or logged
     EASEL_VLM_API_KEY   the key of the endpoint that captions images, if it wants one; never stored or logged
     EASEL_ASKED_BY      who asked for a run, for its records; default: the login
+    EASEL_IMAGE         the container image that this runs in, by its digest (NAME@sha256:...), for records
     SLURM_JOB_ID, KUBERNETES_SERVICE_HOST, HOSTNAME   the job that a scheduler put this process in, for records
     EASEL_RUN_DIR, EASEL_SPOOL, EASEL_PARENT_RUN, EASEL_SUPERVISOR   set by an executor for its stage processes
     RANK, WORLD_SIZE, MASTER_PORT, EASEL_MEETING   the place of this process in a distributed stage, and where its ranks
@@ -228,6 +229,11 @@ def vlm_api_key() -> str:
 def asked_by() -> str:
     """Who asked for what runs here, where the environment says so; "" leaves it to the login."""
     return os.environ.get("EASEL_ASKED_BY", "").strip()
+
+
+def image() -> str:
+    """The container image that this process runs in, as whoever started it says; "" for none."""
+    return os.environ.get("EASEL_IMAGE", "").strip()
 
 
 def cluster_job() -> str:

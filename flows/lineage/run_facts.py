@@ -93,6 +93,7 @@ def environment_facts(root: Path) -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": hashlib.sha256(package_list()).hexdigest(),
         "torch": _version("torch"),
+        **({"image": image} if (image := settings.image()) else {}),
     }
 
 
