@@ -16,7 +16,10 @@ ended because it stood still. After the last two a run continues where it was.""
 
 @dataclass(frozen=True)
 class Report:
-    """What one stage run leaves for its executor, as JSON in the run folder."""
+    """What one stage run leaves for its executor, as JSON in the run folder.
+
+    `energy_j` is what its machine used meanwhile, in joules by kind, where that is counted (`flows.energy`).
+    """
 
     stage: str
     started_at: float
@@ -28,6 +31,7 @@ class Report:
     tracking_ref: str = ""
     metrics: dict[str, float] = field(default_factory=dict[str, float])
     checkpoints: str = ""
+    energy_j: dict[str, float] = field(default_factory=dict[str, float])
 
 
 def report_file(run_dir: Path, stage: str) -> Path:

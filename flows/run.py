@@ -24,6 +24,7 @@ from pydantic import BaseModel
 from flows import settings
 from flows.checkpoints import identity_of, make_ready, store_of
 from flows.declaration import MADE_DIR, Stage
+from flows.energy import Meter
 from flows.parameters import PARAMS_FILE, parse_block, read_blocks
 from flows.process import at_work, die_with_parent, log_to, progress_writer
 from flows.ranks import Job, in_ranks, is_follower, is_launcher
@@ -178,12 +179,14 @@ def run_stage(stage: Stage, root: Path) -> int:
     settings.go_quiet()
     die_with_parent()
     run_dir, started, clock = os.environ.get("EASEL_RUN_DIR"), time.time(), time.monotonic()
+    meter = Meter() if run_dir else None
     if run_dir:
         log_to(Path(run_dir) / f"{stage.name}.log")
     is_following = False
 
     def leave(error: str, exit_code: int, **known: Any) -> None:
         if run_dir and not is_following:
+            known["energy_j"] = meter.used() if meter else {}
             report = Report(stage.name, started, time.monotonic() - clock, error, exit_code, **known)
             write_durably(report_file(Path(run_dir), stage.name), json.dumps(asdict(report)) + "\n")
 

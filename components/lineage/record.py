@@ -107,10 +107,10 @@ class Record(_Part):
         attempt: counts up per fingerprint, from 1.
         parents: ids of the records that this one stands on.
         started_at, ended_at: UTC, ISO 8601 with milliseconds and `Z`.
-        place: backend, host, hardware, world size.
+        place: backend, host, hardware, world size; energy where it was counted.
         people: who asked, who approved, reason.
         code: repository, commit, tree digest, whether dirty, digest of the dirty patch, entry point, module digests.
-        environment: digest of the lock file, Python, packages' digest, platform.
+        environment: digest of the lock file, Python, packages' digest, platform; the container image, if in one.
         parameters: the stage's block, floats as strings.
         inputs, outputs: what was read and written.
         samples: which images.

@@ -137,6 +137,8 @@ def _circumstances(root: Path, seen: Circumstances) -> dict[str, Any]:
         known["place"] = place_facts(root, seen.profile, seen.executor, dict(seen.variables or {}))
         known["place"]["seconds"] = decimal(round(report.seconds, 3))
         known["place"]["gpu_seconds"] = decimal(round(report.seconds * _num_gpus_used(known["place"]), 3))
+        if report.energy_j and known["place"]["execution"]["num_nodes"] == 1:  # else one machine's share of the whole
+            known["place"]["energy_j"] = {kind: decimal(round(used, 1)) for kind, used in report.energy_j.items()}
     return known
 
 

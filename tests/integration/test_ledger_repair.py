@@ -64,9 +64,15 @@ def built(first_built, tmp_path) -> Workspace:
 def test_a_build_that_finds_a_stage_without_a_record_takes_it_from_the_report_of_its_run(built):
     made, _ = stages(built)
     shutil.rmtree(built.root / ".easel/ledger")  # as if it had been killed between DVC's commit and the record
+    (report,) = (built.root / ".easel/runs").glob("*/first.json")
+    report.write_text(json.dumps(json.loads(report.read_text()) | {"energy_j": {"cpu": 12.34}}))
     built.set_params("times: 3", "times: 4")
-    run(built)
+    command = (sys.executable, "-m", "flows", "run", "--executor", "local")
+    built.run("env", "EASEL_IMAGE=example.org/easel@sha256:12ab", *command)
     first, second = stages(built)
+    assert first.place["energy_j"] == {"cpu": "12.3"}
+    assert second.environment["image"] == "example.org/easel@sha256:12ab"
+    assert "image" not in made.environment
     assert (first.started_at, first.systems) == (made.started_at, made.systems)
     assert [note.split(":")[0] for note in first.notes] == ["recorded after its build had ended"]
     assert second.parents == (first.id,)
