@@ -18,7 +18,8 @@ ended because it stood still. After the last two a run continues where it was.""
 class Report:
     """What one stage run leaves for its executor, as JSON in the run folder.
 
-    `energy_j` is what its machine used meanwhile, in joules by kind, where that is counted (`flows.energy`).
+    `energy_j` is what its machine used meanwhile, in joules by kind, where that is counted (`flows.energy`);
+    `ledger_seconds` is how long it worked for its record alone.
     """
 
     stage: str
@@ -32,6 +33,7 @@ class Report:
     metrics: dict[str, float] = field(default_factory=dict[str, float])
     checkpoints: str = ""
     energy_j: dict[str, float] = field(default_factory=dict[str, float])
+    ledger_seconds: float = 0.0
 
 
 def report_file(run_dir: Path, stage: str) -> Path:

@@ -154,12 +154,14 @@ def run_tracked(stage: Stage, params: BaseModel, root: Path) -> dict[str, Any]:
         work_seconds = time.monotonic() - started
         run.log_metrics({f"stage/{name}": value for name, value in metrics.items()}, step=0)
         run.flush()
+        for_ledger = time.monotonic()
         if "EASEL_RUN_DIR" in os.environ and "torch" in sys.modules:
             from flows.lineage.drawn_left import leave_drawn
 
             leave_drawn(root, stage.name, Path(os.environ["EASEL_RUN_DIR"]), run.run_id, identity["inputs"])
+        ledger_seconds = time.monotonic() - for_ledger
         ids = {"mlflow_run_id": run.run_id, "tracking_ref": run.ref, "checkpoints": str(checkpoints.directory)}
-        return {"metrics": metrics, "work_seconds": work_seconds, **ids}
+        return {"metrics": metrics, "work_seconds": work_seconds, "ledger_seconds": ledger_seconds, **ids}
 
 
 def ranks_folder(stage: Stage, root: Path) -> Path:

@@ -90,13 +90,16 @@ def under_prefect(root: Path) -> Generator[str]:
 
 def print_ending(root: Path, build: str, chosen: tuple[str, ...], seconds: float) -> None:
     """The last lines of a run: where the results lie, and what to type next."""
+    from flows.lineage.record_keeping import seconds_spent
     from flows.pipeline import PIPELINE
     from flows.reports import read_report
 
     folder = settings.home(root) / "runs" / build
     reports = [report for stage in PIPELINE.names if (report := read_report(folder, stage))]
     work = sum(report.work_seconds for report in reports) / seconds
-    out.print(f"Done in {seconds:.0f} s: {len(reports)} stages ran, {work:.0%} of the time in their own work.")
+    ledger = seconds_spent(folder, PIPELINE.names) / seconds
+    told = f"{work:.0%} of the time in their own work, {ledger:.1%} for the ledger"
+    out.print(f"Done in {seconds:.0f} s: {len(reports)} stages ran, {told}.")
     page = root / "artifacts" / "report" / "index.html"
     if "export" not in chosen:
         return

@@ -5,13 +5,16 @@ appends what is missing. What was not recorded cannot be promoted.
 """
 
 import json
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components import tracking
+from components.lineage.canonical import decimal
 from components.lineage.record import Record
 from flows import freshness
 from flows.declaration import Stage
@@ -19,14 +22,14 @@ from flows.lineage.known_records import Known, KnownRecords
 from flows.lineage.model_signing import bring_back_signatures, sign_or_remark
 from flows.lineage.run_facts import people_facts
 from flows.lineage.stage_records import Circumstances, iso, now, output_contents, sha256_of, stage_record
-from flows.reports import Report
+from flows.reports import Report, read_report
 from flows.workspace import git
 
 if TYPE_CHECKING:
     from components.lineage.log import Ledger
     from flows.local import Build
 
-RECORDS_FILE = "records.jsonl"
+RECORDS_FILE, COSTS_FILE = "records.jsonl", "ledger-seconds.jsonl"
 
 
 class DamagedOutputError(ValueError):
@@ -174,6 +177,7 @@ def keep_run(build: "Build", result: str) -> None:
                 "referenced": [stage for stage, one in stages.items() if one["is_reference"]],
                 "dvc_lock": sha256_of(build.root / "dvc.lock"),
                 "params": sha256_of(build.root / "params.yaml"),
+                "ledger_seconds": decimal(round(seconds_spent(build.directory, build.stages), 3)),
             },
             systems={"build": build.name},
         )
@@ -196,8 +200,17 @@ def noted_records(directory: Path) -> dict[str, dict[str, Any]]:
     return {one["stage"]: one for one in map(json.loads, lines)}
 
 
+def seconds_spent(directory: Path, stages: Iterable[str]) -> float:
+    """What a build spent on the ledger: its executor, and its stages' own processes, which waited for nothing else."""
+    file = directory / COSTS_FILE
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    reports = filter(None, (read_report(directory, stage) for stage in stages))
+    return sum(json.loads(line)["seconds"] for line in lines) + sum(report.ledger_seconds for report in reports)
+
+
 def unless_it_fails(build: "Build", stage: str, keep: Callable[[], None]) -> None:
-    """Do it; whatever goes wrong with the ledger is one remark, since the stage itself is done."""
+    """Do it, and note how long it took; whatever goes wrong with the ledger is one remark: the stage itself is done."""
+    started = time.monotonic()
     try:
         keep()
     except DamagedOutputError:
@@ -205,6 +218,9 @@ def unless_it_fails(build: "Build", stage: str, keep: Callable[[], None]) -> Non
     except Exception as error:  # a store may fail in its own ways: a disk, a network, a server
         line = " ".join(str(error).split()) or type(error).__name__
         build.remark(stage, f"not recorded: {line}; `easel lineage record` appends it later")
+    finally:
+        with suppress(OSError), (build.directory / COSTS_FILE).open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"stage": stage, "seconds": round(time.monotonic() - started, 4)}) + "\n")
 
 
 def _declared(stage: str) -> Stage:

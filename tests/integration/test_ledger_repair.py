@@ -5,6 +5,7 @@ On the small workspace of two stages, whose one figure (a count) is the same for
 
 import hashlib
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -76,6 +77,23 @@ def test_a_build_that_finds_a_stage_without_a_record_takes_it_from_the_report_of
     assert (first.started_at, first.systems) == (made.started_at, made.systems)
     assert [note.split(":")[0] for note in first.notes] == ["recorded after its build had ended"]
     assert second.parents == (first.id,)
+
+
+def test_a_build_says_what_the_ledger_cost_it(built):
+    built.set_params("times: 3", "times: 4")
+    done = run(built)
+    folder = max((built.root / ".easel/runs").iterdir())
+    costs = [json.loads(line) for line in (folder / "ledger-seconds.jsonl").read_text().splitlines()]
+    assert [one["stage"] for one in costs] == ["first", "second", "build"]
+    assert all(one["seconds"] > 0 for one in costs)
+    ledger = Ledger(FolderStore(built.root / ".easel/ledger"))
+    *_, (_, whole) = ledger.records()
+    of_stages = (
+        sum(one["seconds"] for one in costs[:2]) + json.loads((folder / "second.json").read_text())["ledger_seconds"]
+    )
+    assert float(whole.decision["ledger_seconds"]) == pytest.approx(of_stages, abs=0.001)
+    (share,) = re.findall(r"Done in .* own work, ([\d.]+)% for the ledger", done.stdout)
+    assert 0 < float(share) < 100
 
 
 def test_what_dvc_ran_by_hand_is_observed_and_is_no_run_of_an_earlier_build(built):
