@@ -17,6 +17,8 @@ _DOCUMENT_ROLES = frozenset({"report", "receipt", "grids", "metrics", "card", "r
 _DOCUMENT_ENDINGS = frozenset({".html", ".json", ".md", ".png", ".txt", ".yaml"})
 _NO_PERSON = frozenset({"reason", "policy", "policy_version", "host", "note", "why", "service"})
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_ADDRESS = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+://|git@[^/:]+:", re.IGNORECASE)
+"""How the address of a repository begins that others can reach: `https://`, `ssh://`, `git@host:`."""
 _SAMPLE_KEYS = frozenset({"sample", "samples", "sample_id", "sample_ids", "sha256", "matches", "excluded"})
 
 
@@ -55,8 +57,12 @@ def people_of(record: Record) -> dict[str, str]:
 def _event(me: str, record: Record) -> Event:
     kept = record.model_dump(mode="json", include={"fingerprint", "attempt", "place", "code", "environment"})
     kept |= record.model_dump(mode="json", include={"decision", "systems", "is_promotable", "people"})
-    if modules := record.code.get("modules"):  # the record lists them; here one digest is enough
-        kept["code"] = {**record.code, "modules": digest(modules)}
+    code = dict(record.code)
+    if modules := code.get("modules"):  # the record lists them; here one digest is enough
+        code["modules"] = digest(modules)
+    if not _ADDRESS.match(str(code.get("repository", ""))):  # a folder of somebody's machine is nobody else's business
+        code.pop("repository", None)
+    kept["code"] = code
     samples = record.samples
     consumed = [one.model_dump(mode="json") for one in samples.consumed]
     kept["samples"] = {"dropped": samples.dropped, "derived": samples.derived, "consumed": consumed}

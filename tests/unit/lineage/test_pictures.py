@@ -105,6 +105,26 @@ def test_checks_of_one_name_are_numbered():
     assert told == {"a": "passed", "a #2": "failed, waived by ann", "a #3": "failed: 3"}
 
 
+@pytest.mark.parametrize(
+    ("repository", "told"),
+    [
+        ("https://example.org/easel.git", "https://example.org/easel.git"),
+        ("git@example.org:easel.git", "git@example.org:easel.git"),
+        ("ssh://example.org/easel.git", "ssh://example.org/easel.git"),
+        ("/home/ann/easel", None),
+        ("../easel", None),
+        ("file:///home/ann/easel", None),
+        ("C:\\Users\\ann\\easel", None),
+        ("ann@her-machine:/home/ann/easel", None),
+    ],
+)
+def test_a_folder_of_somebodys_machine_is_told_to_nobody(repository, told):
+    only = record(code={"repository": repository, "commit": "abc"})
+    facts = picture([only], only.id).about.facts
+    assert facts.get("code.repository") == told
+    assert facts["code.commit"] == "abc"
+
+
 def test_a_folder_with_one_file_is_a_folder():
     folder = Item(role="images", path="artifacts/rendered/images", sha256=sha("x"), size=1)
     file = Item(role="table", path="artifacts/table.parquet", sha256=sha("y"), size=1)
