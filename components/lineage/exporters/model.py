@@ -145,10 +145,17 @@ class Picture:
         return [one for one in map(self.thing, found) if one.kind == "document"]
 
     def measures(self, thing: str) -> dict[str, str]:
-        """What was measured of a model: by its maker, by who read it, and by who wrote the evidence beside it."""
-        events = [*self.makers(thing), *(self.event(name) for name in self.sources("used", thing))]
-        events += [maker for one in self.evidence(thing) for maker in self.makers(one.id)]
+        """What was measured of a model: by its maker, and by whoever judged it or wrote the evidence beside it."""
+        judges = [self.event(name) for name in self.sources("used", thing)]
+        judges += [maker for one in self.evidence(thing) for maker in self.makers(one.id)]
+        events = [*self.makers(thing), *(event for event in judges if self._judges(event.id))]
         return {f"{event.name}.{key}": value for event in events for key, value in event.measures.items()}
+
+    def _judges(self, event: str) -> bool:
+        """Whether an event only read models and wrote documents; one that makes more measures what it makes."""
+        read, made = self.targets("used", event), self.sources("generated", event)
+        is_new = any(self.thing(one).kind != "document" for one in made)
+        return not is_new and any(self.thing(one).kind == "model" for one in read)
 
     def of_kind(self, *kinds: Kind) -> list[Thing]:
         """The things of these kinds."""

@@ -149,7 +149,8 @@ def _thing_edges(record: Record, things: Mapping[str, Thing]) -> Iterable[Edge]:
         data = [drawn, *(one for one in read if things[one].kind == "data")]
         yield from (Edge("trained_on", model, one) for model in models for one in data)
     if held_out := sets.get("held_out"):
-        tested = models or [one for one in read if things[one].kind == "model" and record.measures]
+        is_judge = not made and bool(record.measures)  # one that makes data sets samples aside, and tests nothing
+        tested = models or [one for one in read if things[one].kind == "model" and is_judge]
         yield from (Edge("tested_on", model, held_out) for model in tested)
 
 

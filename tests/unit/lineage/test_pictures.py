@@ -14,7 +14,7 @@ from pictured import TAKEN_DOWN, planted_picture, planted_records, takedown
 from components.lineage.exporters.licences import address, expression, spdx_identifier
 from components.lineage.exporters.model import Edge, flat, uuid_of
 from components.lineage.exporters.records import picture
-from components.lineage.record import Check, Item, Record
+from components.lineage.record import Check, Item, Record, Samples, SampleSet
 
 ROOT = Path(__file__).parents[3]
 AT = "2026-11-21T20:00:00.000Z"
@@ -123,6 +123,31 @@ def test_a_folder_of_somebodys_machine_is_told_to_nobody(repository, told):
     facts = picture([only], only.id).about.facts
     assert facts.get("code.repository") == told
     assert facts["code.commit"] == "abc"
+
+
+def used_by(role, *, measures, **made):
+    """A record that read a model and an autoencoder, and made something."""
+    read = (Item(role="model", path="artifacts/models/sft", sha256=sha("sft"), size=1, count=2),)
+    outputs = tuple(Item(role=name, path=path, sha256=sha(path), size=1) for name, path in made.items())
+    return record(subject=role, inputs=read, outputs=outputs, measures=measures)
+
+
+def test_a_model_is_measured_by_its_maker_and_its_judges_and_not_by_those_who_use_it():
+    made = record(subject="sft", measures={"loss": "0.4"}, outputs=used_by("x", measures={}).inputs)
+    encode = used_by("encode", measures={"encoded": "7"}, latents="artifacts/latents.parquet")
+    dpo = used_by("dpo", measures={"loss": "0.1"}, model="artifacts/models/dpo.safetensors")
+    judge = used_by("evaluate", measures={"alignment": "0.3"}, report="artifacts/report.html")
+    told = picture([made, encode, dpo, judge], judge.id)
+    assert told.measures(sha("sft")) == {"sft.loss": "0.4", "evaluate.alignment": "0.3"}
+
+
+def test_setting_samples_aside_is_no_test_of_the_model_that_encodes_them():
+    held_out = Samples(sets=(SampleSet(role="held_out", root=sha("held out"), count=3),))
+    encode = used_by("encode", measures={"n": "7"}, latents="artifacts/latents.parquet")
+    judge = used_by("evaluate", measures={"alignment": "0.3"}, report="artifacts/report.html")
+    for stage, tested in ((encode, []), (judge, [sha("held out")])):
+        only = stage.model_copy(update={"samples": held_out})
+        assert picture([only], only.id).targets("tested_on", sha("sft")) == tested
 
 
 def test_a_folder_with_one_file_is_a_folder():
