@@ -25,7 +25,7 @@ def export_cyclonedx(picture: Picture) -> str:
                 "$schema": SCHEMA,
                 "bomFormat": "CycloneDX",
                 "specVersion": "1.7",
-                "serialNumber": f"urn:uuid:{uuid_of('cyclonedx', picture.subject)}",
+                "serialNumber": f"urn:uuid:{uuid_of('cyclonedx', picture.edition)}",
                 "version": 1,
                 "metadata": _metadata(picture, roots[:1]),
                 "components": [_component(picture, thing) for thing in others],
@@ -97,12 +97,8 @@ def _unit(thing: Thing) -> str:
 def _model_card(picture: Picture, thing: Thing) -> dict[str, Any]:
     data = picture.all_training_data(thing.id)
     seen = dict.fromkeys([*data, *picture.targets("tested_on", thing.id)])
-    told: dict[str, Any] = {
-        "modelParameters": {
-            "task": "text-to-image" if data else "unknown",
-            "datasets": [{"ref": f"thing:{one}"} for one in seen],
-        }
-    }
+    task = {"task": "text-to-image"} if thing.is_pipeline else {}
+    told: dict[str, Any] = {"modelParameters": task | {"datasets": [{"ref": f"thing:{one}"} for one in seen]}}
     if measures := picture.measures(thing.id):
         figures = [{"type": name, "value": value} for name, value in measures.items()]
         told["quantitativeAnalysis"] = {"performanceMetrics": figures}

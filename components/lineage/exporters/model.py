@@ -40,6 +40,12 @@ class Thing:
         """Whether its digest is of a list of files. Records do not say so of a folder with one file; its name does."""
         return self.count != 1 or (self.kind != "samples" and not PurePosixPath(self.path).suffix)
 
+    @property
+    def is_pipeline(self) -> bool:
+        """Whether it is an exported pipeline; what task other models have, records do not say."""
+        is_named_so = self.name == "pipeline" or PurePosixPath(self.path).name.startswith("export")
+        return self.kind == "model" and is_named_so
+
 
 @dataclass(frozen=True)
 class Event:
@@ -97,6 +103,11 @@ class Picture:
     def about(self) -> Event:
         """The event that the document is about."""
         return self.event(self.subject)
+
+    @cached_property
+    def edition(self) -> str:
+        """A UUID of all that it tells of: what the same subject's document is called once more has happened."""
+        return uuid_of("edition", self.subject, *(event.id for event in self.events))
 
     @property
     def made_at(self) -> str:

@@ -16,6 +16,9 @@ CONTEXT = "https://spdx.org/rdf/3.0.1/spdx-context.jsonld"
 VERSION = "3.0.1"
 _CREATION, _EASEL = "_:CreationInfo0", "urn:easel:ledger:1"
 _PROFILES = ["ai", "build", "core", "dataset", "simpleLicensing", "software"]
+_UNKNOWN_LICENCE = "expandedlicensing_NoAssertionLicense"
+_NOT_CONCLUDED = "records hold what sources declare; that a person concluded anything from it stands in none"
+_NOT_MADE = "no record made it: its times say only that it was there when the first record began"
 _FOLDER = "SHA-256 of the canonical JSON {relative path: SHA-256}"
 _ROOT = "Merkle tree hash (RFC 6962, SHA-256) over the sorted SHA-256 of the samples, each with the next"
 
@@ -35,7 +38,7 @@ def export_spdx3(picture: Picture) -> str:
     creation |= {"created": _time(picture.made_at), "comment": "from the records of a ledger; no clock was asked"}
     document = {
         "type": "SpdxDocument",
-        "spdxId": f"urn:easel:spdx:{picture.subject}",
+        "spdxId": _document(picture),
         "creationInfo": _CREATION,
         "name": f"{picture.about.name} {picture.subject[:12]}",
         "profileConformance": _PROFILES,
@@ -44,6 +47,10 @@ def export_spdx3(picture: Picture) -> str:
     }
     graph = [creation, document, *elements]
     return json.dumps({"@context": CONTEXT, "@graph": graph}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _document(picture: Picture) -> str:
+    return f"urn:easel:spdx:{picture.edition}"
 
 
 def _urn(thing: Thing) -> str:
@@ -103,7 +110,8 @@ def _package(picture: Picture, thing: Thing, kind: str, purpose: str) -> dict[st
     makers = picture.makers(thing.id)
     made_at = _time(makers[0].ended_at if makers else min(event.started_at for event in picture.events))
     owners = [_person_urn(name) for name in picture.targets("attributed", thing.id)]
-    return {
+    told = {} if makers else {"comment": _NOT_MADE}
+    return told | {
         "type": kind,
         "software_packageVersion": thing.id,
         "software_primaryPurpose": purpose,
@@ -117,7 +125,9 @@ def _package(picture: Picture, thing: Thing, kind: str, purpose: str) -> dict[st
 
 
 def _model(picture: Picture, thing: Thing) -> dict[str, Any]:
-    found: dict[str, Any] = {"ai_useSensitivePersonalInformation": "noAssertion", "ai_domain": ["text-to-image"]}
+    found: dict[str, Any] = {"ai_useSensitivePersonalInformation": "noAssertion"}
+    if thing.is_pipeline:
+        found["ai_domain"] = ["text-to-image"]
     parameters = {key: value for maker in picture.makers(thing.id) for key, value in maker.parameters.items()}
     if parameters:
         found["ai_hyperparameter"] = _entries(parameters)
@@ -190,16 +200,29 @@ def _relationships(picture: Picture) -> Iterable[dict[str, Any]]:
     for source, kind, target in _relations(picture):
         if target not in targets[source, kind]:
             targets[source, kind].append(target)
+    for event in picture.events:  # the build profile wants all three of every build
+        if event.kind not in NO_BUILD:
+            for kind, none in _OF_EVERY_BUILD.items():
+                targets[_record(event.id), kind] = targets[_record(event.id), kind] or [none]
     for (source, kind), to in sorted(targets.items()):
-        yield {
+        told: dict[str, Any] = {
             "type": "Relationship",
-            "spdxId": f"urn:easel:relationship:{uuid_of(source, kind)}",
+            "spdxId": f"urn:easel:relationship:{uuid_of(picture.edition, source, kind)}",
             "creationInfo": _CREATION,
             "from": source,
             "relationshipType": kind,
             "to": to,
-            "completeness": "complete",
         }
+        if to[0] not in _NO_ASSERTIONS:
+            told["completeness"] = "complete"
+        if kind in _OF_BUILDS and source.startswith(_record("")):
+            told |= {"type": "LifecycleScopedRelationship", "scope": "build"}
+        yield told | ({"comment": _NOT_CONCLUDED} if kind == "hasConcludedLicense" else {})
+
+
+_OF_EVERY_BUILD = {"hasInput": "NoneElement", "hasOutput": "NoneElement", "invokedBy": "NoAssertionElement"}
+_OF_BUILDS = frozenset({*_OF_EVERY_BUILD, "descendantOf"})
+_NO_ASSERTIONS = frozenset({_UNKNOWN_LICENCE, "NoAssertionElement"})
 
 
 def _relations(picture: Picture) -> Iterable[tuple[str, str, str]]:
@@ -209,10 +232,18 @@ def _relations(picture: Picture) -> Iterable[tuple[str, str, str]]:
         if edge.kind in _BETWEEN_THINGS:
             yield f"urn:easel:thing:{edge.source}", _BETWEEN_THINGS[edge.kind], f"urn:easel:thing:{edge.target}"
     for thing in picture.things:
-        if thing.licences:
-            yield _urn(thing), "hasDeclaredLicense", _licence_urn(expression(thing.licences))
+        if thing.kind not in ("model", "data", "samples"):
+            continue
+        declared = _licence_urn(expression(thing.licences)) if thing.licences else _UNKNOWN_LICENCE
+        yield _urn(thing), "hasDeclaredLicense", declared  # the AI and dataset profiles want one of each
+        yield _urn(thing), "hasConcludedLicense", _UNKNOWN_LICENCE
         if thing.kind == "model":
             yield from ((_urn(thing), "hasEvidence", _urn(one)) for one in picture.evidence(thing.id))
+    for root in picture.roots:
+        if root.kind == "model":  # who asks about it need not walk to the models that it comes from
+            yield from (
+                (_urn(root), "trainedOn", _urn(picture.thing(one))) for one in picture.all_training_data(root.id)
+            )
 
 
 _BETWEEN_THINGS = {"derived": "descendantOf", "trained_on": "trainedOn", "tested_on": "testedOn"}
@@ -243,10 +274,10 @@ def _annotations(picture: Picture) -> Iterable[dict[str, Any]]:
         gone = [f"urn:easel:thing:{name}" for name in picture.sources("invalidated", event.id)]
         parents = [_record(name) for name in picture.targets("informed", event.id) if name in builds]
         said = {"record": event.id, "kind": event.kind, "at": event.ended_at, **event.facts}
-        for subject in gone or parents or [f"urn:easel:spdx:{picture.subject}"]:
+        for subject in gone or parents or [_document(picture)]:
             yield {
                 "type": "Annotation",
-                "spdxId": f"urn:easel:annotation:{uuid_of(event.id, subject)}",
+                "spdxId": f"urn:easel:annotation:{uuid_of(picture.edition, event.id, subject)}",
                 "creationInfo": _CREATION,
                 "annotationType": "review",
                 "subject": subject,

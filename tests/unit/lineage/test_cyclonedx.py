@@ -58,6 +58,14 @@ def test_it_is_about_the_exported_model_with_card_data_and_figures(document):
     assert {kinds[one] for one in trained_on} == {"data"}
 
 
+def test_only_an_exported_pipeline_is_said_to_draw(document):
+    models = [document["metadata"]["component"], *(one for one in document["components"] if "modelCard" in one)]
+    tasks = {one["name"]: one["modelCard"]["modelParameters"].get("task") for one in models}
+    assert tasks.pop("artifacts/export_turbo") == tasks.pop("artifacts/export") == "text-to-image"
+    assert "data/autoencoder" in tasks
+    assert set(tasks.values()) == {None}
+
+
 def test_the_card_lists_every_set_that_reached_the_weights(document):
     records, _ = planted_records()
     drawn = {one.root for record in records for one in record.samples.sets if one.role == "drawn"}
