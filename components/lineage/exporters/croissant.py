@@ -2,7 +2,9 @@
 
 Every file of data is a FileObject with its SHA-256; a folder is a FileSet (which Croissant gives no digest) of its own
 path, whose digest stands in the record set `artifacts`; tables keyed by `sample_id` have a record set of their samples.
-Source: https://docs.mlcommons.org/croissant/docs/croissant-spec-1.1.html; Akhtar et al. 2024, arXiv:2403.19546.
+Of the properties for responsible AI (RAI 1.0) those stand there that records know: what was read, dropped, remarked.
+Sources: https://docs.mlcommons.org/croissant/docs/croissant-spec-1.1.html; Akhtar et al. 2024, arXiv:2403.19546;
+https://docs.mlcommons.org/croissant/docs/croissant-rai-spec.html.
 """
 
 import json
@@ -11,7 +13,7 @@ from typing import Any
 from components.lineage.exporters.licences import address
 from components.lineage.exporters.model import Picture, Thing
 
-CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
+CONFORMS_TO = ("http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0")
 SAMPLE_TABLES = ("catalogue", "selection", "sft_selection")
 _ENCODINGS = {
     ".parquet": "application/x-parquet",
@@ -52,11 +54,11 @@ def export_croissant(picture: Picture) -> str:
     described: dict[str, Any] = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
-        "conformsTo": CONFORMS_TO,
+        "conformsTo": list(CONFORMS_TO),
         "name": about.name,
         "description": f"The data that {about.name} stands on (record {about.id}), as its ledger names them.",
         "url": f"urn:easel:record:{about.id}",
-        "version": "1.0.0",
+        "version": f"1.0.0+{picture.edition}",
         "datePublished": picture.made_at[:10],
         "dateModified": picture.made_at[:19],
         "license": [address(name) for name in licences] or ["NOASSERTION"],
@@ -65,6 +67,7 @@ def export_croissant(picture: Picture) -> str:
         or [{"@type": "sc:Organization", "name": "Easel"}],
         "prov:wasGeneratedBy": {"@id": f"urn:easel:record:{about.id}"},
         "prov:wasDerivedFrom": [{"@id": f"urn:easel:thing:{thing.id}"} for thing in _sources(picture)],
+        **_responsible_ai(picture),
         "distribution": [_distribution(picture, thing) for thing in held],
         "recordSet": [*_sample_tables(held), *_inline_sets(picture, held)],
     }
@@ -75,6 +78,29 @@ def _sources(picture: Picture) -> list[Thing]:
     """What nobody in the picture made."""
     made = {edge.source for edge in picture.edges if edge.kind == "generated"}
     return [thing for thing in picture.of_kind("data", "samples") if thing.id not in made]
+
+
+def _responsible_ai(picture: Picture) -> dict[str, Any]:
+    """What records know of how the data came about; the rest (biases, consent, persons) only people can say."""
+    read = [f"{thing.path} ({thing.count} files, SHA-256 {thing.id})" for thing in _sources(picture) if thing.path]
+    dropped = [
+        f"{event.name} (record {event.id}) dropped {count} images: {fact.removeprefix(_DROPPED)}"
+        for event in picture.events
+        for fact, count in event.facts.items()
+        if fact.startswith(_DROPPED)
+    ]
+    remarks = [f"{event.name} (record {event.id}): {note}" for event in picture.events for note in event.notes]
+    gone = [f"{event.name} (record {event.id})" for event in picture.events if event.kind == "takedown"]
+    told: dict[str, Any] = {
+        "rai:dataCollection": f"Read by the first stages, made by none: {'; '.join(read)}." if read else "",
+        "rai:dataPreprocessingProtocol": dropped,
+        "rai:dataLimitations": remarks,
+        "rai:dataReleaseMaintenancePlan": f"Takedowns that reached this history: {'; '.join(gone)}." if gone else "",
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+_DROPPED = "samples.dropped."
 
 
 def _id(thing: Thing) -> str:

@@ -41,6 +41,27 @@ def test_the_standards_own_library_takes_it_without_a_remark(document):
     check(document)
 
 
+def test_what_was_read_dropped_and_taken_down_is_said_in_the_words_for_responsible_ai(document):
+    metadata = check(document)
+    assert document["conformsTo"][1] == "http://mlcommons.org/croissant/RAI/1.0"
+    records, _ = planted_records()
+    (source,) = {item.sha256 for record in records for item in record.inputs if item.path == "data"}
+    assert f"data (60 files, SHA-256 {source})" in metadata.data_collection
+    (filtering,) = [record for record in records if record.samples.dropped]
+    assert metadata.data_preprocessing_protocol == [
+        f"filter_images (record {filtering.id}) dropped {count} images: {reason}"
+        for reason, count in (("too_small", 3), ("unsafe", 1))
+    ]
+    assert f"takedown (record {records[-1].id})" in metadata.data_release_maintenance_plan
+    assert metadata.personal_sensitive_information is None  # nobody said anything of it
+
+
+def test_remarks_of_records_are_limits_of_the_data():
+    document = json.loads(export_croissant(hostile_picture(HOSTILE)))
+    (limit,) = document["rai:dataLimitations"]
+    assert limit.endswith(f": {HOSTILE}")
+
+
 def test_every_file_of_data_stands_there_with_its_digest(document):
     files = {one["contentUrl"]: one["sha256"] for one in document["distribution"] if one["@type"] == "cr:FileObject"}
     records, _ = planted_records()

@@ -1,5 +1,6 @@
 """The neutral picture that every exporter reads, against what was planted."""
 
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from components.lineage.exporters.licences import address, expression, spdx_iden
 from components.lineage.exporters.model import Edge, flat, uuid_of
 from components.lineage.exporters.records import picture
 from components.lineage.record import Check, Item, Record, Samples, SampleSet
+from flows.lineage.exports import EXPORTERS
 
 ROOT = Path(__file__).parents[3]
 AT = "2026-11-21T20:00:00.000Z"
@@ -148,6 +150,22 @@ def test_setting_samples_aside_is_no_test_of_the_model_that_encodes_them():
     for stage, tested in ((encode, []), (judge, [sha("held out")])):
         only = stage.model_copy(update={"samples": held_out})
         assert picture([only], only.id).targets("tested_on", sha("sft")) == tested
+
+
+def test_a_document_has_another_name_once_more_has_happened():
+    records, subject = planted_records()
+    names = [
+        {
+            json.loads(EXPORTERS["cyclonedx"](told))["serialNumber"],
+            next(
+                one["spdxId"] for one in json.loads(EXPORTERS["spdx3"](told))["@graph"] if one["type"] == "SpdxDocument"
+            ),
+            json.loads(EXPORTERS["croissant"](told))["version"],
+        }
+        for told in (picture(records, subject), picture(records[:-1], subject))
+    ]
+    assert len(names[0]) == 3
+    assert not names[0] & names[1]
 
 
 def test_a_folder_with_one_file_is_a_folder():
