@@ -7,6 +7,7 @@ Source: PROV-DM, https://www.w3.org/TR/prov-dm/, and PROV-JSON, https://www.w3.o
 import io
 import json
 import warnings
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, cast
 
 from components.lineage.exporters.model import Edge, EdgeKind, Event, Outline, Picture, Thing, uuid_of
@@ -36,8 +37,10 @@ def export_prov(picture: Picture) -> str:
         document.activity(f"record:{event.id}", event.started_at, event.ended_at, told)
     for person in picture.people:
         document.agent(_person(person), {"prov:type": PROV["Person"], "prov:label": person})
-    for number, edge in enumerate(picture.edges):
-        _relate(document, edge, f"easel:edge-{number}", {event.id: event for event in picture.events})
+    events = {event.id: event for event in picture.events}
+    for (kind, source, target), edges in groupby(picture.edges, lambda one: (one.kind, one.source, one.target)):
+        name = f"easel:edge-{uuid_of(kind, source, target)}"
+        _relate(document, Edge(kind, source, target), name, [one.role for one in edges], events)
     return _text(document)
 
 
@@ -62,7 +65,7 @@ def read_prov(text: str) -> Outline:
             frozenset(_local(one.identifier) for one in records if isinstance(one, ProvEntity)),
             frozenset(_local(one.identifier) for one in records if isinstance(one, ProvActivity)),
             frozenset(people.values()),
-            frozenset(_edge(one, people) for one in records if isinstance(one, ProvRelation)),
+            frozenset(edge for one in records if isinstance(one, ProvRelation) for edge in _edges(one, people)),
         )
     except (Error, KeyError, TypeError, ValueError, AttributeError, Warning) as error:
         raise ValueError(f"no PROV-JSON of ours: {' '.join(str(error).split()) or type(error).__name__}") from None
@@ -87,9 +90,12 @@ def _about_event(event: Event, subject: str) -> dict[Any, Any]:
     return told | ({"easel:notes": json.dumps(event.notes, ensure_ascii=False)} if event.notes else {})
 
 
-def _relate(document: "ProvDocument", edge: Edge, name: str, events: dict[str, Event]) -> None:
-    """The edge as PROV's relation, with our own kind and role beside it."""
-    told = {"easel:kind": edge.kind} | ({"prov:role": edge.role} if edge.role and edge.kind in _WITH_ROLE else {})
+def _relate(document: "ProvDocument", edge: Edge, name: str, roles: list[str], events: dict[str, Event]) -> None:
+    """The edge as PROV's relation, with our own kind and its roles beside it.
+
+    One relation for all roles: an entity has one generation by an activity (PROV-CONSTRAINTS, constraint 24).
+    """
+    told = [("easel:kind", edge.kind), *(("prov:role", role) for role in roles if role and edge.kind in _WITH_ROLE)]
     source, target = f"thing:{edge.source}", f"thing:{edge.target}"
     match edge.kind:
         case "used":
@@ -128,10 +134,12 @@ def _first(record: "ProvRecord", name: str) -> Any:
     return next(iter(record.get_attribute(name)), "")
 
 
-def _edge(relation: "ProvRecord", people: dict[str, str]) -> Edge:
+def _edges(relation: "ProvRecord", people: dict[str, str]) -> list[Edge]:
     ends = [value for _, value in relation.formal_attributes if hasattr(value, "localpart")]
     source, target = (people.get(_local(one), _local(one)) for one in ends[:2])
-    return Edge(cast(EdgeKind, str(_first(relation, "easel:kind"))), source, target, str(_first(relation, "prov:role")))
+    kind = cast(EdgeKind, str(_first(relation, "easel:kind")))
+    roles = sorted(map(str, relation.get_attribute("prov:role"))) or [""]
+    return [Edge(kind, source, target, role) for role in roles]
 
 
 def _text(document: "ProvDocument") -> str:
