@@ -1,7 +1,7 @@
 """OpenLineage run events as we write them, live and on export: the client's own classes and two facets of ours.
 
 A job is a stage, a run one execution of it, a data set a file, folder or sample set by its path. What OpenLineage has
-no word for (roles, digests, samples, derivations) stands in facets named `easel`.
+no word for (roles, digests, samples, derivations) stands in the facets `easel_record` and `easel_bytes`.
 Source: https://openlineage.io/spec/2-0-2/OpenLineage.json; custom facets: https://openlineage.io/docs/spec/facets.
 """
 
@@ -28,12 +28,14 @@ from components.lineage.exporters.model import PRODUCER, uuid_of
 
 NAMESPACE = "easel"
 BUILD_JOB = "build"
+OF_RUN, OF_DATA = "easel_record", "easel_bytes"
+"""Keys of our facets; the standard wants `{prefix}_{name}` for those that it does not define."""
 State = Literal["START", "COMPLETE", "FAIL", "ABORT"]
 _OURS: dict[str, Any] = {"producer": PRODUCER}
 
 
 @attr.define
-class EaselDatasetFacet(DatasetFacet):
+class EaselBytesDatasetFacet(DatasetFacet):
     """What the ledger knows of bytes: digest, kind, the roles they had in this run, and what they come from."""
 
     kind: str = ""
@@ -46,11 +48,11 @@ class EaselDatasetFacet(DatasetFacet):
 
     @staticmethod
     def _get_schema() -> str:
-        return "urn:easel:openlineage:EaselDatasetFacet:1"
+        return "urn:easel:openlineage:EaselBytesDatasetFacet:1"
 
 
 @attr.define
-class EaselRunFacet(RunFacet):
+class EaselRecordRunFacet(RunFacet):
     """What the ledger knows of a run: its record, whom it concerns, what it stands on, and its facts as text."""
 
     record: str = ""
@@ -64,12 +66,12 @@ class EaselRunFacet(RunFacet):
 
     @staticmethod
     def _get_schema() -> str:
-        return "urn:easel:openlineage:EaselRunFacet:1"
+        return "urn:easel:openlineage:EaselRecordRunFacet:1"
 
 
 @dataclass(frozen=True)
 class Data:
-    """A data set as one run saw it; `about` are the fields of `EaselDatasetFacet`."""
+    """A data set as one run saw it; `about` are the fields of `EaselBytesDatasetFacet`."""
 
     name: str
     version: str = ""
@@ -84,7 +86,7 @@ class Told:
 
     Args:
         run: a UUID. parent: UUID of the build's run, "" for none.
-        about: the fields of `EaselRunFacet`.
+        about: the fields of `EaselRecordRunFacet`.
     """
 
     job: str
@@ -130,7 +132,7 @@ def _job_type(told: Told) -> job_type_job.JobTypeJobFacet:
 
 
 def _run_facets(told: Told, error: str) -> dict[str, RunFacet]:
-    facets: dict[str, RunFacet] = {"easel": EaselRunFacet(**told.about, **_OURS)} if told.about else {}
+    facets: dict[str, RunFacet] = {OF_RUN: EaselRecordRunFacet(**told.about, **_OURS)} if told.about else {}
     if told.parent:
         job = parent_run.Job(namespace=NAMESPACE, name=BUILD_JOB)
         facets["parent"] = parent_run.ParentRunFacet(parent_run.Run(runId=told.parent), job, **_OURS)
@@ -146,7 +148,7 @@ def _run_facets(told: Told, error: str) -> dict[str, RunFacet]:
 
 
 def _dataset_facets(data: Data) -> dict[str, DatasetFacet]:
-    facets: dict[str, DatasetFacet] = {"easel": EaselDatasetFacet(**data.about, **_OURS)}
+    facets: dict[str, DatasetFacet] = {OF_DATA: EaselBytesDatasetFacet(**data.about, **_OURS)}
     if data.version:
         facets["version"] = dataset_version_dataset.DatasetVersionDatasetFacet(data.version, **_OURS)
     if data.owners:

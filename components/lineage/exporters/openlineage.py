@@ -1,6 +1,6 @@
 """OpenLineage: START and COMPLETE of every event in the picture, one a line, as its client's file transport.
 
-Read back into the same outline: roles, people and derivations stand in the `easel` facets.
+Read back into the same outline: roles, people and derivations stand in our own facets.
 Source: https://openlineage.io/spec/2-0-2/OpenLineage.json.
 """
 
@@ -51,19 +51,21 @@ def read_openlineage(text: str) -> Outline:
     Raises:
         ValueError: a line is no event, or none that we wrote; the message names the line.
     """
+    from components.lineage.openlineage_events import OF_DATA, OF_RUN
+
     things, events, people, edges = set[str](), set[str](), set[str](), set[Edge]()
     for number, line in enumerate(text.splitlines(), 1):
         try:
             event = json.loads(line)
             if event["eventType"] != "COMPLETE":
                 continue
-            about = event["run"]["facets"]["easel"]
+            about = event["run"]["facets"][OF_RUN]
             events.add(about["record"])
             people |= set(about["people"].values())
             edges |= _edges_of_run(about)
             for dataset, kind in _with_kind(event):
-                things.add(dataset["facets"]["easel"]["sha256"])
-                edges |= _edges_of_thing(about["record"], dataset["facets"]["easel"], kind)
+                things.add(dataset["facets"][OF_DATA]["sha256"])
+                edges |= _edges_of_thing(about["record"], dataset["facets"][OF_DATA], kind)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"line {number} is no OpenLineage event of ours: {error!r}") from None
     return Outline(frozenset(things), frozenset(events), frozenset(people), frozenset(edges))

@@ -2,6 +2,9 @@ import json
 import uuid
 from collections import defaultdict
 from datetime import datetime
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 from urllib.parse import urlparse
 
 import attr
@@ -20,12 +23,13 @@ from pictured import TAKEN_DOWN, hostile_picture, planted_picture, planted_recor
 
 from components.lineage.exporters.openlineage import export_openlineage, read_openlineage
 from components.lineage.exporters.records import picture
-from components.lineage.openlineage_events import EaselDatasetFacet, EaselRunFacet, Told, as_line, run_event
+from components.lineage.openlineage_events import EaselBytesDatasetFacet, EaselRecordRunFacet, Told, as_line, run_event
 
 HOSTILE = 'a "quoted" <b>line</b>\n\u2028\u202e${x} \\ 图'
 # The standard's own facets, as the client's generated classes have them, and ours.
 FACETS = {
-    "easel": (EaselRunFacet, EaselDatasetFacet),
+    "easel_record": (EaselRecordRunFacet,),
+    "easel_bytes": (EaselBytesDatasetFacet,),
     "parent": (parent_run.ParentRunFacet,),
     "executionParameters": (execution_parameters_run.ExecutionParametersRunFacet,),
     "errorMessage": (error_message_run.ErrorMessageRunFacet,),
@@ -67,9 +71,32 @@ def facets(holder):
         assert is_uri(facet["_producer"])
         assert is_uri(facet["_schemaURL"])
         fields = {key: value for key, value in facet.items() if not key.startswith("_")}
-        made[name] = kind(**fields, producer=facet["_producer"])
+        made[name] = kind(**read_as(kind, fields), producer=facet["_producer"])
         assert {one.name for one in attr.fields(kind) if one.default is attr.NOTHING} <= set(facet)
     return made
+
+
+def read_as(kind, value):
+    """The value as the annotation `kind` has it: the client's classes say what every field is, and check nothing."""
+    if kind is Any or (kind is not None and value is None and NoneType in get_args(kind)):
+        return value
+    origin, parts = get_origin(kind), [one for one in get_args(kind) if one is not NoneType]
+    if origin in (Union, UnionType):
+        return read_as(next((one for one in parts if isinstance(value, get_origin(one) or one)), parts[0]), value)
+    if origin is list:
+        return [read_as(parts[0], one) for one in exactly(list, value)]
+    if origin is dict:
+        return {exactly(parts[0], key): read_as(parts[1], one) for key, one in exactly(dict, value).items()}
+    if attr.has(kind):
+        hints = get_type_hints(kind)
+        return {key: read_as(hints[key], one) for key, one in exactly(dict, value).items()}
+    return kind(value) if issubclass(kind, Enum) else exactly(kind, value)
+
+
+def exactly(kind, value):
+    if type(value) is not kind:
+        raise TypeError(f"{value!r} is no {kind}")
+    return value
 
 
 def is_uri(text):
@@ -92,6 +119,17 @@ def test_what_is_read_back_has_the_same_nodes_and_edges():
     assert read_openlineage(export_openlineage(planted)) == planted.outline
 
 
+def test_facets_of_ours_are_named_as_the_standard_wants_those_of_others(events):
+    keys = {(key, event["run"]["facets"][key]["_schemaURL"]) for event in events for key in event["run"]["facets"]}
+    for event in events:
+        for data in (*event["inputs"], *event["outputs"]):
+            keys |= {(key, facet["_schemaURL"]) for key, facet in data["facets"].items()}
+    ours = {key: url for key, url in keys if "openlineage.io" not in url}
+    assert set(ours) == {"easel_record", "easel_bytes"}  # {prefix}_{name}, of {Prefix}{Name}{Entity}Facet
+    assert "EaselRecordRunFacet" in ours["easel_record"]
+    assert "EaselBytesDatasetFacet" in ours["easel_bytes"]
+
+
 def test_every_run_starts_once_and_ends_once_in_order(events):
     states = defaultdict(list)
     for event in events:
@@ -109,7 +147,7 @@ def test_stages_of_a_build_name_it_as_their_parent(events):
 
 def test_a_takedown_drops_the_sample(events):
     dropped = [
-        dataset["facets"]["easel"]["sha256"]
+        dataset["facets"]["easel_bytes"]["sha256"]
         for event in events
         for dataset in event["outputs"]
         if dataset["facets"].get("lifecycleStateChange", {}).get("lifecycleStateChange") == "DROP"
@@ -145,10 +183,15 @@ def test_a_failure_says_why():
         lambda event: event["run"].update(runId="7"),
         lambda event: event["job"].pop("namespace"),
         lambda event: event.update(colour="red"),
-        lambda event: event["run"]["facets"]["easel"].pop("_producer"),
-        lambda event: event["run"]["facets"]["easel"].update(_schemaURL="nowhere"),
+        lambda event: event["run"]["facets"]["easel_record"].pop("_producer"),
+        lambda event: event["run"]["facets"]["easel_record"].update(_schemaURL="nowhere"),
         lambda event: event["run"]["facets"]["parent"].pop("job"),
         lambda event: event["outputs"][0]["facets"]["version"].update(version=3),
+        lambda event: event["outputs"][0]["facets"]["version"].update(datasetVersion=3),
+        lambda event: event["outputs"][0]["facets"]["easel_bytes"].update(size="3"),
+        lambda event: event["run"]["facets"]["parent"]["run"].update(runId=3),
+        lambda event: event["run"]["facets"]["parent"]["job"].update(colour="red"),
+        lambda event: event["job"]["facets"]["jobType"].update(integration=None),
     ],
 )
 def test_a_planted_mistake_is_refused(events, mistake):

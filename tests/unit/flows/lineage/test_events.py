@@ -126,7 +126,7 @@ def test_a_recorded_stage_tells_what_the_ledger_holds(build, tmp_path):
     teller(build).end("sample", "COMPLETE")
     lineage_events.close(build, "COMPLETE")
     complete = told(build)[1]
-    assert complete["run"]["facets"]["easel"]["record"] == record.id
+    assert complete["run"]["facets"]["easel_record"]["record"] == record.id
     made = {one["facets"]["version"]["datasetVersion"] for one in complete["outputs"]}
     assert made >= {item.sha256 for item in record.outputs}
     assert {one["facets"]["version"]["datasetVersion"] for one in complete["inputs"]} == {
