@@ -75,14 +75,16 @@ def export_croissant(picture: Picture) -> str:
 
 
 def _sources(picture: Picture) -> list[Thing]:
-    """What nobody in the picture made."""
+    """What nobody in the picture made: data that were there, and the images received; other sets are parts of these."""
     made = {edge.source for edge in picture.edges if edge.kind == "generated"}
-    return [thing for thing in picture.of_kind("data", "samples") if thing.id not in made]
+    there = [thing for thing in picture.of_kind("data", "samples") if thing.id not in made]
+    return [thing for thing in there if thing.kind == "data" or thing.name == "received"]
 
 
 def _responsible_ai(picture: Picture) -> dict[str, Any]:
     """What records know of how the data came about; the rest (biases, consent, persons) only people can say."""
-    read = [f"{thing.path} ({thing.count} files, SHA-256 {thing.id})" for thing in _sources(picture) if thing.path]
+    there = [thing for thing in _sources(picture) if thing.kind == "data"]
+    read = [f"{thing.path} ({thing.count} files, SHA-256 {thing.id})" for thing in there]
     dropped = [
         f"{event.name} (record {event.id}) dropped {count} images: {fact.removeprefix(_DROPPED)}"
         for event in picture.events

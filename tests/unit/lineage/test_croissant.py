@@ -46,7 +46,11 @@ def test_what_was_read_dropped_and_taken_down_is_said_in_the_words_for_responsib
     assert document["conformsTo"][1] == "http://mlcommons.org/croissant/RAI/1.0"
     records, _ = planted_records()
     (source,) = {item.sha256 for record in records for item in record.inputs if item.path == "data"}
-    assert f"data (60 files, SHA-256 {source})" in metadata.data_collection
+    (received,) = {one.root for record in records for one in record.samples.sets if one.role == "received"}
+    assert metadata.data_collection == f"Read by the first stages, made by none: data (60 files, SHA-256 {source})."
+    assert {one["@id"] for one in document["prov:wasDerivedFrom"]} == {
+        f"urn:easel:thing:{x}" for x in (source, received)
+    }
     (filtering,) = [record for record in records if record.samples.dropped]
     assert metadata.data_preprocessing_protocol == [
         f"filter_images (record {filtering.id}) dropped {count} images: {reason}"
