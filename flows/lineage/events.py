@@ -1,8 +1,9 @@
 """OpenLineage events of a build while it runs: START when a stage's process begins, then COMPLETE, FAIL or ABORT.
 
 They go to a file below EASEL_HOME, or to a server (Marquez and its like) where settings name one. A thread of its own
-does all of it, imports included, so that no stage waits: what cannot be written is given up for the rest of the build,
-with one remark. Nothing is told of a stage that did not run; its record stands in the ledger.
+does all of it, imports included, so that no stage waits. What a server does not take goes to the file, and the server
+is left alone for a while; what cannot be written at all is given up for the rest of the build; each with one remark.
+Nothing is told of a stage that did not run; its record stands in the ledger.
 """
 
 import atexit
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 POLL_S = 0.2
 """How often a stage that is to begin is looked for: its process opens its log."""
 PATIENCE_S = 2.0
-"""How long a server may take to answer, and a build's end waits for what one is still to be told."""
+"""How long a server may take to answer."""
+PAUSE_S = 30.0
+"""How long a server that did not take an event is not asked again."""
 MACHINE_S = 30.0
 """How long a build's end waits for this machine alone: for imports, and for the file where there is no server."""
 HOST = socket.gethostname()
@@ -62,7 +65,9 @@ class Teller:
         self._waiting: dict[str, float] = {}
         self._begun: dict[str, Told] = {}
         self._attempts: dict[str, int] = {}
-        self._transport: Any = None
+        self._server: Any = None
+        self._file: Any = None
+        self._asks_again_at = 0.0
         self._ledger: Ledger | None = None
         self._is_silent, self._is_ready = False, Event()
         self._thread = Thread(target=self._work, name=f"openlineage {build.name}", daemon=True)
@@ -82,10 +87,10 @@ class Teller:
         self._news.put(_News("", state, time.time()))
 
     def close(self) -> None:
-        """Wait until all is told; for a server no longer than `PATIENCE_S`."""
+        """Wait until all is told; where there is a server, no longer than one that hangs can take."""
         self._news.put(None)
         self._is_ready.wait(MACHINE_S)
-        self._thread.join(PATIENCE_S if self._place.url else MACHINE_S)
+        self._thread.join(2 * PATIENCE_S if self._place.url else MACHINE_S)
         atexit.unregister(self.close)
 
     def _work(self) -> None:
@@ -108,8 +113,11 @@ class Teller:
         except Exception as error:  # a disk, a network, a server may fail in ways of their own; no build ends for that
             self._is_silent = True
             self._is_ready.set()
-            line = (" ".join(str(error).split()) or type(error).__name__)[:200]
-            self.build.remark("openlineage", f"events of this build are no longer told: {line}")
+            self.build.remark("openlineage", f"events of this build are no longer told: {self._line(error)}")
+
+    def _line(self, error: Exception) -> str:
+        """The error in one line."""
+        return (" ".join(str(error).split()) or type(error).__name__)[:200]
 
     def _look(self) -> None:
         for stage, asked_at in list(self._waiting.items()):
@@ -202,22 +210,40 @@ class Teller:
         from components.lineage.openlineage_events import run_event
         from flows.lineage.stage_records import iso
 
-        self._transport = self._transport or open_transport(self._place)
+        self._send(run_event(state, iso(at), told, inputs=inputs, outputs=outputs, error=error))
+
+    def _send(self, event: Any) -> None:
+        """To the server, and to the file what the server does not take."""
+        if self._place.url and time.monotonic() >= self._asks_again_at:
+            try:
+                self._server = self._server or open_server(self._place)
+                self._is_ready.set()
+                self._server.emit(event)
+                return
+            except Exception as error:  # of a network in ways of its own; nothing is lost: the file has it
+                if not self._asks_again_at:
+                    line = f"events go to {self._place.file.name} while their server does not take them"
+                    self.build.remark("openlineage", f"{line}: {self._line(error)}")
+                self._asks_again_at = time.monotonic() + PAUSE_S
+        self._file = self._file or open_file(self._place)
         self._is_ready.set()
-        self._transport.emit(run_event(state, iso(at), told, inputs=inputs, outputs=outputs, error=error))
+        self._file.emit(event)
 
 
-def open_transport(place: Place) -> Any:
-    """One of the client's own transports, without retries.
+def open_server(place: Place) -> Any:
+    """The client's own transport to the server of `place`, without retries.
 
     Raises:
         ValueError: the address is none.
     """
-    if place.url:
-        from openlineage.client.transport.http import ApiKeyTokenProvider, HttpConfig, HttpTransport, TokenProvider
+    from openlineage.client.transport.http import ApiKeyTokenProvider, HttpConfig, HttpTransport, TokenProvider
 
-        auth = ApiKeyTokenProvider({"api_key": place.api_key}) if place.api_key else TokenProvider({})
-        return HttpTransport(HttpConfig(url=place.url, timeout=PATIENCE_S, retry={"total": 0}, auth=auth))
+    auth = ApiKeyTokenProvider({"api_key": place.api_key}) if place.api_key else TokenProvider({})
+    return HttpTransport(HttpConfig(url=place.url, timeout=PATIENCE_S, retry={"total": 0}, auth=auth))
+
+
+def open_file(place: Place) -> Any:
+    """The client's own transport to the file of `place`."""
     from openlineage.client.transport.file import FileConfig, FileTransport
 
     place.file.parent.mkdir(parents=True, exist_ok=True)
@@ -237,7 +263,7 @@ def teller(build: "Build") -> Teller:
 
 
 def close(build: "Build", state: Literal["COMPLETE", "FAIL"]) -> None:
-    """The build ends so; a server that is still to be told has `PATIENCE_S`."""
+    """The build ends so; what is still to be told has little time."""
     told = teller(build)
     told.build_event(state)
     told.close()

@@ -54,21 +54,37 @@ def wait_for(claim):
         time.sleep(0.02)
 
 
+def closed(build, state):
+    """The build ends so, and all is told, however long a busy machine takes over it."""
+    thread = teller(build)._thread
+    lineage_events.close(build, state)
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+class Received(list):
+    """Paths, keys and events that a server took."""
+
+
 @pytest.fixture
 def server():
-    """A real server that keeps what it is sent."""
+    """A real server that keeps what it is sent; `answers` are what it says first, and `asked` all that it said."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            received.append((self.path, self.headers["Authorization"], json.loads(body)))
-            self.send_response(201)
+            answer = answers.pop(0) if answers else 201
+            if answer == 201:
+                received.append((self.path, self.headers["Authorization"], json.loads(body)))
+            asked.append(answer)
+            self.send_response(answer)
             self.end_headers()
 
         def log_message(self, *_):
             pass
 
-    received = []
+    received, answers, asked = Received(), [], []
+    received.answers, received.asked = answers, asked
     serving = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = Thread(target=serving.serve_forever)
     thread.start()
@@ -85,7 +101,7 @@ def test_a_start_is_told_while_the_stage_runs_and_its_end_after_it(build):
     (build.directory / "ingest.log").touch()
     wait_for(lambda: ("ingest", "START") in states(told(build)))
     teller(build).end("ingest", "FAIL", "the disk is full")
-    lineage_events.close(build, "FAIL")
+    closed(build, "FAIL")
     events = told(build)
     assert states(events) == [("build", "START"), ("ingest", "START"), ("ingest", "FAIL"), ("build", "FAIL")]
     start, fail = events[1:3]
@@ -99,14 +115,14 @@ def test_a_start_is_told_while_the_stage_runs_and_its_end_after_it(build):
 def test_a_stage_that_did_not_run_is_not_told_of(build):
     teller(build).begin("ingest")
     teller(build).end("ingest", "did not run")
-    lineage_events.close(build, "COMPLETE")
+    closed(build, "COMPLETE")
     assert states(told(build)) == [("build", "COMPLETE")]
 
 
 def test_a_stage_that_was_over_at_once_is_told_of_whole(build):
     teller(build).begin("sample")
     teller(build).end("sample", "ABORT", "asked to stop")
-    lineage_events.close(build, "FAIL")
+    closed(build, "FAIL")
     assert states(told(build))[:2] == [("sample", "START"), ("sample", "ABORT")]
 
 
@@ -124,7 +140,7 @@ def test_a_recorded_stage_tells_what_the_ledger_holds(build, tmp_path):
     note_record(build, "sample", record.id, is_reference=False)
     teller(build).begin("sample")
     teller(build).end("sample", "COMPLETE")
-    lineage_events.close(build, "COMPLETE")
+    closed(build, "COMPLETE")
     complete = told(build)[1]
     assert complete["run"]["facets"]["easel_record"]["record"] == record.id
     made = {one["facets"]["version"]["datasetVersion"] for one in complete["outputs"]}
@@ -140,7 +156,7 @@ def test_a_run_has_one_name_live_and_in_an_exported_document(build):
     teller(build).end("sample", "FAIL", "boom")
     teller(build).begin("sample")
     teller(build).end("sample", "FAIL", "boom again")
-    lineage_events.close(build, "FAIL")
+    closed(build, "FAIL")
     live = [event["run"]["runId"] for event in told(build)]
     assert live[0] == live[1] != live[2] == live[3]
     at = "2026-11-21T20:00:00.000Z"
@@ -159,23 +175,53 @@ def test_events_go_to_the_server_that_settings_name(build, server, monkeypatch):
     monkeypatch.setenv("EASEL_OPENLINEAGE_API_KEY", "secret")
     teller(build).begin("ingest")
     teller(build).end("ingest", "FAIL", "boom")
-    lineage_events.close(build, "FAIL")
+    closed(build, "FAIL")
     assert states(event for _, _, event in received) == [("ingest", "START"), ("ingest", "FAIL"), ("build", "FAIL")]
     assert {(path, key) for path, key, _ in received} == {("/api/v1/lineage", "Bearer secret")}
     assert told(build) == []
     assert all("secret" not in file.read_text() for file in build.directory.iterdir())
 
 
-def test_an_unreachable_server_is_given_up_with_one_remark(build, monkeypatch):
+FAILED_ONCE = [("ingest", "START"), ("ingest", "FAIL")]
+
+
+def fail_stages(build, times):
+    for _ in range(times):
+        teller(build).begin("ingest")
+        teller(build).end("ingest", "FAIL", "boom")
+    closed(build, "FAIL")
+
+
+def test_what_an_unreachable_server_does_not_take_stands_in_the_file(build, monkeypatch):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nobody listens
         monkeypatch.setenv("EASEL_OPENLINEAGE_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
-        for _ in range(3):
-            teller(build).begin("ingest")
-            teller(build).end("ingest", "FAIL", "boom")
-        lineage_events.close(build, "FAIL")
+        fail_stages(build, 3)
+    assert states(told(build)) == [*FAILED_ONCE * 3, ("build", "FAIL")]
     assert len(remarks(build)) == 1
-    assert "no longer told" in remarks(build)[0]
+    assert "events go to openlineage.jsonl" in remarks(build)[0]
+
+
+def test_a_server_that_stumbles_once_loses_what_it_did_not_take_and_nothing_more(build, server, monkeypatch):
+    url, received = server
+    monkeypatch.setenv("EASEL_OPENLINEAGE_URL", url)
+    monkeypatch.setattr(lineage_events, "PAUSE_S", 0.0)
+    received.answers.extend((201, 503))
+    fail_stages(build, 2)
+    sent = [event for _, _, event in received]
+    assert states(sent) == [("ingest", "START"), *FAILED_ONCE, ("build", "FAIL")]
+    assert states(told(build)) == [("ingest", "FAIL")]
+    assert len(remarks(build)) == 1
+
+
+def test_a_server_that_took_no_event_is_left_alone_for_a_while(build, server, monkeypatch):
+    url, received = server
+    monkeypatch.setenv("EASEL_OPENLINEAGE_URL", url)
+    monkeypatch.setattr(lineage_events, "PAUSE_S", 3600.0)
+    received.answers.append(500)
+    fail_stages(build, 3)
+    assert received.asked == [500]
+    assert len(states(told(build))) == 7
 
 
 def test_a_server_that_never_answers_delays_nothing_but_the_end_and_that_by_little(build, monkeypatch):
@@ -200,12 +246,12 @@ def test_a_server_that_never_answers_delays_nothing_but_the_end_and_that_by_litt
 @pytest.mark.parametrize("address", ["no address", "http://", "ftp://127.0.0.1:1"])
 def test_an_address_that_is_none_is_one_remark(build, monkeypatch, address):
     monkeypatch.setenv("EASEL_OPENLINEAGE_URL", address)
-    lineage_events.close(build, "COMPLETE")
+    closed(build, "COMPLETE")
     assert len(remarks(build)) == 1
 
 
 def test_a_place_that_cannot_be_written_is_one_remark(build):
     settings.openlineage_file(build.root).mkdir(parents=True)
     teller(build).build_event("START")
-    lineage_events.close(build, "COMPLETE")
+    closed(build, "COMPLETE")
     assert len(remarks(build)) == 1
