@@ -3,7 +3,8 @@
 They go to a file below EASEL_HOME, or to a server (Marquez and its like) where settings name one. A thread of its own
 does all of it, imports included, so that no stage waits. What a server does not take goes to the file, and the server
 is left alone for a while; what cannot be written at all is given up for the rest of the build; each with one remark.
-Nothing is told of a stage that did not run; its record stands in the ledger.
+Nothing is told of a stage that did not run; its record stands in the ledger. No event and no remark names a folder of
+this machine, a password or a key.
 """
 
 import atexit
@@ -15,6 +16,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 from flows import settings
 
@@ -80,6 +82,8 @@ class Teller:
 
     def end(self, stage: str, state: End, error: str = "") -> None:
         """The stage is done with, in one way or another."""
+        for folder, short in ((self.build.root, ""), (Path.home(), "~/")):
+            error = error.replace(f"{folder}/", short) if folder.name else error
         self._news.put(_News(stage, state, time.time(), error))
 
     def build_event(self, state: Literal["START", "COMPLETE", "FAIL"]) -> None:
@@ -116,8 +120,12 @@ class Teller:
             self.build.remark("openlineage", f"events of this build are no longer told: {self._line(error)}")
 
     def _line(self, error: Exception) -> str:
-        """The error in one line."""
-        return (" ".join(str(error).split()) or type(error).__name__)[:200]
+        """The error in one line, without what the server's address may hold of names and passwords."""
+        text = " ".join(str(error).split()) or type(error).__name__
+        account = urlsplit(self._place.url).netloc.rpartition("@")[0]
+        for secret in filter(None, (self._place.api_key, account)):
+            text = text.replace(secret, "...")
+        return text[:200]
 
     def _look(self) -> None:
         for stage, asked_at in list(self._waiting.items()):

@@ -224,6 +224,23 @@ def test_a_server_that_took_no_event_is_left_alone_for_a_while(build, server, mo
     assert len(states(told(build))) == 7
 
 
+def test_no_remark_and_no_event_names_a_password_a_key_or_a_folder_of_this_machine(build, server, monkeypatch):
+    url, received = server
+    monkeypatch.setenv("HOME", "/home/ann")
+    address = url.replace("http://", "http://ann:sesame@")
+    monkeypatch.setenv("EASEL_OPENLINEAGE_URL", address)
+    monkeypatch.setenv("EASEL_OPENLINEAGE_API_KEY", "open-sesame")
+    received.answers.append(500)
+    teller(build).begin("ingest")
+    teller(build).end("ingest", "FAIL", f"its log is {build.root}/.easel/1.log, not {Path.home()}/2.log")
+    closed(build, "FAIL")
+    (remark,) = remarks(build)
+    assert "500" in remark
+    text = remark + settings.openlineage_file(build.root).read_text() + json.dumps([one for _, _, one in received])
+    assert "its log is .easel/1.log, not ~/2.log" in text
+    assert not [word for word in ("sesame", "ann:", f"{build.root}/", f"{Path.home()}/") if word in text]
+
+
 def test_a_server_that_never_answers_delays_nothing_but_the_end_and_that_by_little(build, monkeypatch):
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
