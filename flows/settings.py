@@ -16,6 +16,8 @@ The only module that reads `os.environ` for Easel's own settings:
     EASEL_OPENLINEAGE_URL   a server that takes OpenLineage events of runs (Marquez and its like); default: they go to
                         `openlineage.jsonl` below EASEL_HOME
     EASEL_OPENLINEAGE_API_KEY   its key, if it wants one; never stored or logged
+    EASEL_OPENLINEAGE_NAMESPACE   whose jobs and data sets these are, where one server hears of several workspaces;
+                        default `easel`
     EASEL_VLM_API_KEY   the key of the endpoint that captions images, if it wants one; never stored or logged
     EASEL_ASKED_BY      who asked for a run, for its records; default: the login
     EASEL_IMAGE         the container image that this runs in, by its digest (NAME@sha256:...), for records
@@ -207,6 +209,11 @@ def openlineage_url() -> str:
 def openlineage_api_key() -> str:
     """That server's key, "" for none."""
     return os.environ.get("EASEL_OPENLINEAGE_API_KEY", "").strip()
+
+
+def openlineage_namespace() -> str:
+    """What the names of jobs and data sets are unique in."""
+    return os.environ.get("EASEL_OPENLINEAGE_NAMESPACE", "").strip() or "easel"
 
 
 def openlineage_file(root: Path) -> Path:

@@ -1,6 +1,7 @@
 """OpenLineage run events as we write them, live and on export: the client's own classes and two facets of ours.
 
-A job is a stage, a run one execution of it, a data set a file, folder or sample set by its path. What OpenLineage has
+A job is a stage, a run one execution of it, a data set a file, folder or sample set by its path; all of one workspace
+stand in one namespace, since paths are relative and two workspaces may have the same. What OpenLineage has
 no word for (roles, digests, samples, derivations) stands in the facets `easel_record` and `easel_bytes`.
 Source: https://openlineage.io/spec/2-0-2/OpenLineage.json; custom facets: https://openlineage.io/docs/spec/facets.
 """
@@ -86,24 +87,26 @@ class Told:
 
     Args:
         run: a UUID. parent: UUID of the build's run, "" for none.
+        namespace: of the job, its build and all data sets.
         about: the fields of `EaselRecordRunFacet`.
     """
 
     job: str
     run: str
     parent: str = ""
+    namespace: str = NAMESPACE
     parameters: Mapping[str, str] = field(default_factory=dict[str, str])
     about: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-def build_run(build: str, host: str) -> str:
+def build_run(namespace: str, build: str, host: str) -> str:
     """The UUID of a build's run: the same live and on export."""
-    return uuid_of("build", build, host)
+    return uuid_of("build", namespace, build, host)
 
 
-def stage_run(build: str, host: str, stage: str, attempt: int = 1) -> str:
+def stage_run(namespace: str, build: str, host: str, stage: str, attempt: int = 1) -> str:
     """The UUID of a stage's run in a build: the same live and, of a stage that was not tried again, on export."""
-    return uuid_of("run", build, host, stage, str(attempt))
+    return uuid_of("run", namespace, build, host, stage, str(attempt))
 
 
 def run_event(
@@ -114,9 +117,9 @@ def run_event(
         eventTime=at,
         eventType=RunState(state),
         run=Run(runId=told.run, facets=_run_facets(told, error)),
-        job=Job(namespace=NAMESPACE, name=told.job, facets={"jobType": _job_type(told)}),
-        inputs=[InputDataset(NAMESPACE, data.name, facets=_dataset_facets(data)) for data in inputs],
-        outputs=[OutputDataset(NAMESPACE, data.name, facets=_dataset_facets(data)) for data in outputs],
+        job=Job(namespace=told.namespace, name=told.job, facets={"jobType": _job_type(told)}),
+        inputs=[InputDataset(told.namespace, data.name, facets=_dataset_facets(data)) for data in inputs],
+        outputs=[OutputDataset(told.namespace, data.name, facets=_dataset_facets(data)) for data in outputs],
         producer=PRODUCER,
     )
 
@@ -134,7 +137,7 @@ def _job_type(told: Told) -> job_type_job.JobTypeJobFacet:
 def _run_facets(told: Told, error: str) -> dict[str, RunFacet]:
     facets: dict[str, RunFacet] = {OF_RUN: EaselRecordRunFacet(**told.about, **_OURS)} if told.about else {}
     if told.parent:
-        job = parent_run.Job(namespace=NAMESPACE, name=BUILD_JOB)
+        job = parent_run.Job(namespace=told.namespace, name=BUILD_JOB)
         facets["parent"] = parent_run.ParentRunFacet(parent_run.Run(runId=told.parent), job, **_OURS)
     if told.parameters:
         given = [

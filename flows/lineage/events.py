@@ -63,6 +63,7 @@ class Teller:
         self._place = Place(
             settings.openlineage_url(), settings.openlineage_api_key(), settings.openlineage_file(build.root)
         )
+        self._namespace = settings.openlineage_namespace()
         self._news: SimpleQueue[_News | None] = SimpleQueue()
         self._waiting: dict[str, float] = {}
         self._begun: dict[str, Told] = {}
@@ -196,14 +197,16 @@ class Teller:
         from components.lineage.openlineage_events import BUILD_JOB, Told, build_run
 
         facts = {"build": self.build.name, "profile": self.build.profile, "stages": ", ".join(self.build.stages)}
-        return Told(BUILD_JOB, build_run(self.build.name, HOST), about={"kind": "build", "facts": facts})
+        run = build_run(self._namespace, self.build.name, HOST)
+        return Told(BUILD_JOB, run, namespace=self._namespace, about={"kind": "build", "facts": facts})
 
     def _of_stage(self, stage: str) -> "Told":
         from components.lineage.openlineage_events import Told, stage_run
 
         self._attempts[stage] = self._attempts.get(stage, 0) + 1
-        run = stage_run(self.build.name, HOST, stage, self._attempts[stage])
-        return Told(stage, run, self._of_build().run, about={"kind": "stage", "facts": {"build": self.build.name}})
+        run = stage_run(self._namespace, self.build.name, HOST, stage, self._attempts[stage])
+        about = {"kind": "stage", "facts": {"build": self.build.name}}
+        return Told(stage, run, self._of_build().run, self._namespace, about=about)
 
     def _emit(
         self,

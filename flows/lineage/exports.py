@@ -12,6 +12,7 @@ from components.lineage.exporters.records import affected_records, picture
 from components.lineage.exporters.spdx3 import export_spdx3
 from components.lineage.graph import Graph
 from components.lineage.record import Record
+from flows import settings
 from flows.lineage.model_references import find_record, open_graph
 
 EXPORTERS: Mapping[str, Callable[[Picture], str]] = {
@@ -31,7 +32,10 @@ def export_lineage(root: Path, reference: str, standard: str) -> str:
     """
     _, graph = open_graph(root)
     record = find_record(root, graph, reference)
-    return EXPORTERS[standard](picture(told_of(graph, record), record.id))
+    told = picture(told_of(graph, record), record.id)
+    if standard == "openlineage":  # by the names that a server heard while the stages ran
+        return export_openlineage(told, settings.openlineage_namespace())
+    return EXPORTERS[standard](told)
 
 
 def told_of(graph: Graph, record: Record) -> list[Record]:

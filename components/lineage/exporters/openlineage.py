@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 _OF_THINGS = ("derived", "attributed", "trained_on", "tested_on")
 
 
-def export_openlineage(picture: Picture) -> str:
-    """The picture as OpenLineage run events, one a line, in the order in which they happened."""
+def export_openlineage(picture: Picture, namespace: str = "easel") -> str:
+    """The picture as OpenLineage run events in `namespace`, one a line, in the order in which they happened."""
     from components.lineage.openlineage_events import Told, as_line, run_event
 
     lines, runs = list[tuple[str, int, str]](), set[str]()
     for number, event in enumerate(picture.events):
-        job, run, parent = _run_of(event)
+        job, run, parent = _run_of(event, namespace)
         run = run if run not in runs else uuid_of("run", event.id)
         runs.add(run)
         about = _about(picture, event)
-        told = Told(job, run, parent, about=about)
+        told = Told(job, run, parent, namespace, about=about)
         begun = replace(told, parameters=event.parameters, about={**about, "facts": {}, "measures": {}, "checks": {}})
         read, made = _read(picture, event), _made(picture, event)
         start = run_event("START", event.started_at, begun, inputs=read)
@@ -71,7 +71,7 @@ def read_openlineage(text: str) -> Outline:
     return Outline(frozenset(things), frozenset(events), frozenset(people), frozenset(edges))
 
 
-def _run_of(event: Event) -> tuple[str, str, str]:
+def _run_of(event: Event, namespace: str) -> tuple[str, str, str]:
     """Job, run and parent run of an event: those that were told live, where its record says in which build it was."""
     from components.lineage.openlineage_events import BUILD_JOB, build_run, stage_run
 
@@ -79,9 +79,9 @@ def _run_of(event: Event) -> tuple[str, str, str]:
     host = event.facts.get("place.host") or event.facts.get("people.service", "").rpartition("@")[2]
     match event.kind:
         case "run":
-            return BUILD_JOB, build_run(build or event.name, host), ""
+            return BUILD_JOB, build_run(namespace, build or event.name, host), ""
         case "stage" if build:
-            return event.name, stage_run(build, host, event.name), build_run(build, host)
+            return event.name, stage_run(namespace, build, host, event.name), build_run(namespace, build, host)
         case _:
             return event.name, uuid_of("run", event.id), ""
 

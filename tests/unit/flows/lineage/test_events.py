@@ -26,7 +26,8 @@ ROOT = Path(__file__).parents[3]
 def build(tmp_path, monkeypatch):
     monkeypatch.setenv("EASEL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("EASEL_LEDGER", str(tmp_path / "ledger"))
-    monkeypatch.delenv("EASEL_OPENLINEAGE_URL", raising=False)
+    for name in ("URL", "NAMESPACE"):
+        monkeypatch.delenv(f"EASEL_OPENLINEAGE_{name}", raising=False)
     monkeypatch.setattr(lineage_events, "PATIENCE_S", 60.0)  # however slow this machine is
     build = Build(ROOT, "20261121-200000", ("ingest", "sample"), "cpu", tmp_path / "spool", "")
     build.directory.mkdir(parents=True)
@@ -167,6 +168,22 @@ def test_a_run_has_one_name_live_and_in_an_exported_document(build):
     exported = json.loads(export_openlineage(picture([record], record.id)).splitlines()[0])
     assert exported["run"]["runId"] == live[0]
     assert exported["run"]["facets"]["parent"]["run"]["runId"] == live[4]
+
+
+def test_two_workspaces_of_one_host_and_second_share_no_name(build, tmp_path, monkeypatch):
+    names = []
+    for namespace in ("paintings", "icons"):
+        monkeypatch.setenv("EASEL_OPENLINEAGE_NAMESPACE", namespace)
+        teller(build).begin("ingest")
+        teller(build).end("ingest", "FAIL", "boom")
+        closed(build, "FAIL")
+        events = [one for one in told(build) if one["job"]["namespace"] == namespace]
+        assert len(events) == 3
+        spaces = {data["namespace"] for one in events for data in one["inputs"]}
+        spaces |= {one["run"]["facets"]["parent"]["job"]["namespace"] for one in events[:2]}
+        assert spaces == {namespace}
+        names.append({one["run"]["runId"] for one in events})
+    assert not names[0] & names[1]
 
 
 def test_events_go_to_the_server_that_settings_name(build, server, monkeypatch):

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from components.lineage.exporters.openlineage import read_openlineage
 from components.lineage.exporters.prov import read_prov
+from components.lineage.openlineage_events import stage_run
 from flows.cli import app
 from flows.lineage.exports import EXPORTERS
 
@@ -59,6 +60,15 @@ def test_a_takedown_of_what_a_model_stands_on_is_told(tmp_path, monkeypatch):
     told = read_openlineage(easel(planted.ids["export_turbo"], "--format", "openlineage").stdout)
     assert gone.id in told.events
     assert {edge.source for edge in told.edges if edge.kind == "invalidated"} == {"ab" * 32}
+
+
+def test_openlineage_is_exported_by_the_names_that_a_server_heard(planted, monkeypatch):
+    monkeypatch.setenv("EASEL_OPENLINEAGE_NAMESPACE", "paintings")
+    events = [json.loads(line) for line in easel("export_turbo", "--format", "openlineage").stdout.splitlines()]
+    record = planted.record("sft@2")
+    live = stage_run("paintings", record.systems["build"], record.place["host"], "sft")
+    assert {one["run"]["runId"] for one in events if one["job"]["name"] == "sft"} == {live}
+    assert {one["job"]["namespace"] for one in events} == {"paintings"}
 
 
 def test_another_word_for_a_format_is_refused():
