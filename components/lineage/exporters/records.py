@@ -155,8 +155,12 @@ def _thing_edges(record: Record, things: Mapping[str, Thing]) -> Iterable[Edge]:
 
 
 def _invalidated(record: Record) -> list[str]:
-    """The samples that a finished takedown names, by digest (salted, where the ledger must not name the image)."""
-    if record.kind != "takedown" or record.decision.get("state", "completed") != "completed":
+    """The samples that a finished takedown names, by digest (salted, where the ledger must not name the image).
+
+    None, where nobody ever had what was to be taken down: what never was cannot end.
+    """
+    is_done = record.decision.get("state", "completed") == "completed" and record.decision.get("was_seen", True)
+    if record.kind != "takedown" or not is_done:
         return []
     named = flat({key: value for key, value in record.decision.items() if key in _SAMPLE_KEYS})
     return sorted({text for text in named.values() if _SHA256.fullmatch(text)})

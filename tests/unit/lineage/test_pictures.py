@@ -78,6 +78,14 @@ def test_only_a_finished_takedown_invalidates():
         assert [thing.id for thing in picture([asked], asked.id).of_kind("sample")] == gone
 
 
+def test_a_takedown_of_what_nobody_ever_had_ends_nothing():
+    decision = {"state": "completed", "was_seen": False, "matches": [{"digest": TAKEN_DOWN, "method": "sha256"}]}
+    asked = takedown("").model_copy(update={"parents": (), "decision": decision})
+    assert picture([asked], asked.id).of_kind("sample") == []
+    seen = asked.model_copy(update={"decision": decision | {"was_seen": True}})
+    assert [one.id for one in picture([seen], seen.id).of_kind("sample")] == [TAKEN_DOWN]
+
+
 def test_the_picture_does_not_depend_on_the_order_of_records():
     planted = sample_records(decisions=False).records[:4]
     pictures = [picture(order, planted[-1].id) for order in permutations(planted)]
