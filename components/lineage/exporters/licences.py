@@ -7,14 +7,25 @@ import re
 from collections.abc import Iterable
 
 NO_ASSERTION = "NOASSERTION"
-_KNOWN = {
+_COMMONS = ("BY", "BY-NC", "BY-NC-ND", "BY-NC-SA", "BY-ND", "BY-SA")
+KNOWN = {
     name.lower(): name
     for name in (
-        *("Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC-BY-2.0", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-SA-3.0"),
-        *("CC-BY-SA-4.0", "CC-BY-NC-4.0", "CC-BY-ND-4.0", "CC-PDDC", "CC0-1.0", "GPL-2.0-only", "GPL-3.0-only"),
-        *("ISC", "LGPL-2.1-only", "MIT", "MPL-2.0", "OFL-1.1", "Unlicense"),
+        *(f"CC-{terms}-{version}" for terms in _COMMONS for version in ("1.0", "2.0", "2.5", "3.0", "4.0")),
+        *("CC-PDDC", "CC0-1.0", "PDDL-1.0", "ODC-By-1.0", "ODbL-1.0", "CDLA-Permissive-1.0", "CDLA-Permissive-2.0"),
+        *("CDLA-Sharing-1.0", "OGL-UK-3.0", "etalab-2.0", "OFL-1.1", "GFDL-1.2-or-later", "GFDL-1.3-or-later"),
+        *(f"{name}-{end}" for name in ("AGPL-3.0", "GPL-2.0", "GPL-3.0") for end in ("only", "or-later")),
+        *(f"LGPL-{name}-{end}" for name in ("2.1", "3.0") for end in ("only", "or-later")),
+        *("0BSD", "Apache-2.0", "Artistic-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "EPL-2.0", "ISC", "MIT"),
+        *("MIT-0", "MPL-2.0", "Unlicense", "WTFPL", "Zlib"),
     )
 }
+"""Identifiers that SPDX lists, by how they look in small letters: those that images, fonts and code come with."""
+_COMMONS_ADDRESS = re.compile(
+    r"(?:https?://)?(?:www\.)?creativecommons\.org/(licenses|publicdomain)/([a-z-]+)/(\d\.\d)"
+    r"/?(?:(?:deed|legalcode)(?:\.[a-z-]+)?)?/?(?:[?#].*)?"
+)
+"""How web pages name a Creative Commons licence, in any language; a country after the version is another licence."""
 _OTHER_WORDS = {
     "apache 2.0": "Apache-2.0",
     "apache license 2.0": "Apache-2.0",
@@ -32,7 +43,10 @@ MAX_NAME_CHARS = 60
 def spdx_identifier(licence: str) -> str:
     """The SPDX identifier of a licence as somebody wrote it; `LicenseRef-...` for what SPDX does not list."""
     word = licence.strip().lower()
-    if found := _KNOWN.get(word) or _OTHER_WORDS.get(word):
+    if commons := _COMMONS_ADDRESS.fullmatch(word):
+        kind, terms, version = commons.groups()
+        word = f"cc-{terms}-{version}" if kind == "licenses" else f"cc0-{version}" if terms == "zero" else word
+    if found := KNOWN.get(word) or _OTHER_WORDS.get(word):
         return found
     name = re.sub(r"[^A-Za-z0-9.]+", "-", licence.removeprefix("LicenseRef-")).strip("-.")[:MAX_NAME_CHARS]
     return f"LicenseRef-{name or 'unknown'}"

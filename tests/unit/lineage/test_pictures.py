@@ -12,7 +12,7 @@ from ledgers import LICENCES, many_records, sample_records, sha
 from license_expression import get_spdx_licensing
 from pictured import TAKEN_DOWN, planted_picture, planted_records, takedown
 
-from components.lineage.exporters.licences import address, expression, spdx_identifier
+from components.lineage.exporters.licences import KNOWN, address, expression, spdx_identifier
 from components.lineage.exporters.model import Edge, flat, uuid_of
 from components.lineage.exporters.records import picture
 from components.lineage.record import Check, Item, Record, Samples, SampleSet
@@ -210,6 +210,20 @@ def test_a_thousand_records_are_pictured_whole():
         ("Apache 2.0", "Apache-2.0"),
         ("CC0", "CC0-1.0"),
         ("CC-PDDC", "CC-PDDC"),
+        ("CC-BY-NC-SA-2.0", "CC-BY-NC-SA-2.0"),
+        ("ODbL-1.0", "ODbL-1.0"),
+        ("https://creativecommons.org/licenses/by/4.0/", "CC-BY-4.0"),
+        ("http://creativecommons.org/licenses/by-nc-nd/2.5/deed.de", "CC-BY-NC-ND-2.5"),
+        ("https://creativecommons.org/publicdomain/zero/1.0/?ref=chooser-v1", "CC0-1.0"),
+        ("https://creativecommons.org/licenses/by/3.0/de/", "LicenseRef-https-creativecommons.org-licenses-by-3.0-de"),
+        (
+            "https://creativecommons.org/publicdomain/mark/1.0/",
+            "LicenseRef-https-creativecommons.org-publicdomain-mark-1.0",
+        ),
+        (
+            "https://evil.org/creativecommons.org/licenses/by/4.0/",
+            "LicenseRef-https-evil.org-creativecommons.org-licenses-by-4.0",
+        ),
         ("public domain", "LicenseRef-public-domain"),
         ("", "LicenseRef-unknown"),
         ("© ACME, all rights", "LicenseRef-ACME-all-rights"),
@@ -223,6 +237,7 @@ def test_licences_are_spdx_identifiers_or_say_that_they_are_none(written, meant)
 
 
 def test_spdx_knows_every_identifier_that_we_give_as_its_own():
+    assert get_spdx_licensing().validate(" AND ".join(KNOWN.values())).errors == []
     told = expression([*LICENCES, "mit", "Apache 2.0", "CC-PDDC", "cc0", "CC-BY-4.0", "OFL-1.1", "MIT"])
     assert get_spdx_licensing().validate(told).errors == []
     assert get_spdx_licensing().validate("MIT AND Nonsense-1.0").errors
