@@ -13,6 +13,7 @@ from components.lineage.record import Record, SampleSet
 from components.lineage.takedown import Affected
 from flows import settings
 from flows.freshness import fingerprint, lock_entries
+from flows.lineage.takedown_logged import Showing
 from flows.lineage.takedown_plan import Plan
 from flows.requests import FAMILIES
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _TAG = "easel.fingerprint."
 _RUN, _OFFERED = "drawn", "offered"
+_PICTURED = frozenset({"received", "generated"})
+"""Roles of pictures that a stage logs as they are: given to it in a file, or drawn by it."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,15 @@ def affected(root: Path, ledger: "Ledger", ids: Collection[str], plan: Plan) -> 
         aliases=tuple(f"{one.name}:{alias}" for one in models for alias in one.aliases),
         derived=plan.derived,
     )
+
+
+def showing(ledger: "Ledger", ids: Collection[str]) -> Showing:
+    """MLflow runs of records that an image is in, or that stand on one; and those that were given one, or drew it."""
+    graph = Graph([record for _, record in ledger.records()])
+    direct = {one.id: _roles(ledger, one, ids) for one in graph.records}
+    reached = {below.id for one, roles in direct.items() if roles for below in (graph.record(one), *graph.below(one))}
+    sheets = {one for one, roles in direct.items() if not _PICTURED.isdisjoint(roles)}
+    return Showing(*(frozenset(run for one in ids for run in _runs(graph.record(one))) for ids in (reached, sheets)))
 
 
 def is_in_a_set(ledger: "Ledger", sample_id: str) -> bool:

@@ -87,9 +87,11 @@ def unreached(root: Path, plan: Plan, addresses: Sequence[str]) -> tuple[Left, .
         found.append(left)
     if settings.tracking_uri(root).startswith("sqlite:"):
         place = str(settings.tracking_artifacts(root))
+        why = "pages that may show it and copies of it are gone; one cut, or drawn over, is not recognised"
     else:
         place = settings.tracking_uri(root)
-    found.append(Left(place=f"MLflow: {place}", why="runs may keep pictures of it; look through their artifacts"))
+        why = "runs may keep pages and pictures of it, on a server that was not searched; look through their artifacts"
+    found.append(Left(place=f"MLflow: {place}", why=why))
     found.append(Left(place="backups, clones and other people's copies", why="out of this workspace's reach"))
     return tuple(found)
 

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.data.config import DecodeLimits
 from components.data.opt_out import digest
 from components.lineage.takedown import Method
 from flows.parameters import PARAMS_FILE, read_blocks
@@ -105,6 +106,12 @@ def _texts(column: Any) -> list[str]:
     return [(cell or b"").decode(errors="replace") for cell in column.cast(pa.binary()).to_pylist()]
 
 
+def limits_of(root: Path) -> DecodeLimits:
+    """The limits within which `ingest` decodes pictures in this workspace."""
+    given = read_blocks(root / PARAMS_FILE).get("ingest", {}).get("limits")
+    return DecodeLimits(**given) if given else DecodeLimits(50_000_000, 20_000_000, 500.0)
+
+
 def asked_id(wish: Wish) -> str:
     """The digest that is asked for; "" where images are named otherwise."""
     if wish.method == "sha256":
@@ -156,12 +163,9 @@ def _near(root: Path, wish: Wish, exact: list[str]) -> list[Match]:
 
 def _hash_of(root: Path, file: Path) -> list[Any]:
     """The perceptual hash of an image that the catalogue does not have; empty if it cannot be decoded."""
-    from components.data.config import DecodeLimits
     from components.data.intake import inspect_images
 
-    given = read_blocks(root / PARAMS_FILE).get("ingest", {}).get("limits")
-    limits = DecodeLimits(**given) if given else DecodeLimits(50_000_000, 20_000_000, 500.0)
-    facts = inspect_images([file.read_bytes()], [None], limits, with_repetition=False)
+    facts = inspect_images([file.read_bytes()], [None], limits_of(root), with_repetition=False)
     if facts.column("reason")[0].as_py():
         raise TakedownError(f"{file}: not an image that can be compared ({facts.column('reason')[0].as_py()})")
     return list(facts.column("phash").to_numpy())

@@ -16,6 +16,7 @@ from flows.data_objects import FOLDER, Held, Store, members
 from flows.declaration import MADE_DIR
 from flows.freshness import lock_entries
 from flows.lineage.takedown_bytes import Holding, Wanted, count_rows, holding, is_page, is_parquet, is_tensors
+from flows.lineage.takedown_logged import Showing, logged_files
 
 MODELS = f"{MADE_DIR}/models/"
 KEPT_AT_HOME = ("mlflow", "prefect", "ledger", "takedowns", "checkpoints", "parts")
@@ -78,8 +79,11 @@ class Plan:
         )
 
 
-def plan(held: Held, wanted: Wanted) -> Plan:
-    """Everything that must go, wherever it lies; images found on the way are kept in `wanted`."""
+def plan(held: Held, wanted: Wanted, showing: Showing | None = None) -> Plan:
+    """Everything that must go, wherever it lies; images found on the way are kept in `wanted`.
+
+    `showing` says which of MLflow's runs may show an image in a page or a sheet.
+    """
     root = held.root
     found = Plan()
     for path in _files(root / "data"):
@@ -90,7 +94,9 @@ def plan(held: Held, wanted: Wanted) -> Plan:
     found.derived = _derived(root, found.outputs, wanted)
     stores = held.stores()
     found.objects = sorted(_objects(stores, held.entries(), wanted))
-    found.at_home = [str(path) for path in _at_home(root, wanted, is_hit=not found.is_empty)]
+    is_hit = not found.is_empty
+    logged = logged_files(root, wanted, showing or Showing(), is_hit=is_hit)
+    found.at_home = [str(path) for path in (*_at_home(root, wanted, is_hit=is_hit), *logged)]
     found.sizes |= {
         "data/": sum((root / path).stat().st_size for path in found.raw),
         f"{MADE_DIR}/": sum(file.stat().st_size for path in found.outputs for file in _of(root / path)),

@@ -11,7 +11,7 @@ from flows import settings
 from flows.data_objects import Held
 from flows.lineage.ledger import open_ledger
 from flows.lineage.stage_records import now
-from flows.lineage.takedown_affected import affected, is_in_a_set
+from flows.lineage.takedown_affected import affected, is_in_a_set, showing
 from flows.lineage.takedown_bytes import Wanted
 from flows.lineage.takedown_list import List, current_list
 from flows.lineage.takedown_matches import Match, Wish, asked_id, find_matches
@@ -92,7 +92,7 @@ def begin(root: Path, order: Order, repository: Held) -> Work:
         matches = list({one.sample_id: one for one in [*matches, *(Match(**row) for row in note["matches"])]}.values())
         known = replace(known, held=replace(known.held, salt=note["salt"]))
     wanted = Wanted(frozenset(match.sample_id for match in matches))
-    found = plan(repository, wanted)
+    found = plan(repository, wanted, showing(ledger, wanted.ids))
     found = found.joined(note["plan"]) if note else found
     told = takedown.Affected.model_validate(note["affected"]) if note else affected(root, ledger, wanted.ids, found)
     work = Work(root, order, repository, ledger, known, matches, found, told, wanted, note)

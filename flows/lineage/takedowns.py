@@ -13,7 +13,7 @@ from pathlib import Path
 from components.lineage import takedown
 from flows.data_objects import held, looked_at
 from flows.lineage.ledger import open_ledger
-from flows.lineage.takedown_affected import affected
+from flows.lineage.takedown_affected import affected, showing
 from flows.lineage.takedown_bytes import Wanted
 from flows.lineage.takedown_deletion import delete_objects, delete_outputs, rewrite_raw
 from flows.lineage.takedown_list import add_names, current_list
@@ -59,7 +59,7 @@ def preview(root: Path, wish: Wish) -> Preview:
     matches = matches_of(root, wish, ledger)
     wanted = Wanted(frozenset(match.sample_id for match in matches))
     with looked_at(root) as repository:
-        found = plan(repository, wanted)
+        found = plan(repository, wanted, showing(ledger, wanted.ids))
     return Preview(matches, affected(root, ledger, wanted.ids, found), found)
 
 
@@ -149,8 +149,11 @@ def look_again(work: Work) -> None:
     Raises:
         TakedownError: names the first such thing.
     """
-    left = plan(work.held, Wanted(work.wanted.ids, work.wanted.images))
+    wanted = Wanted(work.wanted.ids, work.wanted.images)
+    left = plan(work.held, wanted, showing(work.ledger, wanted.ids))
     there = [*left.raw, *left.outputs, *left.at_home, *(f"object {name}" for name in left.objects)]
+    # What held no bytes of it is found again only beside a hit: so look at its very place, too.
+    there += [path for path in (*work.plan.outputs, *work.plan.at_home) if (work.root / path).exists()]
     if there:
         raise TakedownError(f"{there[0]} still holds an image (of {len(there)}); run the same command again")
 

@@ -1,5 +1,6 @@
 """A takedown in a real workspace, with git, DVC and a remote: no file holds the image afterwards, however it ends."""
 
+import base64
 import fcntl
 import hashlib
 import io
@@ -160,6 +161,57 @@ def test_no_file_holds_the_image_afterwards_and_it_is_refused_from_now_on(pool: 
     refused = easel(pool, "takedown", "--check", str(receipt))
     assert refused.returncode == 1
     assert "does not fit" in refused.stderr
+
+
+def scaled(data: bytes, px: int, form: str) -> bytes:
+    out = io.BytesIO()
+    Image.open(io.BytesIO(data)).resize((px, px), Image.Resampling.BOX).save(out, form)
+    return out.getvalue()
+
+
+def page_of(data: bytes) -> str:
+    return f'<!doctype html><p>seen<img src="data:image/png;base64,{base64.b64encode(data).decode()}">'
+
+
+def mlflow_files(pool: Workspace, record_run: str = "") -> dict[str, Path]:
+    """What runs logged in MLflow, by what it is: files of two runs, the second of which saw nothing of the image."""
+    folder = pool.root / ".easel" / "mlflow" / "artifacts" / "easel"
+    made = {
+        "a page with a small copy": (
+            record_run or "1" * 32,
+            "report/index.html",
+            page_of(scaled(IMAGES[2], 12, "PNG")),
+        ),
+        "a page of words": ("1" * 32, "docs/index.html", "<!doctype html><p>no picture"),
+        "the image": ("1" * 32, "images/it.png", IMAGES[2]),
+        "coded anew": ("1" * 32, "images/it.webp", scaled(IMAGES[2], 24, "WEBP")),
+        "scaled": ("2" * 32, "images/large.png", scaled(IMAGES[2], 96, "PNG")),
+        "another picture": ("2" * 32, "images/other.png", scaled(IMAGES[3], 96, "PNG")),
+        "no picture at all": ("2" * 32, "images/torn.png", b"\x89PNG\r\n\x1a\n" + b"torn"),
+    }
+    for run_id, path, data in made.values():
+        file = folder / run_id / "artifacts" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return {what: folder / run_id / "artifacts" / path for what, (run_id, path, _) in made.items()}
+
+
+def test_what_runs_logged_of_the_image_goes_too(pool: Workspace) -> None:
+    files = mlflow_files(pool)
+    told = take_down(pool, "--sha256", GONE)
+    assert {what for what, file in files.items() if file.exists()} == {
+        "a page of words", "another picture", "no picture at all"
+    }  # fmt: skip
+    [home] = [one for one in told["receipt"]["deleted"] if one["place"] == "EASEL_HOME"]
+    assert set(home["names"]) == {str(file) for file in files.values() if not file.exists()}
+    assert not take_down(pool, "--sha256", GONE)["is_new"]
+
+
+def test_a_page_of_a_run_that_saw_the_image_goes_even_when_the_data_are_gone(pool: Workspace, planted: Planted) -> None:
+    saw = next(one for one in planted.records if one.subject == "evaluate").systems["mlflow_run"]
+    files = mlflow_files(pool, saw)
+    take_down(pool, "--sha256", sha("image 3"))
+    assert {what for what, file in files.items() if not file.exists()} == {"a page with a small copy"}
 
 
 def test_a_second_time_nothing_is_done(pool: Workspace) -> None:
