@@ -25,10 +25,11 @@ _TENSORS_HEAD = 9
 
 @dataclass
 class Wanted:
-    """Images by the SHA-256 of their bytes, and the bytes of those that were found so far."""
+    """Images by the SHA-256 of their bytes, the bytes that are known so far, and what was found or named somewhere."""
 
     ids: frozenset[str]
     images: dict[str, bytes] = field(default_factory=dict)
+    found: set[str] = field(default_factory=set[str])
 
     @property
     def needles(self) -> list[bytes]:
@@ -50,7 +51,8 @@ def holding(file: Path, wanted: Wanted) -> Holding:
     if not file.stat().st_size or is_tensors(file):
         return ""
     with file.open("rb") as stream:
-        if hashlib.file_digest(stream, "sha256").hexdigest() in wanted.ids:
+        if (name := hashlib.file_digest(stream, "sha256").hexdigest()) in wanted.ids:
+            wanted.found.add(name)
             return "image"
         if not (needles := wanted.needles):
             return ""
@@ -147,7 +149,9 @@ def _is_text(kind: Any) -> bool:
 def _hits(cells: Any, wanted: Wanted) -> list[bool]:
     """For each cell whether it holds an image of `wanted` (kept there) or is the name of one."""
     if _is_text(cells.type):
-        return pc.is_in(cells, pa.array(sorted(wanted.ids), cells.type)).to_pylist()
+        is_hit = pc.is_in(cells, pa.array(sorted(wanted.ids), cells.type))
+        wanted.found.update(cells.filter(is_hit).to_pylist())
+        return is_hit.to_pylist()
     found = list[bool]()
     for cell in cells:
         data: bytes = cell.as_py() or b""
@@ -155,4 +159,5 @@ def _hits(cells: Any, wanted: Wanted) -> list[bool]:
         found.append(name in wanted.ids)
         if found[-1]:
             wanted.images[name] = data
+            wanted.found.add(name)
     return found

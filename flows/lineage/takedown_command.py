@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 takedown_app = typer.Typer()
 _SHOWN, _SHOWN_NAMES = 20, 8
+_OTHER_BYTES = "the same picture in other bytes is another image: --file with --near 6 finds it among the data here"
 _POLICIES = ("keep", "retrain", "withdraw")
 
 
@@ -116,6 +117,7 @@ def _check(file: Path, key: Path | None, *, as_json: bool) -> None:
 def _show_preview(found: "Preview", names: Mapping[str, str]) -> None:
     if not found.was_seen:
         out.print("No image that this means was ever seen here; it would be put on the opt-out list.")
+        remark(_OTHER_BYTES)
         return
     table = Table("image", "found by", "distance", "source", "name", "creator", box=None, pad_edge=False)
     for one in found.matches[:_SHOWN]:
@@ -125,10 +127,10 @@ def _show_preview(found: "Preview", names: Mapping[str, str]) -> None:
     if len(found.matches) > _SHOWN:
         out.print(f"... and {len(found.matches) - _SHOWN:,} more")
     plan = found.plan
-    out.print(f"Raw        {', '.join(plan.raw) or 'none'}", markup=False, soft_wrap=True)
-    out.print(f"Outputs    {', '.join(plan.outputs) or 'none'}", markup=False, soft_wrap=True)
+    _line("Raw", ", ".join(plan.raw) or "none")
+    _line("Outputs", ", ".join(plan.outputs) or "none")
     for place, objects in plan.places.items():
-        out.print(f"Objects    {len(objects):,} in DVC's {place}", markup=False)
+        _line("Objects", f"{len(objects):,} in DVC's {place}")
     _show_affected(found.affected, names)
 
 
@@ -140,10 +142,11 @@ def _show_done(done: "Done", names: Mapping[str, str]) -> None:
         out.print(f"Taken down: {counted(len(receipt.matches), 'image')}.")
     else:
         out.print("No image that this means was ever seen here; it is on the opt-out list now.")
+        remark(_OTHER_BYTES)
     _show_receipt(receipt, names)
-    out.print(f"Receipt    {done.file}", markup=False, soft_wrap=True)
+    _line("Receipt", done.file)
     if done.proofs:
-        out.print(f"Proofs     {done.proofs} (that no sample set holds it)", markup=False, soft_wrap=True)
+        _line("Proofs", f"{done.proofs} (that no sample set holds it)")
     if done.is_new and receipt.affected.aliases:
         remark(f"{', '.join(receipt.affected.aliases)}: live models saw an image; `easel run` makes one that did not")
     if done.is_new:
@@ -152,11 +155,15 @@ def _show_done(done: "Done", names: Mapping[str, str]) -> None:
 
 def _show_receipt(receipt: "Receipt", names: Mapping[str, str] | None = None) -> None:
     for one in receipt.deleted:
-        line = f"{one.kind.capitalize():10} {one.place}: {counted(len(one.names), 'file')}, {one.size:,} bytes"
-        out.print(line, markup=False, soft_wrap=True)
+        _line(one.kind.capitalize(), f"{one.place}: {counted(len(one.names), 'file')}, {one.size:,} bytes")
     _show_affected(receipt.affected, names or {})
     for left in receipt.left:
-        out.print(f"Not here   {printable(left.place)}: {left.why}", soft_wrap=True)
+        _line("Not here", f"{left.place}: {left.why}")
+
+
+def _line(label: str, told: object) -> None:
+    """What a receipt or the data tell, which may be a stranger's, on one line that no terminal obeys."""
+    out.print(f"{label:10} {printable(told)}", soft_wrap=True)
 
 
 def _show_affected(affected: "Affected", names: Mapping[str, str]) -> None:
@@ -169,9 +176,9 @@ def _show_affected(affected: "Affected", names: Mapping[str, str]) -> None:
         if ids:
             more = f" and {len(ids) - _SHOWN_NAMES} more" if len(ids) > _SHOWN_NAMES else ""
             shown = ", ".join(names.get(one, one[:24]) for one in ids[:_SHOWN_NAMES])
-            out.print(f"{label:10} {shown}{more}", markup=False, soft_wrap=True)
+            _line(label, f"{shown}{more}")
     if affected.derived:
-        out.print("Derived    " + ", ".join(f"{count:,} {kind}" for kind, count in affected.derived.items()))
+        _line("Derived", ", ".join(f"{count:,} {kind}" for kind, count in affected.derived.items()))
 
 
 def _names_of_records(root: Path) -> dict[str, str]:

@@ -29,8 +29,11 @@ class List:
     held: OptOut
 
     def salted(self, value: str) -> str:
-        """How the list, and every receipt, names `value`."""
-        return digest(self.held.salt, value)
+        """How the list, and every receipt, names `value`; an address that cannot be taken apart as it is written."""
+        try:
+            return digest(self.held.salt, value)
+        except ValueError:  # as `http://[`: a row of the data may say so, and must not stop a takedown
+            return hashlib.sha256(f"{self.held.salt}\0{value}".encode()).hexdigest()
 
 
 def current_list(root: Path) -> List:

@@ -23,6 +23,7 @@ CATALOGUE = "artifacts/tables/catalogue.parquet"
 _TOLD = ("source_id", "source", "creator", "attribution", "licence", "title_en")
 _MAX_NEAR_BITS = 16
 _HEX = frozenset("0123456789abcdef")
+_EMPTY = hashlib.sha256(b"").hexdigest()
 
 
 class TakedownError(ValueError):
@@ -44,6 +45,10 @@ class Wish:
             raise TakedownError(f"--near is {self.near}; allowed: 0 to {_MAX_NEAR_BITS} bits of 64")
         if self.method == "sha256" and not (len(self.value) == 64 and set(self.value) <= _HEX):
             raise TakedownError(f"--sha256 {self.value!r}: give 64 hexadecimal digits, in small letters")
+        if self.value == _EMPTY:
+            raise TakedownError("--sha256 is that of no bytes at all, which no image has; give an image's")
+        if self.method != "file" and self.value != self.value.encode(errors="replace").decode():
+            raise TakedownError(f"--{self.method} {self.value!r}: not UTF-8, as all that the data tell is")
 
 
 @dataclass(frozen=True)
@@ -118,10 +123,16 @@ def asked_id(wish: Wish) -> str:
         return wish.value
     if wish.method != "file":
         return ""
+    if Path(wish.value).exists() and not Path(wish.value).is_file():
+        raise TakedownError(f"{wish.value}: no file; give one image's")
     try:
-        return hashlib.sha256(Path(wish.value).read_bytes()).hexdigest()
+        with Path(wish.value).open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise TakedownError(f"{wish.value}: not readable ({error.strerror}); give the image's file") from None
+    if found == _EMPTY:
+        raise TakedownError(f"{wish.value}: empty, so no image; give the image's file")
+    return found
 
 
 def _means(wish: Wish, asked: str, row: dict[str, str]) -> bool:
@@ -129,10 +140,16 @@ def _means(wish: Wish, asked: str, row: dict[str, str]) -> bool:
         case "file" | "sha256":
             return row["sample_id"] == asked
         case "url":
-            wanted = digest("", wish.value)
-            return wanted in (digest("", row["source_id"]), digest("", row["attribution"]))
+            return any(_is_one_address(wish.value, row[name]) for name in ("source_id", "attribution"))
         case "creator" | "source":
             return row[wish.method] == wish.value
+
+
+def _is_one_address(asked: str, told: str) -> bool:
+    try:
+        return asked == told or digest("", asked) == digest("", told)
+    except ValueError:  # a row may say `http://[`
+        return False
 
 
 def _near(root: Path, wish: Wish, exact: list[str]) -> list[Match]:

@@ -1,6 +1,8 @@
 """A takedown under way: what is asked for, what was found, and the note by which a killed one goes on."""
 
+import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,9 +93,10 @@ def begin(root: Path, order: Order, repository: Held) -> Work:
     if note:
         matches = list({one.sample_id: one for one in [*matches, *(Match(**row) for row in note["matches"])]}.values())
         known = replace(known, held=replace(known.held, salt=note["salt"]))
-    wanted = Wanted(frozenset(match.sample_id for match in matches))
+    wanted = wanted_of(order.wish, matches)
     found = plan(repository, wanted, showing(ledger, wanted.ids))
     found = found.joined(note["plan"]) if note else found
+    matches = seen_too(matches, wanted)
     told = takedown.Affected.model_validate(note["affected"]) if note else affected(root, ledger, wanted.ids, found)
     work = Work(root, order, repository, ledger, known, matches, found, told, wanted, note)
     work.note = {
@@ -114,6 +117,18 @@ def matches_of(root: Path, wish: Wish, ledger: "Ledger") -> list[Match]:
     """As `takedown_matches.find_matches`; what only the ledger's sample sets still know was seen too."""
     found = find_matches(root, wish)
     return [one if one.is_seen else replace(one, is_seen=is_in_a_set(ledger, one.sample_id)) for one in found]
+
+
+def wanted_of(wish: Wish, matches: Sequence[Match]) -> Wanted:
+    """The images to look for; with the bytes of the one whose file was given, which other files may embed."""
+    ids = frozenset(match.sample_id for match in matches)
+    images = {matches[0].sample_id: Path(wish.value).read_bytes()} if wish.method == "file" else {}
+    return Wanted(ids, {name: data for name, data in images.items() if hashlib.sha256(data).hexdigest() == name})
+
+
+def seen_too(matches: Sequence[Match], wanted: Wanted) -> list[Match]:
+    """The matches; what the search met in a file or a row was seen, though no table of raw images has it."""
+    return [replace(one, is_seen=one.is_seen or one.sample_id in wanted.found) for one in matches]
 
 
 def receipts_of(root: Path, order: Order) -> list[Path]:

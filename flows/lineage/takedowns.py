@@ -20,7 +20,7 @@ from flows.lineage.takedown_list import add_names, current_list
 from flows.lineage.takedown_matches import Match, TakedownError, Wish, is_address
 from flows.lineage.takedown_plan import Plan, plan
 from flows.lineage.takedown_receipt import completed, requested, write_receipt
-from flows.lineage.takedown_work import Order, Work, begin, matches_of, receipts_of
+from flows.lineage.takedown_work import Order, Work, begin, matches_of, receipts_of, seen_too, wanted_of
 from flows.reports import write_durably
 from flows.workspace_lock import alone
 
@@ -57,10 +57,10 @@ def preview(root: Path, wish: Wish) -> Preview:
     """
     ledger = open_ledger(root)
     matches = matches_of(root, wish, ledger)
-    wanted = Wanted(frozenset(match.sample_id for match in matches))
+    wanted = wanted_of(wish, matches)
     with looked_at(root) as repository:
         found = plan(repository, wanted, showing(ledger, wanted.ids))
-    return Preview(matches, affected(root, ledger, wanted.ids, found), found)
+    return Preview(seen_too(matches, wanted), affected(root, ledger, wanted.ids, found), found)
 
 
 def take_down(root: Path, order: Order, *, waits: bool = False) -> Done:

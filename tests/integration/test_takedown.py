@@ -20,13 +20,21 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from PIL import Image
+from typer.testing import CliRunner
 
 from components.data import opt_out, records
 from components.lineage.keys import make_key
 from components.lineage.log import Ledger
 from components.lineage.manifest import SampleProof, check
 from components.lineage.store import FolderStore
+from components.lineage.takedown import Affected, Deleted, Left, Receipt, Request, sign
+from flows.cli import app
+from flows.lineage import takedowns
+from flows.lineage.takedown_matches import TakedownError, Wish
+from flows.lineage.takedown_work import Order
+from flows.lineage.takedowns import preview
 from flows.stages import filter_images, ingest
+from flows.workspace_lock import BusyError
 from tests.conftest import ROOT, Workspace
 from tests.ledgers import Planted, plain_root, sample_ledger, sample_records, sha
 
@@ -212,6 +220,90 @@ def test_a_page_of_a_run_that_saw_the_image_goes_even_when_the_data_are_gone(poo
     files = mlflow_files(pool, saw)
     take_down(pool, "--sha256", sha("image 3"))
     assert {what for what, file in files.items() if not file.exists()} == {"a page with a small copy"}
+
+
+def test_a_row_with_an_address_that_is_none_stops_no_takedown(pool: Workspace, tmp_path: Path) -> None:
+    bad = "http://[::bad/x.png"
+    row = {"source_id": bad, "image": IMAGES[5], "source": "made", "title_en": "", "style": "photo", "concept": ""}
+    table = pa.Table.from_pylist([row | {"creator": "eve"}], schema=records.RAW)
+    pq.write_table(table, pool.root / "data" / "images" / "part-00001.parquet")
+    assert not preview(pool.root, Wish("url", "https://example.org/x.png")).was_seen
+    assert [one.sample_id for one in preview(pool.root, Wish("url", bad)).matches] == [IDS[5]]
+    assert take_down(pool, "--sha256", IDS[5])["receipt"]["was_seen"]
+    assert holders(tmp_path, IMAGES[5]) == []
+    assert opt_out.read_list(pool.root / "infra" / "opt-out.txt").names(IDS[5])
+
+
+def test_an_image_that_is_a_file_of_its_own_was_seen_too(pool: Workspace) -> None:
+    (pool.root / "data" / "labels").mkdir()
+    (pool.root / "data" / "labels" / "one.png").write_bytes(picture(77))
+    sha256 = hashlib.sha256(picture(77)).hexdigest()
+    found = preview(pool.root, Wish("sha256", sha256))
+    assert (found.was_seen, found.plan.raw) == (True, ["data/labels/one.png"])
+
+
+def test_the_bytes_of_the_given_file_are_looked_for_where_no_table_holds_them(pool: Workspace, tmp_path: Path) -> None:
+    mine, page = tmp_path / "mine.png", pool.root / ".easel" / "runs" / "1" / "page.html"
+    mine.write_bytes(picture(77))
+    page.parent.mkdir(parents=True)
+    page.write_text(page_of(picture(77)))
+    assert preview(pool.root, Wish("file", str(mine))).plan.at_home == [str(page)]
+
+
+@pytest.mark.parametrize("what", ["empty file", "digest of nothing", "folder", "device"])
+def test_what_can_be_no_image_is_refused_in_one_line(pool: Workspace, tmp_path: Path, what: str) -> None:
+    """Every empty cell of every table has the digest of nothing."""
+    (tmp_path / "empty.png").touch()
+    wishes = {
+        "empty file": Wish("file", str(tmp_path / "empty.png")),
+        "folder": Wish("file", str(tmp_path)),
+        "device": Wish("file", "/dev/zero"),
+    }
+    with pytest.raises(TakedownError, match=r"empty|no bytes|no file") as refused:
+        preview(pool.root, wishes[what] if what in wishes else Wish("sha256", hashlib.sha256().hexdigest()))
+    assert "\n" not in str(refused.value)
+
+
+def test_no_terminal_obeys_what_the_data_say(pool: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    hostile = "-eve\x1b[2J\r\n[/]<b>"
+    row = {"source_id": hostile, "image": picture(77), "source": hostile, "title_en": hostile, "style": "photo"}
+    table = pa.Table.from_pylist([row | {"concept": "", "creator": hostile}], schema=records.RAW)
+    pq.write_table(table, pool.root / "data" / "images" / "part-\x1b[2J[b].parquet")
+    monkeypatch.chdir(pool.root)
+    asked = ["takedown", f"--creator={hostile}", "--reason", "r", "--by", "ann", "--dry-run"]
+    shown = CliRunner().invoke(app, asked)
+    assert shown.exit_code == 0, shown.output
+    assert "\x1b" not in shown.output
+    assert "part-\\x1b[2J[b].parquet" in shown.output
+    sha256 = hashlib.sha256(picture(77)).hexdigest()
+    assert sha256[:12] in shown.output
+
+
+def test_a_strangers_receipt_is_shown_as_it_is_written(tmp_path: Path) -> None:
+    told = "\x1b[2J[/b] [red]"
+    parts: dict[str, Any] = {
+        "request": Request(method="url", value="0" * 64, near=None, reason=told, by=told, policy="keep"),
+        "affected": Affected(models=(told,), aliases=(told,), derived={told: 1}),
+        "deleted": (Deleted(place=told, kind="deleted", names=(told,), size=1),),
+        "left": (Left(place=told, why=told),),
+    }
+    receipt = Receipt(
+        **parts, requested="", was_seen=True, matches=(), opt_out={}, started_at="", completed_at=""
+    )  # fmt: skip
+    (tmp_path / "receipt.json").write_bytes(sign(receipt, make_key(tmp_path / "key.pem")).data)
+    shown = CliRunner().invoke(app, ["takedown", "--check", str(tmp_path / "receipt.json")])
+    assert shown.exit_code == 0, shown.output
+    assert "\x1b" not in shown.output
+    assert shown.output.count("[/b] [red]") >= 5
+
+
+def test_it_says_when_another_takedown_works(pool: Workspace) -> None:
+    (pool.root / ".easel").mkdir(exist_ok=True)
+    order = Order(Wish("sha256", GONE), "r", "ann")
+    with (pool.root / ".easel" / "workspace.lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        with pytest.raises(BusyError, match="another takedown works"):
+            takedowns.take_down(pool.root, order)
 
 
 def test_a_second_time_nothing_is_done(pool: Workspace) -> None:
