@@ -114,7 +114,7 @@ def rollback(root: Path, family: str = "", *, reason: str, by: str = "") -> "Dec
     """Restore the champion before the present one, in one step: no gate and no second person stand in the way.
 
     Raises:
-        ValueError: in one line: there was none, or it is no longer whole.
+        ValueError: in one line: there was none, it is no longer whole, or a takedown withdrew it.
     """
     from components.registry.decisions import Decision, PromotionError, previous_champion, said
     from components.registry.promotion import candidate, carry_out, check_whole, settle
@@ -128,10 +128,13 @@ def rollback(root: Path, family: str = "", *, reason: str, by: str = "") -> "Dec
             raise PromotionError(f"{name} had no champion before; `easel promote VERSION --reason ...` makes one")
         found = candidate(uri, name, str(previous))
         check_whole(uri, found)
+        basis = evidence(root, name, previous, found.digest)
+        if basis.withdrawn:
+            raise PromotionError(f"version {previous} of {name} was {basis.withdrawn}; `easel promote` another version")
         number, before = standing.next_number, standing.champion
         decision = Decision(number, "rollback", previous, before, found.digest, reason, by, at)
         carry_out(uri, name, decision)
-        keep_decision(root, name, decision, "rolled back", evidence(root, name, previous, found.digest))
+        keep_decision(root, name, decision, "rolled back", basis)
     return decision
 
 

@@ -7,7 +7,14 @@ the image can find its line, and nobody else can tell from a receipt which image
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from components.lineage.canonical import CanonicalError, canonical, digest, parse
 from components.lineage.keys import Signer, verify_signature
@@ -97,6 +104,7 @@ class Receipt(_Part):
         was_seen: whether any image was found; if not, `proofs` holds proofs of that.
         opt_out: path and SHA-256 of the opt-out list that now names the matches.
         proofs: SHA-256 of the file of proofs beside the receipt; "" if there is none.
+        withdrawn: `NAME:ALIAS` of the aliases that were taken from models; not written where there are none.
     """
 
     schema_name: Literal["easel.takedown/1"] = SCHEMA
@@ -109,8 +117,14 @@ class Receipt(_Part):
     deleted: tuple[Deleted, ...]
     left: tuple[Left, ...]
     proofs: str = ""
+    withdrawn: tuple[str, ...] = ()
     started_at: str
     completed_at: str
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What was signed before there were withdrawals has the same bytes as ever."""
+        return {name: value for name, value in write(self).items() if value or name != "withdrawn"}
 
     @property
     def data(self) -> bytes:

@@ -26,7 +26,7 @@ class Decision:
     """
 
     number: int
-    kind: Literal["promote", "rollback", "outside"]
+    kind: Literal["promote", "rollback", "outside", "withdraw"]
     version: int | None
     before: int | None
     digest: str
@@ -108,10 +108,12 @@ def previous_champion(history: Sequence[Decision]) -> int | None:
     """The version that a rollback restores: the champion before the present one; None if there was none.
 
     A rollback takes back the promotion before it, so two in a row go two champions back, and never to and fro. So does
-    a move by hand to an earlier champion.
+    a move by hand to an earlier champion. One that was withdrawn does not come back.
     """
     champions: list[int] = []
     for decision in history:
+        if decision.kind == "withdraw":
+            champions = [one for one in champions if one != decision.before]
         if decision.version is None:
             continue
         if decision.kind != "promote" and decision.version in champions:

@@ -145,7 +145,10 @@ def carry_out(uri: str, name: str, decision: Decision) -> None:
         if model.tags.get(key) == begun:
             client.delete_registered_model_tag(name, key)
         raise PromotionError(f"the champion of {name} was changed by somebody else just now; look at it and try again")
-    client.set_registered_model_alias(name, CHAMPION, str(decision.version))
+    if decision.version is None:
+        client.delete_registered_model_alias(name, CHAMPION)
+    else:
+        client.set_registered_model_alias(name, CHAMPION, str(decision.version))
     _finish(client, name, decision)
 
 

@@ -18,6 +18,7 @@ from flows import settings
 from flows.console import remark
 from flows.lineage.record_keeping import open_book
 from flows.lineage.stage_records import OBSERVED, now
+from flows.lineage.withdrawals import withdrawal_of
 from flows.requests import FAMILIES
 
 if TYPE_CHECKING:
@@ -29,17 +30,21 @@ REMEDY = "run `easel lineage record` and try again, or promote it all the same w
 EVALUATION, MEASURED = "evaluate", ("base", "sft", "dpo", "turbo")
 """The stage whose report the gate judges by, and the roles of the models that it draws with."""
 
-RESULTS = {"promote": "promoted", "rollback": "rolled back", "outside": "moved by hand"}
+RESULTS = {"promote": "promoted", "rollback": "rolled back", "outside": "moved by hand", "withdraw": "withdrawn"}
 """What a decision of the registry has come to, once it stands there."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the ledger says of a version: the record of its export, why it must not be promoted, remarks for people."""
+    """What the ledger says of a version: the record of its export, why it must not be promoted, remarks for people.
+
+    `withdrawn` says by which takedown it was withdrawn, "" if it was not.
+    """
 
     record: str = ""
     fault: str = ""
     notes: tuple[str, ...] = ()
+    withdrawn: str = ""
 
 
 def evidence(root: Path, name: str, number: int, digest: str) -> Evidence:
@@ -53,6 +58,9 @@ def evidence(root: Path, name: str, number: int, digest: str) -> Evidence:
     try:
         ledger = open_book(root).ledger
         record = export_record(ledger, name, digest)
+        if withdrawn := withdrawal_of(ledger, name, number):
+            fault = f"{what} was {withdrawn}; --override promotes it all the same"
+            return Evidence(record.id if record else "", fault, withdrawn=withdrawn)
         if record is None:
             return Evidence(fault=f"no record in the ledger tells how {what} was made; {REMEDY}")
         history = _stands_on(ledger, record)
@@ -163,14 +171,14 @@ def missing_decisions(root: Path) -> Iterator[Record]:
         for decision in history:
             result = RESULTS[decision.kind]
             if (name, decision.number, result) not in kept:
-                basis = evidence(root, name, decision.version or 0, decision.digest)
+                basis = evidence(root, name, decision.version or decision.before or 0, decision.digest)
                 record = decision_record(name, decision, result, basis)
                 ledger.append(record)
                 yield record
 
 
 def _kind(decision: "Decision", result: str) -> Kind:
-    if decision.kind == "rollback":
+    if decision.kind in ("rollback", "withdraw"):
         return "rollback"
     return "override" if decision.is_override and result == "promoted" else "promotion"
 

@@ -35,7 +35,9 @@ def takedown(
     ] = None,
     reason: Annotated[str, typer.Option(help="Why; kept with the receipt.")] = "",
     by: Annotated[str, typer.Option(help="Whose word it is; default: your login.")] = "",
-    policy: Annotated[str, typer.Option(help="Models that saw an image: `keep`, `retrain`, `withdraw`.")] = "retrain",
+    policy: Annotated[
+        str, typer.Option(help="Models that drew an image: `keep`, `retrain` (the next run), `withdraw`.")
+    ] = "retrain",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; write nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for a run that works here to end.")] = False,
@@ -46,6 +48,7 @@ def takedown(
     """Take images down: refuse them from now on, delete their bytes everywhere we hold them, and sign a receipt.
 
     The next `easel run` makes what was deleted anew, without them. A killed takedown goes on with the same command.
+    `--policy withdraw` also takes every alias from versions that were trained on one; `easel promote` refuses these.
 
     Examples: `easel takedown --file photo.jpg --reason "asked by the owner"` ·
     `easel takedown --creator "A. Nonymous" --reason "licence withdrawn" --dry-run` ·
@@ -64,7 +67,7 @@ def takedown(
         if as_json and dry_run:
             _write_json(_preview_json(found))
         elif not as_json:
-            _show_preview(found, _names_of_records(root))
+            _show_preview(found, _names_of_records(root), order.policy)
         if dry_run:
             return
         if as_json or not sys.stdin.isatty():
@@ -114,7 +117,7 @@ def _check(file: Path, key: Path | None, *, as_json: bool) -> None:
     _show_receipt(signed.receipt)
 
 
-def _show_preview(found: "Preview", names: Mapping[str, str]) -> None:
+def _show_preview(found: "Preview", names: Mapping[str, str], policy: str) -> None:
     if not found.was_seen:
         out.print("No image that this means was ever seen here; it would be put on the opt-out list.")
         remark(_OTHER_BYTES)
@@ -132,6 +135,12 @@ def _show_preview(found: "Preview", names: Mapping[str, str]) -> None:
     for place, objects in plan.places.items():
         _line("Objects", f"{len(objects):,} in DVC's {place}")
     _show_affected(found.affected, names)
+    if policy == "withdraw" and (drawn := _drawn(found.affected)):
+        _line("Withdraws", f"{', '.join(drawn)}: every alias of theirs, and `easel promote` refuses them")
+
+
+def _drawn(affected: "Affected") -> list[str]:
+    return [name for name in affected.models if name not in affected.offered_only]
 
 
 def _show_done(done: "Done", names: Mapping[str, str]) -> None:
@@ -147,7 +156,9 @@ def _show_done(done: "Done", names: Mapping[str, str]) -> None:
     _line("Receipt", done.file)
     if done.proofs:
         _line("Proofs", f"{done.proofs} (that no sample set holds it)")
-    if done.is_new and receipt.affected.aliases:
+    if done.is_new and receipt.withdrawn:
+        remark("nothing takes the place of what was withdrawn; `easel run` makes a model, `easel promote` a champion")
+    elif done.is_new and receipt.affected.aliases:
         remark(f"{', '.join(receipt.affected.aliases)}: live models saw an image; `easel run` makes one that did not")
     if done.is_new:
         out.print("Keep       git commit data.dvc params.yaml infra")
@@ -157,6 +168,8 @@ def _show_receipt(receipt: "Receipt", names: Mapping[str, str] | None = None) ->
     for one in receipt.deleted:
         _line(one.kind.capitalize(), f"{one.place}: {counted(len(one.names), 'file')}, {one.size:,} bytes")
     _show_affected(receipt.affected, names or {})
+    if receipt.withdrawn:
+        _line("Withdrawn", ", ".join(receipt.withdrawn))
     for left in receipt.left:
         _line("Not here", f"{left.place}: {left.why}")
 
@@ -167,10 +180,9 @@ def _line(label: str, told: object) -> None:
 
 
 def _show_affected(affected: "Affected", names: Mapping[str, str]) -> None:
-    drawn = [name for name in affected.models if name not in affected.offered_only]
     rows = (
         ("Data sets", affected.datasets), ("Runs", affected.runs),
-        ("Drawn by", drawn), ("Offered to", affected.offered_only), ("Aliases", affected.aliases),
+        ("Drawn by", _drawn(affected)), ("Offered to", affected.offered_only), ("Aliases", affected.aliases),
     )  # fmt: skip
     for label, ids in rows:
         if ids:

@@ -10,6 +10,7 @@ from flows.lineage.ledger import signer
 from flows.lineage.stage_records import now
 from flows.lineage.takedown_affected import absence
 from flows.lineage.takedown_deletion import unreached
+from flows.lineage.takedown_withdrawal import policies
 from flows.lineage.takedown_work import Work
 from flows.parameters import PARAMS_FILE
 from flows.reports import write_durably
@@ -32,7 +33,8 @@ def completed(work: Work, signed: takedown.Signed) -> Record:
         started_at=receipt.started_at, ended_at=receipt.completed_at,
         people={"asked_by": receipt.request.by, "reason": receipt.request.reason},
         samples=Samples(opt_out=receipt.opt_out["sha256"]),
-        decision=_decision(work, "completed") | {"receipt": signed.digest, "rewritten": _rewritten(work)},
+        decision=_decision(work, "completed")
+        | {"receipt": signed.digest, "rewritten": _rewritten(work), "withdrawn": list(receipt.withdrawn)},
     )  # fmt: skip
 
 
@@ -71,7 +73,7 @@ def _decision(work: Work, state: str) -> dict[str, Any]:
         "num_matches": len(work.matches),
         "was_seen": work.was_seen,
         "affected": work.affected.model_dump(mode="json"),
-        "models": dict.fromkeys(work.affected.models, work.note["policy"]),
+        "models": policies(work),
     }
 
 
@@ -92,6 +94,7 @@ def _receipt(work: Work, proofs: str) -> takedown.Receipt:
         deleted=work.plan.deleted(),
         left=unreached(work.root, work.plan, addresses),
         proofs=proofs,
+        withdrawn=tuple(work.note["withdrawn"]),
         started_at=work.note["started_at"],
         completed_at=now(),
     )

@@ -108,6 +108,7 @@ def begin(root: Path, order: Order, repository: Held) -> Work:
         "reason": note.get("reason") or order.reason,
         "by": note.get("by") or order.by,
         "policy": note.get("policy") or order.policy,
+        "withdrawn": note.get("withdrawn") or [],
         "number": note.get("number") or len(receipts_of(root, order)) + 1,
     }
     return work

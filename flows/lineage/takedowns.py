@@ -1,8 +1,9 @@
 """Taking images down: found, put on the opt-out list, deleted wherever we hold them, and signed for.
 
-The order makes every kill harmless. What was found and planned is noted first, then recorded as `requested`, then put
-on the opt-out list; only then bytes go; what is left is looked for again; only then is the receipt signed and the
-takedown recorded as `completed`. Every step can be done again, so the same command continues a killed takedown.
+The order makes every kill harmless. What was found and planned is noted first, then recorded as `requested`; models
+that are to be withdrawn lose their aliases, and the images are put on the opt-out list; only then bytes go; what is
+left is looked for again; only then is the receipt signed and the takedown recorded as `completed`. Every step can be
+done again, so the same command continues a killed takedown.
 """
 
 import json
@@ -20,7 +21,9 @@ from flows.lineage.takedown_list import add_names, current_list
 from flows.lineage.takedown_matches import Match, TakedownError, Wish, is_address
 from flows.lineage.takedown_plan import Plan, plan
 from flows.lineage.takedown_receipt import completed, requested, write_receipt
+from flows.lineage.takedown_withdrawal import withdraw_models
 from flows.lineage.takedown_work import Order, Work, begin, matches_of, receipts_of, seen_too, wanted_of
+from flows.lineage.withdrawals import WITHDRAW
 from flows.reports import write_durably
 from flows.workspace_lock import alone
 
@@ -97,6 +100,8 @@ def _earlier(work: Work) -> Done | None:
     if not receipts:
         return None
     signed = takedown.read_signed(receipts[-1].read_bytes())
+    if work.order.policy == WITHDRAW != signed.receipt.request.policy:
+        return None
     if {one.digest for one in work.salted()} - {one.digest for one in signed.receipt.matches}:
         return None
     file = work.root / work.known.path
@@ -174,6 +179,7 @@ def record_completion(work: Work) -> None:
 STEPS: tuple[Callable[[Work], None], ...] = (
     take_note,
     record_request,
+    withdraw_models,
     extend_list,
     change_raw,
     drop_outputs,

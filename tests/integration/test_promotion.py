@@ -24,6 +24,7 @@ from components.registry.decisions import PromotionError
 from components.registry.hashes import write_hashes
 from components.registry.promotion import CHAMPION, DECISION_TAG, REQUEST_TAG, carry_out
 from components.registry.registration import register_directory
+from components.registry.withdrawal import WITHDRAWN_TAG, withdraw
 from flows import settings
 from flows.cli import app
 from flows.compare import HEADING_PX, compare, write_sheet
@@ -285,6 +286,59 @@ def test_rollbacks_go_back_one_champion_each(root: Path) -> None:
         "at": "",
         "override": "false",
     }
+
+
+def withdrawn(root: Path, *versions: int, policy: str = "withdraw") -> Record:
+    """A takedown of which these versions drew an image, in the ledger."""
+    at = "2026-11-23T20:00:00.000Z"
+    models = {f"{NAME}:{number}": policy for number in versions}
+    people = {"asked_by": "ann", "reason": "not mine to give"}
+    record = Record(kind="takedown", subject="takedown", started_at=at, ended_at=at, people=people,
+                    decision={"state": "requested", "models": models})  # fmt: skip
+    open_ledger(root, to_write=True).append(record)
+    return record
+
+
+def test_what_a_takedown_withdrew_is_promoted_by_override_alone(root: Path) -> None:
+    asked = withdrawn(root, 2)
+    withdrawn(root, 5, policy="retrain")
+    promote(root, "1", reason="the first", by="ann")
+    with pytest.raises(PromotionError, match="version 2 of easel was withdrawn by the takedown") as refused:
+        promote(root, "2", reason="second", by="ann")
+    assert asked.id[:12] in str(refused.value)
+    assert "not mine to give" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert champion(root) == 1
+    assert promote(root, "2", reason="the owner agreed", by="ann", override=True).result == "promoted"
+    last = decisions_in(root)[-1]
+    assert (last.kind, last.decision["version"]) == ("override", 2)
+    assert "was withdrawn by the takedown" in last.notes[0]
+    assert promote(root, "5", reason="best", by="ann").result == "promoted"
+    with pytest.raises(PromotionError, match=r"version 2 of easel was withdrawn .* `easel promote` another"):
+        rollback(root, reason="grey", by="ann")
+    assert champion(root) == 5
+
+
+def test_withdrawn_versions_lose_every_alias_and_the_champion_before_can_come_back(root: Path) -> None:
+    promote(root, "1", reason="the first", by="ann")
+    promote(root, "2", reason="the second", by="ann")
+    client = client_of(root)
+    for alias, version in (("best", "2"), ("old", "1"), ("candidate", "5")):
+        client.set_registered_model_alias(NAME, alias, version)
+    uri = settings.tracking_uri(root)
+    decision = withdraw(uri, NAME, {2, 5}, reason="mine", by="ann", at="2026-11-23T20:00:00+00:00")
+    assert decision is not None
+    assert client.get_registered_model(NAME).aliases == {"old": 1}
+    assert [(one.kind, one.version, one.before, one.is_done) for one in history(root)[2:]] == [
+        ("withdraw", None, 2, True)
+    ]  # fmt: skip
+    assert [WITHDRAWN_TAG in client.get_model_version(NAME, str(n)).tags for n in (1, 2, 5)] == [False, True, True]
+    assert withdraw(uri, NAME, {2, 5}, reason="mine", by="ann", at="2026-11-23T21:00:00+00:00") is None
+    assert len(history(root)) == 3
+    (missed,) = (one for one in missing_decisions(root) if one.decision["result"] == "withdrawn")
+    assert (missed.decision["before"], missed.decision["version"]) == (2, None)
+    assert rollback(root, reason="somebody must serve", by="ann").version == 1
+    assert champion(root) == 1
 
 
 def test_a_deleted_champion_cannot_be_restored(root: Path) -> None:

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from mlflow import MlflowClient
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -33,6 +34,7 @@ from flows.lineage import takedowns
 from flows.lineage.takedown_matches import TakedownError, Wish
 from flows.lineage.takedown_work import Order
 from flows.lineage.takedowns import preview
+from flows.lineage.withdrawals import withdrawal_of
 from flows.stages import filter_images, ingest
 from flows.workspace_lock import BusyError
 from tests.conftest import ROOT, Workspace
@@ -304,6 +306,46 @@ def test_it_says_when_another_takedown_works(pool: Workspace) -> None:
         fcntl.flock(stream, fcntl.LOCK_EX)
         with pytest.raises(BusyError, match="another takedown works"):
             takedowns.take_down(pool.root, order)
+
+
+def registered(pool: Workspace, planted: Planted) -> MlflowClient:
+    """The planted models as versions 1 of both families, live in several ways; a stranger is version 2 of one."""
+    (pool.root / ".easel" / "mlflow").mkdir(parents=True)
+    client = MlflowClient(f"sqlite:///{pool.root / '.easel' / 'mlflow' / 'mlflow.db'}")
+    records_ = {one.id: one for one in planted.records}
+    for export, name in (("export", "easel"), ("export_turbo", "easel-turbo")):
+        mark = {f"easel.fingerprint.{export}": records_[planted.ids[export]].fingerprint}
+        client.create_registered_model(name)
+        client.create_model_version(name, source=pool.root.as_uri(), tags=mark)
+    client.create_model_version("easel", source=pool.root.as_uri())
+    for name, alias, version in (
+        ("easel", "candidate", "2"), ("easel", "best", "1"), ("easel-turbo", "champion", "1")
+    ):  # fmt: skip
+        client.set_registered_model_alias(name, alias, version)
+    return client
+
+
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # MLflow's, see test_takedown_affected
+def test_withdrawn_models_lose_their_aliases_even_when_it_is_killed(pool: Workspace, planted: Planted) -> None:
+    client, image = registered(pool, planted), sha("image 3")
+    assert take_down(pool, "--sha256", image)["receipt"].get("withdrawn") is None
+    assert client.get_registered_model("easel-turbo").aliases == {"champion": 1}
+    code = KILLED.replace('"ann"))', '"ann", "withdraw"))')
+    killed = run(pool, sys.executable, "-c", code, "3", image)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    told = take_down(pool, "--sha256", image, "--policy", "withdraw")
+    assert told["is_new"]
+    assert told["receipt"]["withdrawn"] == ["easel-turbo:champion", "easel:best"]
+    assert [client.get_registered_model(name).aliases for name in ("easel", "easel-turbo")] == [{"candidate": 2}, {}]
+    ledger = planted.ledger
+    decided = [one for _, one in ledger.records() if one.decision.get("result") == "withdrawn"]
+    assert [(one.subject, one.decision["before"], one.decision["version"]) for one in decided] == [
+        ("easel-turbo", 1, None)
+    ]  # fmt: skip
+    assert withdrawal_of(ledger, "easel", 1)
+    assert not withdrawal_of(ledger, "easel", 2)
+    assert easel(pool, "takedown", "--check", told["file"]).returncode == 0
+    assert not take_down(pool, "--sha256", image, "--policy", "withdraw")["is_new"]
 
 
 def test_a_second_time_nothing_is_done(pool: Workspace) -> None:

@@ -58,6 +58,10 @@ def test_an_alias_moved_by_hand_becomes_a_record(stored: list[Decision], champio
         ([("promote", 1), ("promote", 2), ("promote", 3), ("outside", 2)], 1),  # by hand, but it is a rollback
         ([("promote", 1), ("promote", 2), ("outside", None)], 2),  # the alias was deleted: 2 was the last
         ([("promote", 1), ("promote", 2), ("outside", None), ("rollback", 2)], 1),
+        ([("promote", 1), ("promote", 2), ("withdraw", None)], 1),  # what was withdrawn does not come back
+        ([("promote", 1), ("withdraw", None)], None),
+        ([("promote", 1), ("promote", 2), ("promote", 1), ("withdraw", None)], 2),
+        ([("promote", 1), ("withdraw", None), ("promote", 2)], None),
     ],
 )
 def test_a_rollback_takes_back_the_last_promotion(moves: list, previous: int | None) -> None:
