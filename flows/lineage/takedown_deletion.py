@@ -21,6 +21,7 @@ from components.lineage.takedown import Left
 from flows import settings
 from flows.data_objects import FOLDER, Held
 from flows.lineage.takedown_bytes import Wanted, is_parquet, without
+from flows.lineage.takedown_labels import gone_files, is_label_text, is_pairs_table, naming, rewrite_labels
 from flows.lineage.takedown_plan import Plan
 from flows.reports import write_durably
 from flows.workspace import git
@@ -29,16 +30,19 @@ _MANIFEST = "MANIFEST.json"
 
 
 def rewrite_raw(root: Path, plan: Plan, wanted: Wanted) -> None:
-    """Write raw tables without the images, delete image files, and have the manifest of data/ say what is there."""
+    """Write raw tables and labels without the images, delete image files, and have the manifest of data/ say it."""
+    gone = gone_files(root, plan.raw)
     for path in plan.raw:
         file = root / path
         if not file.is_file():
             continue
         if is_parquet(file):
             table = pq.read_table(file)
-            left = without(table, wanted)
+            left = without(table, naming(wanted, file, gone) if is_pairs_table(file) else wanted)
             if left.num_rows < table.num_rows:
                 _replace(file, left, is_baked=_is_baked(root / "data", path))
+        elif is_label_text(file) and hashlib.sha256(file.read_bytes()).hexdigest() not in wanted.ids:
+            rewrite_labels(file, naming(wanted, file, gone))
         else:
             file.unlink()
     _correct_manifest(root / "data", {path.removeprefix("data/") for path in plan.raw})
@@ -73,7 +77,7 @@ def delete_objects(held: Held, plan: Plan) -> None:
 def unreached(root: Path, plan: Plan, addresses: Sequence[str]) -> tuple[Left, ...]:
     """Where copies may remain: git's history, MLflow's artifacts, files that we cannot edit, backups."""
     found = [
-        Left(place=path, why="holds the image inside a file that is no table; write it anew") for path in plan.closed
+        Left(place=path, why="holds or names the image where we cannot write it anew; do it") for path in plan.closed
     ]
     tracked = [
         path for address in addresses if Path(address).is_relative_to(root)

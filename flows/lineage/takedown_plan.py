@@ -5,7 +5,8 @@ of the things it was made from goes, since it shows scaled copies that nothing c
 of models is decided and recorded, not deleted.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from flows.data_objects import FOLDER, Held, Store, members
 from flows.declaration import MADE_DIR
 from flows.freshness import lock_entries
 from flows.lineage.takedown_bytes import Holding, Wanted, count_rows, holding, is_page, is_parquet, is_tensors
+from flows.lineage.takedown_labels import LabelsError, gone_files, naming, num_labels
 from flows.lineage.takedown_logged import Showing, logged_files
 
 MODELS = f"{MADE_DIR}/models/"
@@ -28,12 +30,12 @@ class Plan:
     """Paths are relative to the workspace, or absolute where they lie elsewhere; objects by their names in DVC.
 
     Args:
-        raw: files below data/ to write anew without the images, or to delete where they are nothing else.
+        raw: files below data/ to write anew without the images, or labels of them; deleted where they are nothing else.
         outputs: outputs of stages, whole.
         at_home: files below EASEL_HOME.
         objects: in every store.
         remotes: those that held the pinned data, and shall hold the new ones.
-        closed: files that hold an image and cannot be written anew by us.
+        closed: files that hold or name an image and cannot be written anew by us.
         derived: rows made from the images, by kind.
         places: the objects of each store that go. sizes: bytes that go or are written anew, by place.
     """
@@ -90,10 +92,11 @@ def plan(held: Held, wanted: Wanted, showing: Showing | None = None) -> Plan:
         if kind := holding(path, wanted):
             can_go = is_parquet(path) or (kind == "image" and _is_image_itself(path, wanted))
             (found.raw if can_go else found.closed).append(path.relative_to(root).as_posix())
+    labels = _add_labels(root, found, wanted)
     found.outputs = _outputs(root, wanted, is_raw_hit=bool(found.raw))
-    found.derived = _derived(root, found.outputs, wanted)
+    found.derived |= _derived(root, found.outputs, wanted)
     stores = held.stores()
-    found.objects = sorted(_objects(stores, held.entries(), wanted))
+    found.objects = sorted(_objects(stores, held.entries(), wanted, labels))
     is_hit = not found.is_empty
     logged = logged_files(root, wanted, showing or Showing(), is_hit=is_hit)
     found.at_home = [str(path) for path in (*_at_home(root, wanted, is_hit=is_hit), *logged)]
@@ -119,9 +122,26 @@ def _files(folder: Path) -> Iterator[Path]:
     yield from sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def _is_image_itself(path: Path, wanted: Wanted) -> bool:
-    import hashlib
+def _add_labels(root: Path, found: Plan, wanted: Wanted) -> set[str]:
+    """Have the plan tell of files with people's word on the images; the names of their objects in DVC."""
+    gone, objects = gone_files(root, found.raw), set[str]()
+    for file in _files(root / "data"):
+        path = file.relative_to(root).as_posix()
+        if path in found.raw or path in found.closed:
+            continue
+        try:
+            number = num_labels(file, naming(wanted, file, gone))
+        except LabelsError:
+            found.closed.append(path)
+            continue
+        if number:
+            found.raw.append(path)
+            found.derived["labels"] = found.derived.get("labels", 0) + number
+            objects.add(hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest())
+    return objects
 
+
+def _is_image_itself(path: Path, wanted: Wanted) -> bool:
     return hashlib.sha256(path.read_bytes()).hexdigest() in wanted.ids
 
 
@@ -178,7 +198,9 @@ def _at_home(root: Path, wanted: Wanted, *, is_hit: bool) -> Iterator[Path]:
                 yield file
 
 
-def _objects(stores: Sequence[Store], entries: Sequence[Mapping[str, Any]], wanted: Wanted) -> set[str]:
+def _objects(
+    stores: Sequence[Store], entries: Sequence[Mapping[str, Any]], wanted: Wanted, labels: Collection[str]
+) -> set[str]:
     places = dict[str, tuple[Store, str]]()
     for store in stores:
         for name, path in store.names().items():
@@ -186,6 +208,7 @@ def _objects(stores: Sequence[Store], entries: Sequence[Mapping[str, Any]], want
     holds, tensors, pages, listings = _examined(places, wanted)
     gone = {name for name, kind in holds.items() if kind}
     gone -= _rows_of_models(entries, listings, holds)
+    gone |= {name for name in labels if name in places}
     for name, listing in listings.items():
         hit = {PurePosixPath(path).parent for path, one in listing.items() if one in gone}
         if hit:

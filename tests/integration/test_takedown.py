@@ -53,6 +53,27 @@ takedowns.STEPS = tuple(steps)
 takedowns.take_down(Path.cwd(), takedowns.Order(Wish("sha256", sha256), "asked by the owner", "ann"))
 """
 
+HALF_DONE = """
+import os, signal, sys
+from pathlib import Path
+from flows.lineage import takedowns
+from flows.lineage.takedown_matches import Wish
+
+sha256, name = sys.argv[1:]
+unlink = Path.unlink
+
+
+def and_die(self, *args, **kwargs):
+    unlink(self, *args, **kwargs)
+    if self.name == name:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+Path.unlink = and_die
+takedowns.take_down(Path.cwd(), takedowns.Order(Wish("sha256", sha256), "asked by the owner", "ann"))
+"""
+"""Ends itself as soon as a file of that name is deleted."""
+
 
 def picture(seed: int) -> bytes:
     out = io.BytesIO()
@@ -242,6 +263,30 @@ def test_an_image_that_is_a_file_of_its_own_was_seen_too(pool: Workspace) -> Non
     sha256 = hashlib.sha256(picture(77)).hexdigest()
     found = preview(pool.root, Wish("sha256", sha256))
     assert (found.was_seen, found.plan.raw) == (True, ["data/labels/one.png"])
+
+
+def test_what_people_said_of_the_image_goes_with_it(pool: Workspace, tmp_path: Path) -> None:
+    labels = pool.root / "data" / "labels"
+    labels.mkdir()
+    for number in range(3):
+        (labels / f"{number}.png").write_bytes(picture(70 + number))
+    (labels / "photos.csv").write_text("image,score\n0.png,10\n1.png,50\n2.png,90\n")
+    dvc = (sys.executable, "-m", "dvc")
+    pool.run(*dvc, "add", "-q", "data")
+    pool.run(*dvc, "push", "-q")
+    named = [file for file in tmp_path.rglob("*") if file.is_file() and b"1.png,50" in file.read_bytes()]
+    assert len(named) == 3  # in the workspace, the cache and the remote
+    sha256 = hashlib.sha256(picture(71)).hexdigest()
+    killed = run(pool, sys.executable, "-c", HALF_DONE, sha256, "1.png")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert not (labels / "1.png").exists()
+    told = take_down(pool, "--sha256", sha256)
+    assert told["receipt"]["was_seen"]
+    assert told["receipt"]["affected"]["derived"]["labels"] == 1
+    assert (labels / "photos.csv").read_text() == "image,score\n0.png,10\n2.png,90\n"
+    assert [file for file in named if file.exists() and b"1.png,50" in file.read_bytes()] == []
+    assert holders(tmp_path, picture(71)) == []
+    assert not take_down(pool, "--sha256", sha256)["is_new"]
 
 
 def test_the_bytes_of_the_given_file_are_looked_for_where_no_table_holds_them(pool: Workspace, tmp_path: Path) -> None:
