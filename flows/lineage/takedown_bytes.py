@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.data.arrow import pc
+from flows.lineage.byte_search import Needles
 
 Holding = Literal["", "row", "image"]
 _PARQUET, _MIN_NEEDLE = b"PAR1", 32
@@ -30,12 +31,15 @@ class Wanted:
     ids: frozenset[str]
     images: dict[str, bytes] = field(default_factory=dict)
     found: set[str] = field(default_factory=set[str])
+    _searched: tuple[int, Needles] | None = field(default=None, init=False, repr=False)
 
     @property
-    def needles(self) -> list[bytes]:
+    def needles(self) -> Needles:
         """What to search for in files that are no tables."""
-        known = [data for data in self.images.values() if len(data) >= _MIN_NEEDLE]
-        return known + [base64.b64encode(data)[:-4] for data in known]
+        if self._searched is None or self._searched[0] != len(self.images):
+            known = [data for data in self.images.values() if len(data) >= _MIN_NEEDLE]
+            self._searched = len(self.images), Needles(known + [base64.b64encode(data)[:-4] for data in known])
+        return self._searched[1]
 
 
 def holding(file: Path, wanted: Wanted) -> Holding:
@@ -54,10 +58,10 @@ def holding(file: Path, wanted: Wanted) -> Holding:
         if (name := hashlib.file_digest(stream, "sha256").hexdigest()) in wanted.ids:
             wanted.found.add(name)
             return "image"
-        if not (needles := wanted.needles):
+        if not wanted.images:
             return ""
         with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return "image" if any(data.find(needle) >= 0 for needle in needles) else ""
+            return "image" if wanted.needles.are_in(data) else ""
 
 
 def is_parquet(file: Path) -> bool:
