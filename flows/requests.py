@@ -23,11 +23,13 @@ def model_directory(root: Path, model: str) -> Path:
 def family_of(model: str) -> tuple[str, Path, str]:
     """Registered name, export in the workspace, and the version: `turbo`, `turbo:3`, `turbo:candidate` are Turbo's.
 
-    Anything else is a version of the model that draws with guidance, or a directory, as `resolve` says.
+    So is `easel-turbo:3`, as the registry calls it. Anything else is a version of the model that draws with guidance,
+    or a directory, as `resolve` says.
     """
-    family, _, version = model.partition(":")
-    if family in FAMILIES and family:
-        return *FAMILIES[family], version or "latest"
+    family, mark, version = model.partition(":")
+    for short, (name, export) in FAMILIES.items():
+        if (short and family == short) or (mark and family == name):
+            return name, export, version or "latest"
     return *FAMILIES[""], model
 
 

@@ -4,7 +4,7 @@ The ledger itself is asked first, then the workspace, and MLflow only for versio
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from components.lineage.folder_digests import path_digest
@@ -34,8 +34,9 @@ def open_graph(root: Path) -> "tuple[Ledger, Graph]":
 def find_record(root: Path, graph: Graph, reference: str) -> Record:
     """The record that `reference` means: of its export for a model, of the stage that wrote it for a data set.
 
-    Takes a family (`turbo`), a version or alias of it (`turbo:3`, `turbo:candidate`), a bare version or alias, a folder
-    or file (in the workspace by its path, elsewhere by its bytes), a stage, a run's name, an MLflow run, a record's id.
+    Takes a family (`turbo`), a version or alias of it (`turbo:3`, `easel-turbo:3`, `turbo:candidate`), a bare version
+    or alias, a folder or file (in the workspace by its path or that of the folder that it is part of, elsewhere by its
+    bytes), a stage, a run's name, an MLflow run, a record's id.
 
     Raises:
         UnknownReferenceError: in one line, naming what there is.
@@ -44,9 +45,10 @@ def find_record(root: Path, graph: Graph, reference: str) -> Record:
         raise UnknownReferenceError(f"{reference}: {graph.offer()}")
     if reference == "latest" or (reference and reference in FAMILIES):
         return _at_path(root, graph, FAMILIES.get(reference, FAMILIES[""])[1].as_posix())
-    path = _below(root, reference)
-    if path and (graph.with_output(path) or graph.first_readers(path)):
-        return _at_path(root, graph, path)
+    path = PurePosixPath(_below(root, reference))
+    for place in map(str, (path, *path.parents)):
+        if graph.with_output(place) or graph.first_readers(place):
+            return _at_path(root, graph, place)
     try:
         return graph.resolve(reference)
     except GraphError as error:
@@ -116,7 +118,8 @@ def _of_version(root: Path, graph: Graph, reference: str, unknown: str) -> Recor
     called |= {word: version for version in versions for word in (*version.aliases, str(version.number))}
     if wanted not in called:
         known = f"{name} has the versions and aliases {', '.join(called)}" if called else f"{name} has no version yet"
-        raise UnknownReferenceError(f"{unknown}; nor is it a model: {known}")
+        is_named = wanted != reference  # a family was named, so that only its versions can be meant
+        raise UnknownReferenceError(f"{reference}: {known}" if is_named else f"{unknown}; nor is it a model: {known}")
     tags = called[wanted].tags
     marks = {key.removeprefix(_TAG): mark for key, mark in tags.items() if key.startswith(_TAG)}
     if record := exported_with(graph.records, marks, export.as_posix()):

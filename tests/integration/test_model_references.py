@@ -40,11 +40,18 @@ def test_versions_and_aliases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         "turbo:latest": "export_turbo@2",
         "turbo:champion": "export_turbo",
         "turbo:candidate": "export_turbo@2",
+        f"easel-turbo:{first}": "export_turbo",  # as the registry and `easel lineage sample` call it
+        "easel-turbo:candidate": "export_turbo@2",
     }.items():
         assert find_record(tmp_path, graph, word).id == planted.ids[name], word
         assert export_of(tmp_path, graph, word) == (planted.record(name), "artifacts/export_turbo")
-    with pytest.raises(UnknownReferenceError, match=r"turbo:9: no record .* latest, champion, 1, candidate, 2"):
-        find_record(tmp_path, graph, "turbo:9")
+    for word in ("turbo:9", "easel-turbo:9"):
+        with pytest.raises(UnknownReferenceError) as error:
+            find_record(tmp_path, graph, word)
+        known = "easel-turbo has the versions and aliases latest, champion, 1, candidate, 2"
+        assert str(error.value) == f"{word}: {known}"  # and not the stages, none of which was meant
+    with pytest.raises(UnknownReferenceError, match=r"^easel:1: easel has no version yet$"):
+        find_record(tmp_path, graph, "easel:1")
     with pytest.raises(UnknownReferenceError, match="nor is it a model: easel has no version yet"):
         find_record(tmp_path, graph, "candidate")
     unknown = Graph([planted.record("ingest")])

@@ -52,6 +52,17 @@ def test_words(home: Path, planted: Planted, word: str, name: str) -> None:
     assert find_record(home, graph, word).id == planted.ids[name]
 
 
+def test_a_part_of_what_a_record_tells_of_means_that_record(home: Path, planted: Planted) -> None:
+    graph = Graph(planted.records)
+    for folder, name in {"artifacts/latents/shards": "encode@2", "data/images": "ingest@2"}.items():
+        (home / folder).mkdir(parents=True)
+        (home / folder / "part-0").write_bytes(b"of no digest that a record names")
+        for word in (folder, f"{folder}/part-0", str(home / folder / "part-0")):
+            assert find_record(home, graph, word).id == planted.ids[name], word
+    with pytest.raises(UnknownReferenceError, match="artifacts: no record made these bytes"):
+        find_record(home, graph, "artifacts")
+
+
 def test_ids_and_runs(home: Path, planted: Planted) -> None:
     graph, first = Graph(planted.records), planted.record("sft")
     for word in (first.id, first.id[:9], first.systems["mlflow_run"]):
