@@ -12,6 +12,7 @@ import typer
 from flows.console import EXIT_MISTAKE, JSON, complain, fail, here, out, printable, remark
 
 if TYPE_CHECKING:
+    from components.lineage.log import InclusionProof
     from components.lineage.log_check import LogReport
 
 lineage_app = typer.Typer(help="Where models and data came from, and what was made of them.", no_args_is_help=True)
@@ -98,7 +99,7 @@ def proof(
     from flows.lineage import sample_commands
 
     if check and _is_about_a_record(check):
-        _check_record_proof(check, [_key(one) for one in key or ()])
+        _check_record_proof(check, [_key(one) for one in key or ()], as_json)
     elif check:
         sample_commands.check(check, [_key(one) for one in key or ()], as_json)
     elif within:
@@ -115,10 +116,12 @@ def _prove_record(record: str, file: Path | None) -> None:
         fail(f"{record}: no record of this id; of an image say what it may be in: --in turbo (a model, stage, record)")
     found = ledger.inclusion(ledger.find(record).id)
     text = json.dumps(found.model_dump(mode="json"), indent=2) + "\n"
-    if file:
-        file.write_text(text, encoding="utf-8")
-    else:
+    if not file:
         sys.stdout.write(text)
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    remark(f"wrote {file}; `easel lineage proof --check {file} --key PUBLIC.pem` checks it anywhere")
 
 
 def _is_about_a_record(file: Path) -> bool:
@@ -130,7 +133,7 @@ def _is_about_a_record(file: Path) -> bool:
     return isinstance(value, dict) and "entry" in value
 
 
-def _check_record_proof(file: Path, trusted: list[bytes]) -> None:
+def _check_record_proof(file: Path, trusted: list[bytes], as_json: bool) -> None:
     from pydantic import ValidationError
 
     from components.lineage.log import InclusionProof
@@ -142,17 +145,38 @@ def _check_record_proof(file: Path, trusted: list[bytes]) -> None:
     except ValidationError as error:
         first = error.errors()[0]
         fail(f"{file}: no proof about a record: {'.'.join(map(str, first['loc']))}: {first['msg']}")
-    if not any(found.holds(one) for one in trusted):
-        fail(f"{file}: does not hold: entry {found.entry.index} is not under a head signed with the key that was given")
-    entry = found.entry
-    out.print(f"[green]holds[/]: record {entry.record_id} ({entry.kind} {printable(entry.subject)}) is entry", end=" ")
-    out.print(f"{entry.index} of {found.head.size}, appended {printable(entry.appended_at)}", soft_wrap=True)
+    holds = any(found.holds(one) for one in trusted)
+    if as_json:
+        _write_shown(found, holds)
+    elif holds:
+        entry = found.entry
+        out.print(
+            f"[green]holds[/]: record {entry.record_id} ({entry.kind} {printable(entry.subject)}) is entry "
+            f"{entry.index} of {found.head.size}, appended {printable(entry.appended_at)}",
+            soft_wrap=True,
+        )
+    else:
+        index = found.entry.index
+        complain(f"{file}: does not hold: entry {index} is not under a head signed with the key that was given")
+    if not holds:
+        raise typer.Exit(EXIT_MISTAKE)
+
+
+def _write_shown(proof: "InclusionProof", holds: bool) -> None:
+    entry, head = proof.entry, proof.head
+    about = {"record": entry.record_id, "kind": entry.kind, "subject": entry.subject, "entry": entry.index}
+    log = {"size": head.size, "root": head.root, "key_id": head.key_id, "signed_at": head.signed_at}
+    told = {"holds": holds, **about, "appended_at": entry.appended_at, "log": log}
+    sys.stdout.write(json.dumps(told, ensure_ascii=False, indent=2) + "\n")
 
 
 def _key(file: Path) -> bytes:
     from components.lineage.keys import canonical_pem
 
-    return canonical_pem(file.read_bytes(), str(file))
+    try:
+        return canonical_pem(file.read_bytes(), str(file))
+    except OSError as error:
+        fail(f"{file}: cannot be read as a public key: {error.strerror}")
 
 
 def _compare_own_key(root: Path, report: "LogReport") -> None:

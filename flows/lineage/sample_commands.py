@@ -68,6 +68,7 @@ def prove(image: str, reference: str, file: Path | None, as_json: bool) -> None:
     if file is None:
         sys.stdout.write(document_text(document))
         return
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(document_text(document), encoding="utf-8")
     _show_shown(check_document(document), is_own_key=False, as_json=as_json)
     remark(f"wrote {file}; `easel lineage proof --check {file} --key PUBLIC.pem` checks it anywhere")

@@ -144,22 +144,42 @@ def test_a_proof_is_printed_and_holds(place, easel):
 def test_a_proof_of_a_record_is_checked_by_itself_with_a_key(place, easel):
     easel("keys", "init")
     entries = place.append(0, 1, 2, 3, 4)
-    file, public = place.folder / "proof.json", place.folder / "public.pem"
+    file, public = place.folder / "to hand out" / "proof.json", place.folder / "public.pem"
     public.write_text(json.loads(easel("keys", "show", "--json"))["public_key"])
-    easel("lineage", "proof", entries[3].record_id, "--out", str(file))
+    assert f"wrote {file}" in easel("lineage", "proof", entries[3].record_id, "--out", str(file))
     shutil.rmtree(place.root / ".easel")
     said = easel("lineage", "proof", "--check", str(file), "--key", str(public))
     assert f"holds: record {entries[3].record_id} (stage stage_3) is entry 3 of 5" in said
+    told = json.loads(easel("lineage", "proof", "--check", str(file), "--key", str(public), "--json"))
+    assert (told["holds"], told["record"], told["entry"]) == (True, entries[3].record_id, 3)
+    assert told["log"]["size"] == 5
     assert "give the public key of the ledger" in easel("lineage", "proof", "--check", str(file), code=1)
+    no_key = easel("lineage", "proof", "--check", str(file), "--key", "nowhere.pem", code=1)
+    assert "error: nowhere.pem: cannot be read as a public key: No such file or directory" in no_key
     text = file.read_text()
     for old, new in (("stage_3", "stage_4"), ('"index": 3', '"index": 2'), ('"size": 5', '"size": 6')):
         assert old in text
         file.write_text(text.replace(old, new))
         assert "does not hold" in easel("lineage", "proof", "--check", str(file), "--key", str(public), code=1)
+        asked = ("lineage", "proof", "--check", str(file), "--key", str(public), "--json")
+        assert json.loads(easel(*asked, code=1))["holds"] is False
     file.write_text(text.replace('"index"', '"place"'))
     assert "no proof about a record: entry.index" in easel(
         "lineage", "proof", "--check", str(file), "--key", str(public), code=1
     )
+
+
+def test_what_a_proof_of_a_record_shows_is_one_line(place, monkeypatch, capsys):
+    place.easel("keys", "init", monkeypatch=monkeypatch)
+    entry, *_ = place.append(0, 1)
+    monkeypatch.setenv("COLUMNS", "80")
+    place.easel("lineage", "proof", entry.record_id, "--out", "proof.json", monkeypatch=monkeypatch)
+    key = next((place.root / ".easel" / "ledger" / "keys").iterdir())
+    capsys.readouterr()
+    place.easel("lineage", "proof", "--check", "proof.json", "--key", str(key), monkeypatch=monkeypatch)
+    said = capsys.readouterr().out
+    expected = f"holds: record {entry.record_id} (stage stage_0) is entry 0 of 2, appended {entry.appended_at}"
+    assert said.splitlines() == [expected]
 
 
 def test_the_first_run_makes_a_key_and_a_ledger_whose_key_is_lost_does_not(place, monkeypatch, capsys):

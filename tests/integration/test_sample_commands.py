@@ -163,7 +163,7 @@ def test_addresses_and_looks_are_those_of_the_catalogue(workspace, monkeypatch, 
 
 def test_a_proof_is_checked_where_there_is_no_ledger(workspace, tmp_path, monkeypatch, capsys):
     asked = {"monkeypatch": monkeypatch, "capsys": capsys}
-    document, key = tmp_path / "proof.json", tmp_path / "key.pem"
+    document, key = tmp_path / "to hand out" / "proof.json", tmp_path / "key.pem"
     workspace.easel("proof", workspace.files / "stranger", "--in", "export_turbo", "--out", document, **asked)
     key.write_text(json.loads(document.read_text())["public_key"])
     elsewhere = Workspace.__new__(Workspace)
