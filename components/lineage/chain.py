@@ -22,6 +22,12 @@ class BrokenError(ValueError):
         self.fault = Fault(place, message)
 
 
+def measured_by(record: Record) -> frozenset[str]:
+    """Ids of the records of which it read a report and nothing else: they measured it, and are no part of it."""
+    made = {item.made_by for item in record.inputs if item.role != EVALUATION_ROLE}
+    return frozenset(item.made_by for item in record.inputs if item.role == EVALUATION_ROLE) - made
+
+
 @dataclass(frozen=True)
 class Chain:
     """What a model stands on.

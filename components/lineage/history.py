@@ -1,7 +1,8 @@
 """A record's history and what was made of it, for people and machines: one record in few words, and trees of them.
 
 In a tree every record stands once, at the end of the shortest way to it, so that a chain of thirty stages whose images
-are read by half of them stays a page; `also` names the neighbours that stand elsewhere in the tree.
+are read by half of them stays a page; `also` names the neighbours that stand elsewhere in the tree. Of an evaluation
+hangs only what nothing else leads to: it read every model, and would else take the stages from what was made of them.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
+from components.lineage.chain import measured_by
 from components.lineage.graph import Graph
 from components.lineage.record import Record
 
@@ -28,29 +30,35 @@ class Branch:
 
 def tree(graph: Graph, record_id: str, *, forward: bool = False, depth: int | None = None) -> Branch:
     """What the record stands on, or with `forward` what stands on it, at most `depth` edges away."""
-    step = graph.children if forward else graph.parents
     hung: dict[str, list[str]] = {record_id: []}
-    row, left = [record_id], depth
-    while row and left != 0:
+    row, late, left = [record_id], list[str](), depth
+    while (row or late) and left != 0:
         after: list[str] = []
         for one in row:
-            for other in _nearest_first(step(one), forward):
+            beside = measured_by(graph.record(one)) if depth is None and not forward else frozenset[str]()
+            for other in _next(graph, one, forward):
                 if other not in hung:
                     hung[other] = []
                     hung[one].append(other)
-                    after.append(other)
+                    (late if other in beside else after).append(other)
+        if not after:
+            after, late = late, []
         row, left = after, None if left is None else left - 1
 
     def branch(one: str) -> Branch:
-        others = [other for other in _nearest_first(step(one), forward) if other not in hung[one]]
+        others = [other for other in _next(graph, one, forward) if other not in hung[one]]
         also = tuple(other for other in others if other in hung)
         return Branch(one, tuple(map(branch, hung[one])), also, len(others) - len(also))
 
     return branch(record_id)
 
 
-def _nearest_first(ids: Sequence[str], forward: bool) -> Sequence[str]:
-    return ids if forward else ids[::-1]
+def _next(graph: Graph, record_id: str, forward: bool) -> Sequence[str]:
+    """The neighbours of a record: those nearest in time first, an evaluation after what it measured."""
+    if forward:
+        return graph.children(record_id)
+    beside = measured_by(graph.record(record_id))
+    return sorted(reversed(graph.parents(record_id)), key=lambda one: one in beside)
 
 
 def tree_json(graph: Graph, branch: Branch) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from rich.tree import Tree
 from components.lineage.differences import Change, Differences, SampleChange
 from components.lineage.graph import Graph, short_ids
 from components.lineage.history import Branch, figure, key_figures, marks, seconds, tree, who
+from components.lineage.record import Item
 from flows.console import out, printable
 
 _ALSO = 12
@@ -25,21 +26,27 @@ class View:
         """Print a record, what it stands on and what stands on it."""
         self._print(self.title(record_id))
         self._print("\n".join(f"  {line}" for line in self.details(record_id)))
-        for is_wanted, title, is_forward in ((back, "made from", False), (forward, "made of it", True)):
-            if not is_wanted:
-                continue
-            branch = tree(self._graph, record_id, forward=is_forward, depth=depth)
-            if branch.branches:
-                self._print(self._tree(branch, f"\n[bold]{title}"))
-            else:
-                self._print(f"\n[bold]{title}[/]: nothing that the ledger knows of")
-        sources = self._graph.sources(record_id) if back else ()
-        if sources:
-            self._print("\n[bold]sources[/], which no record made")
-            table = Table("path", "files", "bytes", "SHA-256", box=None, pad_edge=False)
-            for item in sources:
-                table.add_row(printable(item.path), f"{item.count:,}", f"{item.size:,}", item.sha256[:16])
-            self._print(table)
+        if back:
+            self._show_tree(record_id, "made from", depth, forward=False)
+            self._show_sources(self._graph.sources(record_id))
+        if forward:
+            self._show_tree(record_id, "made of it", depth, forward=True)
+
+    def _show_tree(self, record_id: str, title: str, depth: int | None, *, forward: bool) -> None:
+        branch = tree(self._graph, record_id, forward=forward, depth=depth)
+        if branch.branches:
+            self._print(self._tree(branch, f"\n[bold]{title}"))
+        elif forward or not self._graph.sources(record_id):
+            self._print(f"\n[bold]{title}[/]: nothing that the ledger knows of")
+
+    def _show_sources(self, sources: Sequence[Item]) -> None:
+        if not sources:
+            return
+        self._print("\n[bold]sources[/], which no record made")
+        table = Table("path", "files", "bytes", "SHA-256", box=None, pad_edge=False)
+        for item in sources:
+            table.add_row(printable(item.path), f"{item.count:,}", f"{item.size:,}", item.sha256[:16])
+        self._print(table)
 
     def title(self, record_id: str) -> str:
         """One line: id, what, when, by whom, commit, and what a reader should know at once."""

@@ -57,6 +57,20 @@ def test_json_of_a_tree_is_plain_and_complete() -> None:
     assert direct == {"distill", "evaluate"}
 
 
+def test_an_evaluation_takes_no_stage_from_the_model_that_it_measured() -> None:
+    planted = sample_records()
+    graph, ids = Graph(planted.records), planted.ids
+    shown = tree(graph, ids["export_turbo"])
+    assert [one.record_id for one in shown.branches] == [ids["distill"], ids["evaluate"]]
+    distilled, evaluated = shown.branches
+    assert ids["sft"] in [one.record_id for one in distilled.branches]
+    assert (evaluated.branches, set(evaluated.also)) == ((), {ids["sft"], ids["distill"], ids["encode"]})
+    for depth in range(1, 6):
+        near = branches(tree(graph, ids["export_turbo"], depth=depth))
+        walked = {record.id for record in graph.above(ids["export_turbo"], depth)}
+        assert {one.record_id for one in near} == walked | {ids["export_turbo"]}
+
+
 def test_a_record_in_few_words() -> None:
     planted = sample_records()
     graph, ids = Graph(planted.records), planted.ids

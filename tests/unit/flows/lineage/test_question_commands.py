@@ -71,6 +71,14 @@ def test_show_for_people(planted: Planted) -> None:
     assert "offered 20  drawn 18".replace("  ", ", ") in told
 
 
+def test_sources_are_told_with_what_was_made_from_them(planted: Planted) -> None:
+    told = ask("show", planted.ids["ingest"])
+    assert "made from: nothing" not in told  # it was made from `data`, which no record made
+    assert told.index("sources, which no record made") < told.index("\ndata ") < told.index("made of it")
+    assert "made from: nothing" in ask("show", planted.ids["render_text"])
+    assert "sources" not in ask("show", "encode", "--forward")
+
+
 def test_diff(planted: Planted) -> None:
     told = ask_json("diff", planted.ids["export_turbo"], "turbo", "--ids", "100")
     assert told["stages_added"] == ["expert_style"]
