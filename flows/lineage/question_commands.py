@@ -55,7 +55,7 @@ def show(
 def diff(
     old: Annotated[str, REFERENCE],
     new: Annotated[str, typer.Argument(help="Another.")],
-    ids: Annotated[int, typer.Option(min=0, help="List at most so many sample ids of each change.")] = 20,
+    ids: Annotated[int, typer.Option(min=0, help="List at most so many sample ids of each change.")] = 5,
     as_json: JSON = False,
 ) -> None:
     """Show what differs between two models' histories: code, parameters, environment, samples in and out, measures.

@@ -124,7 +124,7 @@ class View:
                 self._print(_changes(title, changes))
         if found.samples:
             self._print(Group("\n[bold]samples", _samples(found.samples)))
-        self._print("\n".join(_reasons(found.samples)))
+            self._print("\n".join(_reasons(found.samples)))
         if not (found.stages_added or found.stages_removed or found.samples or any(parts[one] for one in parts)):
             self._print("nothing differs")
 
@@ -154,9 +154,10 @@ def _reasons(changes: Iterable[SampleChange]) -> list[str]:
         if one.stage:
             continue
         for kind, counts in one.by.items():
-            words = [f"{value} +{came} −{went}" for value, (came, went) in counts.items()]
+            words = [f"{value} +{came:,} −{went:,}" for value, (came, went) in counts.items()]
             lines.append(f"[dim]{one.role} by {kind}:[/] {printable(words)}")
-        for word, ids in (("came", one.added), ("went", one.removed)):
+        for word, number, ids in (("came", one.num_added, one.added), ("went", one.num_removed, one.removed)):
             if ids:
-                lines.append(f"[dim]{one.role} that {word}:[/] {' '.join(found[:12] for found in ids[:5])}")
+                more = f"; the first {len(ids)}, --ids lists more" if len(ids) < number else ""
+                lines += [f"[dim]{one.role} that {word}: {number:,}{more}[/]", *(f"  {found}" for found in ids)]
     return lines

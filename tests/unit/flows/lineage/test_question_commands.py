@@ -89,6 +89,18 @@ def test_diff(planted: Planted) -> None:
         assert word in text
 
 
+def test_diff_names_samples_as_the_other_commands_take_them(planted: Planted) -> None:
+    removed = sorted(sha(f"image {number}") for number in range(7))
+    lines = ask("diff", planted.ids["export_turbo"], "turbo", "--ids", "100").splitlines()
+    at = lines.index("received that went: 7")
+    assert [line.strip() for line in lines[at + 1 : at + 8]] == removed
+    lines = ask("diff", planted.ids["export_turbo"], "turbo", "--ids", "2").splitlines()
+    at = lines.index("received that went: 7; the first 2, --ids lists more")
+    assert [line.strip() for line in lines[at + 1 : at + 3]] == removed[:2]
+    assert not set(removed[2:]) & {line.strip() for line in lines}
+    assert ask("diff", "turbo", "turbo").endswith("\nnothing differs\n")
+
+
 def test_a_word_that_means_nothing_is_one_line(planted: Planted) -> None:
     result = CliRunner().invoke(app, ["lineage", "show", "no/such/thing"])
     assert isinstance(result.exception, ValueError)
