@@ -11,6 +11,7 @@ from unicodedata import east_asian_width
 
 from jinja2 import Environment, StrictUndefined
 
+from components.lineage.chain import measured_by
 from components.lineage.differences import Change, Differences
 from components.lineage.graph import Graph, short_ids
 from components.lineage.history import figure, flat, key_figures, marks, seconds, who
@@ -146,7 +147,8 @@ def _entry(graph: Graph, record_id: str) -> dict[str, Any]:
 def _drawing(graph: Graph, chosen: Sequence[str], asked: str) -> dict[str, Any]:
     """Places and words of the nodes, and the paths of the lines between them."""
     parents, sources = _parents(graph, chosen)
-    drawing = draw(reduced(parents))
+    lines, beside = _lines(graph, parents)
+    drawing = draw(lines)
     touching: dict[str, list[str]] = {node: [] for node in parents}
     for child, direct in parents.items():
         for parent in direct:
@@ -159,7 +161,10 @@ def _drawing(graph: Graph, chosen: Sequence[str], asked: str) -> dict[str, Any]:
         box = {"x": round(x - NODE_WIDTH / 2, 1), "y": round(y - NODE_HEIGHT / 2, 1), "middle": round(x, 1)}
         size = {"width": NODE_WIDTH, "height": NODE_HEIGHT}
         nodes.append({"link": "" if node in sources else node, "more": touching[node], **words, **box, **size})
-    edges = [_path(points) for points in drawing.edges.values()]
+    edges = [
+        {"path": _path(points), "kind": "edge beside" if edge in beside else "edge"}
+        for edge, points in drawing.edges.items()
+    ]
     return {"width": round(drawing.width, 1), "height": round(drawing.height, 1), "nodes": nodes, "edges": edges}
 
 
@@ -184,6 +189,20 @@ def _source_words(item: Item) -> dict[str, Any]:
         "title": _cut(item.path, _TITLE_PX),
         "under": _cut(under, _UNDER_PX),
         "full": full,
+def _lines(
+    graph: Graph, parents: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, list[str]], frozenset[tuple[str, str]]]:
+    """The parents of each node to which lines are drawn, and the lines that only say that one measured the other.
+
+    A longer way through an evaluation tells nothing of what a model is made of, so that it takes no other line's place.
+    """
+    measured = {one: measured_by(graph.record(one)) if one in graph else frozenset[str]() for one in parents}
+    kept = reduced({one: [up for up in direct if up not in measured[one]] for one, direct in parents.items()})
+    beside = {one: [up for up in direct if up in measured[one]] for one, direct in reduced(parents).items()}
+    lines = {one: [*kept[one], *beside[one]] for one in parents}
+    return lines, frozenset((up, one) for one, those in beside.items() for up in those)
+
+
         "kind": "source",
         "mark": False,
     }

@@ -9,6 +9,7 @@ code, .mono { font: .82em/1.45 ui-monospace, "SF Mono", Menlo, Consolas, "Libera
 .drawing svg { display: block; margin: 0 auto; font: 13px/1 system-ui, -apple-system, "Segoe UI", Roboto,
   "Noto Sans", sans-serif; }
 .edge { fill: none; stroke: var(--edge); stroke-width: 1.25; }
+.edge.beside { stroke-dasharray: 5 4; }
 .more { display: none; pointer-events: none; } .more path { fill: none; stroke: var(--bar); stroke-width: 2; }
 .holder:hover .more, .holder:focus-within .more { display: inline; }
 .node { cursor: pointer; outline: none; } .source { cursor: default; }

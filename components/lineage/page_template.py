@@ -66,7 +66,7 @@ _DRAWING = """
 <svg width="{{ drawing.width + 4 }}" height="{{ drawing.height + 4 }}"
 viewBox="-2 -2 {{ drawing.width + 4 }} {{ drawing.height + 4 }}"
 role="group" aria-label="What stands on what, from the sources above to what was made of them below">
-{% for path in drawing.edges %}<path class="edge" d="{{ path }}"/>
+{% for edge in drawing.edges %}<path class="{{ edge.kind }}" d="{{ edge.path }}"/>
 {% endfor %}
 {% for node in drawing.nodes %}
 <g class="holder">
@@ -139,8 +139,9 @@ need be believed: <code>easel verify</code> walks the same way over the bytes.</
 </dl>
 <section id="graph">
 <h2>From the sources to the model</h2>
-<p class="quiet">Time runs down. Lines lead from a record to what was made of it; one that a longer way tells already
-appears when the pointer is on its end. A click shows the record.</p>
+<p class="quiet">Time runs down. Lines lead from a record to what was made of it, broken ones from an evaluation to what
+read its report; one that a longer way tells already appears when the pointer is on its end. A click shows the
+record.</p>
 <div class="drawing scroll">""" + _DRAWING + """</div>
 <p class="key"><span><i class="box source"></i>source: no record made it</span>
 <span><i class="box"></i>stage</span><span><i class="box training"></i>training</span>

@@ -7,6 +7,7 @@ from ledgers import hostile_record, many_records, sample_records
 
 from components.lineage.differences import differences
 from components.lineage.graph import Graph
+from components.lineage.layout import NODE_HEIGHT, NODE_WIDTH
 from components.lineage.page import Question, Verified, render_body
 from components.lineage.record import Record
 
@@ -61,6 +62,30 @@ def test_every_record_of_the_history_is_a_node_with_a_part_of_its_own() -> None:
     assert all(target == "#none" or target.removeprefix("#") in read.ids for target in read.targets)
     assert read.open == []
     assert not read.tags & {"script", "img", "link", "iframe", "object", "form"}
+
+
+def drawn_lines(page: str) -> dict[tuple[str, str], str]:
+    """The lines of the drawing from node to node, by the places of their ends, and their classes."""
+    boxes = re.findall(r'href="#record-(\w+)">\s*<title>.*?</title>\s*<rect x="([\d.]+)" y="([\d.]+)"', page)
+    tops = {(float(x) + NODE_WIDTH / 2, float(y)): one for one, x, y in boxes}
+    found: dict[tuple[str, str], str] = {}
+    for kind, path in re.findall(r'<path class="(edge[^"]*)" d="([^"]+)"', page):
+        numbers = [float(one) for one in re.findall(r"[\d.]+", path)]
+        ends = ((numbers[0], numbers[1] - NODE_HEIGHT), (numbers[-2], numbers[-1]))
+        names = [one for x, y in ends for (at, top), one in tops.items() if abs(at - x) < 0.2 and abs(top - y) < 0.2]
+        if len(names) == 2:  # not from a source
+            found[names[0], names[1]] = kind
+    return found
+
+
+def test_a_line_through_an_evaluation_takes_no_other_lines_place() -> None:
+    page, _, ids = planted_page()
+    asked = ids["export_turbo@2"]
+    lines = drawn_lines(page)
+    into = {start: kind for (start, end), kind in lines.items() if end == asked}
+    assert into == {ids["distill@2"]: "edge", ids["evaluate@2"]: "edge beside"}
+    assert (ids["distill@2"], ids["evaluate@2"]) in lines
+    assert [kind for kind in lines.values() if kind != "edge"] == ["edge beside"]  # register_turbo's is told already
 
 
 def test_every_answer_is_on_the_page() -> None:
