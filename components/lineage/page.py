@@ -71,7 +71,7 @@ def render_body(question: Question) -> str:
         reference=question.reference,
         command=question.reference if " " not in question.reference else question.record_id[:16],
         asked=_entry(graph, question.record_id),
-        facts=_facts(graph, chosen, sources),
+        facts=_facts(graph, chosen, sources, question.verified),
         drawing=_drawing(graph, chosen, question.record_id),
         records=[_entry(graph, one) for one in chosen],
         details=[_entry(graph, one) for one in details],
@@ -95,7 +95,7 @@ def _moved(found: Differences | None) -> list[Change]:
     return [Change(one.place, figure(one.old), figure(one.new)) for one in moved]
 
 
-def _facts(graph: Graph, chosen: Sequence[str], sources: Sequence[Item]) -> dict[str, str]:
+def _facts(graph: Graph, chosen: Sequence[str], sources: Sequence[Item], verified: Verified | None) -> dict[str, str]:
     records = [graph.record(one) for one in chosen]
     images = max((one.count for record in records for one in record.samples.sets if one.role == "received"), default=0)
     drawn = {one.root: one.count for record in records for one in record.samples.sets if one.role == "drawn"}
@@ -109,7 +109,14 @@ def _facts(graph: Graph, chosen: Sequence[str], sources: Sequence[Item]) -> dict
         "first record": min(record.started_at for record in records)[:10],
         "last record": max(record.ended_at for record in records)[:10],
         "not promotable": f"{bad:,} of them" if bad else "none of them",
+        "verified": _verdict(verified),
     }
+
+
+def _verdict(verified: Verified | None) -> str:
+    if verified is None or not verified.is_asked:
+        return "not asked"
+    return "does not hold" if verified.fault else "everything holds"
 
 
 def _entry(graph: Graph, record_id: str) -> dict[str, Any]:
@@ -182,13 +189,6 @@ def _parents(graph: Graph, chosen: Sequence[str]) -> tuple[dict[str, Sequence[st
     return {**dict.fromkeys(sources, ()), **records}, sources
 
 
-def _source_words(item: Item) -> dict[str, Any]:
-    under = f"{item.count:,} {'file' if item.count == 1 else 'files'}"
-    full = f"{item.path}: {item.sha256}"
-    return {
-        "title": _cut(item.path, _TITLE_PX),
-        "under": _cut(under, _UNDER_PX),
-        "full": full,
 def _lines(
     graph: Graph, parents: Mapping[str, Sequence[str]]
 ) -> tuple[dict[str, list[str]], frozenset[tuple[str, str]]]:
@@ -203,6 +203,13 @@ def _lines(
     return lines, frozenset((up, one) for one, those in beside.items() for up in those)
 
 
+def _source_words(item: Item) -> dict[str, Any]:
+    under = f"{item.count:,} {'file' if item.count == 1 else 'files'}"
+    full = f"{item.path}: {item.sha256}"
+    return {
+        "title": _cut(item.path, _TITLE_PX),
+        "under": _cut(under, _UNDER_PX),
+        "full": full,
         "kind": "source",
         "mark": False,
     }

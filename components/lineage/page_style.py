@@ -26,6 +26,7 @@ code, .mono { font: .82em/1.45 ui-monospace, "SF Mono", Menlo, Consolas, "Libera
 .key i.decision { background: var(--deciding); border-color: var(--chance); }
 .key i.source { border-style: dashed; }
 .key i.mark { width: .6rem; height: .6rem; border: 0; border-radius: 50%; background: var(--chance); }
+nav { display: flex; flex-wrap: wrap; gap: .35rem 1.25rem; margin: 1.5rem 0 0; font-size: .9rem; }
 .tag { display: inline-block; border: 1px solid var(--chance); border-radius: .3rem; padding: 0 .35rem;
   font-size: .75rem; line-height: 1.5; }
 td.n + td, th.n + th { padding-left: .75rem; } td.when { white-space: nowrap; }
@@ -49,6 +50,6 @@ ol.steps { padding-left: 1.4rem; } ol.steps li { margin: .3rem 0; }
 @media (max-width: 48rem) { main { padding: 1.75rem 1rem 4rem; } h1 { font-size: 1.5rem; } h2 { margin-top: 2.5rem; }
   .drawing { padding: .75rem; } .record:target { padding: 1rem 1rem 3rem; } }
 @media print { .record, .record:target { display: block; position: static; width: auto; box-shadow: none; } }
-:root { --edge: #a9a49b; --training: #e2efed; --deciding: #f6e6dd; }
-@media (prefers-color-scheme: dark) { :root { --edge: #6d6962; --training: #1f3331; --deciding: #3a281d; } }
+:root { --edge: #8a857c; --training: #e2efed; --deciding: #f6e6dd; }
+@media (prefers-color-scheme: dark) { :root { --edge: #807b73; --training: #1f3331; --deciding: #3a281d; } }
 """

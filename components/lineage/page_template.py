@@ -36,7 +36,7 @@ _MACROS = """
 {% if changes %}
 <h3>{{ title }}</h3>
 <div class="scroll"><table>
-<thead><tr><th></th><th>before</th><th>after</th></tr></thead><tbody>
+<thead><tr><th>what</th><th>before</th><th>after</th></tr></thead><tbody>
 {% for change in changes[:200] %}
 <tr><td>{{ change.place }}</td><td>{{ change.old[:cut] or "–" }}</td><td>{{ change.new[:cut] or "–" }}</td></tr>
 {% endfor %}
@@ -137,6 +137,11 @@ need be believed: <code>easel verify</code> walks the same way over the bytes.</
 {% for name, value in facts.items() %}<div><dt>{{ name }}</dt><dd>{{ value }}</dd></div>
 {% endfor %}
 </dl>
+<nav aria-label="On this page">
+<a href="#graph">Graph</a> <a href="#show">What happened</a> <a href="#sources">Sources</a>
+<a href="#samples">Which images</a> <a href="#diff">What differs</a> <a href="#verify">Does it hold?</a>
+<a href="#takedowns">Takedowns</a> <a href="#log">The log</a>
+</nav>
 <section id="graph">
 <h2>From the sources to the model</h2>
 <p class="quiet">Time runs down. Lines lead from a record to what was made of it, broken ones from an evaluation to what
@@ -257,7 +262,8 @@ easel lineage proof photo.jpg --in {{ command }}</code></pre>
 <h2>The log</h2>
 {% if head %}
 <p class="quiet">The records' ids are the leaves of an append-only Merkle tree (RFC 6962). Its head is signed; whoever
-kept an earlier one can have it proven that nothing was removed since.</p>
+kept an earlier one can have it proven that nothing was removed since. Whose key it is this page cannot tell: compare
+its id with what the owner of the ledger told you.</p>
 <dl>
 {% for name, value in head.items() %}<div><dt>{{ name }}</dt><dd class="mono">{{ value }}</dd></div>
 {% endfor %}

@@ -1,5 +1,6 @@
 """The lineage report: one HTML file about one model, which needs no network and holds no script."""
 
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ def write_report(root: Path, reference: str, file: Path) -> Path:
         verified=verify(root, record, reference),
         head=_head(ledger),
     )
-    page = whole_page("Lineage", STYLE, "BODY").replace("BODY", render_body(question).strip())
+    page = whole_page(escape(f"Lineage of {reference}"), STYLE, render_body(question))
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(page, encoding="utf-8")
     return file

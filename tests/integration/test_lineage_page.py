@@ -22,7 +22,7 @@ from tests.integration.browser import CHROMIUM, Page, opened
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 HOSTILE = '"><script>document.title = "taken"</script><img src=x onerror="document.title = 1"> ' + "unbroken" * 30
 SIZES = [(1280, 900), (400, 800)]
-LOADED = "document.readyState === 'complete' && document.title === 'Lineage'"
+LOADED = "document.readyState === 'complete' && document.title.startsWith('Lineage')"
 OVERLAPS = """(() => {
   const boxes = [...document.querySelectorAll('.node')].map(node => [...node.querySelectorAll('text')]
     .map(text => ({text: text.getBoundingClientRect(), rect: node.querySelector('rect').getBoundingClientRect()})));
@@ -92,7 +92,7 @@ def test_the_report_of_a_model(planted: Planted, served: tuple[Path, str, list[s
     expected = {one.id for one in (*graph.above(turbo), *graph.below(turbo))} | {turbo}
     with opened(f"{address}/lineage.html", tmp_path / "profile") as page:
         page.wait(LOADED)
-        assert page.value("document.title") == "Lineage"
+        assert page.value("document.title") == "Lineage of turbo"
         links = page.value("[...document.querySelectorAll('a.node')].map(node => node.getAttribute('href'))")
         assert sorted(links) == sorted(f"#record-{one}" for one in expected)
         assert page.value("document.querySelectorAll('.source').length > 1")

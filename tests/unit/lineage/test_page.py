@@ -5,10 +5,12 @@ from html.parser import HTMLParser
 
 from ledgers import hostile_record, many_records, sample_records
 
+from components.data.report.look import whole_page
 from components.lineage.differences import differences
 from components.lineage.graph import Graph
 from components.lineage.layout import NODE_HEIGHT, NODE_WIDTH
 from components.lineage.page import Question, Verified, render_body
+from components.lineage.page_style import STYLE
 from components.lineage.record import Record
 
 HOSTILE = """"><script>alert('1')</script><svg onload=x>'&"""
@@ -86,6 +88,45 @@ def test_a_line_through_an_evaluation_takes_no_other_lines_place() -> None:
     assert into == {ids["distill@2"]: "edge", ids["evaluate@2"]: "edge beside"}
     assert (ids["distill@2"], ids["evaluate@2"]) in lines
     assert [kind for kind in lines.values() if kind != "edge"] == ["edge beside"]  # register_turbo's is told already
+
+
+def test_what_verification_said_is_told_at_the_top() -> None:
+    planted = sample_records()
+    graph = Graph(planted.records)
+    answers = {"everything holds": Verified(), "does not hold": Verified(fault="x"), "not asked": None}
+    for said, verified in answers.items():
+        page = render_body(Question("turbo", planted.ids["export_turbo"], graph, verified=verified))
+        assert f"<dt>verified</dt><dd>{said}</dd>" in page[: page.index("<svg")]
+    assert "<dd>not asked</dd>" in render_body(
+        Question("turbo", planted.ids["export_turbo"], graph, verified=Verified(fault="no key", is_asked=False))
+    )
+
+
+def test_the_parts_of_the_page_are_named_at_its_top() -> None:
+    page, *_ = planted_page()
+    named = re.findall(r'<a href="#(\w+)">', page[page.index("<nav") : page.index("</nav>")])
+    assert named == re.findall(r'<section id="(\w+)">', page)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_lines_and_words_stand_out_in_light_and_dark() -> None:
+    """WCAG 2.2: 3 to 1 for lines that carry meaning (1.4.11), 4.5 to 1 for text (1.4.3)."""
+    sheet = whole_page("", STYLE, "")
+    colours = {
+        name: re.findall(rf"--{name}: (#\w{{6}})", sheet) for name in ("sheet", "ground", "edge", "quiet", "ink")
+    }
+    colours |= {name: re.findall(rf"--{name}: (#\w{{6}})", sheet) for name in ("training", "deciding", "chance", "bar")}
+    for look in (0, 1):
+        of = {name: luminance(found[look]) + 0.05 for name, found in colours.items()}
+        pairs = {("edge", "sheet"): 3.0, ("bar", "sheet"): 3.0, ("chance", "deciding"): 3.0, ("chance", "ground"): 4.5}
+        pairs |= {("quiet", under): 4.5 for under in ("ground", "sheet", "training", "deciding")}
+        for (upper, under), least in pairs.items():
+            assert max(of[upper], of[under]) / min(of[upper], of[under]) >= least, (upper, under, look)
 
 
 def test_every_answer_is_on_the_page() -> None:
