@@ -49,7 +49,20 @@ ol.steps { padding-left: 1.4rem; } ol.steps li { margin: .3rem 0; }
 .record td.n { white-space: normal; }
 @media (max-width: 48rem) { main { padding: 1.75rem 1rem 4rem; } h1 { font-size: 1.5rem; } h2 { margin-top: 2.5rem; }
   .drawing { padding: .75rem; } .record:target { padding: 1rem 1rem 3rem; } }
-@media print { .record, .record:target { display: block; position: static; width: auto; box-shadow: none; } }
 :root { --edge: #8a857c; --training: #e2efed; --deciding: #f6e6dd; }
 @media (prefers-color-scheme: dark) { :root { --edge: #807b73; --training: #1f3331; --deciding: #3a281d; } }
+@page { size: A4; margin: 14mm; }
+@media print {
+  :root { --ground: #ffffff; --sheet: #ffffff; --ink: #000000; --quiet: #444444; --line: #cccccc; --bar: #2f6f6a;
+    --chance: #b4562b; --edge: #8a857c; --training: #e2efed; --deciding: #f6e6dd; }
+  body { font-size: 9pt; } main { max-width: none; padding: 0; } nav, .record .close { display: none; }
+  .scroll { overflow: visible; } .scroll table { min-width: 0; font-size: 7pt; overflow-wrap: anywhere; }
+  .drawing { break-inside: avoid; padding: .5rem; } .drawing svg { max-width: 100%; max-height: 235mm; }
+  h1, h2, h3 { break-after: avoid; } tr, li, dl div { break-inside: avoid; } thead { display: table-header-group; }
+  th, td { padding: .2rem .5rem .2rem 0; } th { font-size: 7pt; } .key { font-size: 8pt; }
+  .record, .record:target { display: block; position: static; width: auto; box-shadow: none; border: 0; padding: 0;
+    border-top: 1px solid var(--line); margin-top: 2rem; overflow: visible; }
+  .record h2 { margin-top: .75rem; } .record h3 { font-size: 8pt; margin: .5rem 0 0; } .record table { font-size: 7pt; }
+  .record td { padding: .1rem .5rem .1rem 0; }
+}
 """

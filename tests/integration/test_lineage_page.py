@@ -102,9 +102,28 @@ def test_the_report_of_a_model(planted: Planted, served: tuple[Path, str, list[s
         for word in ("expert_style", "pretrain_1.lr", "0.0005", planted.record("ingest@2").samples.sets[0].root):
             assert word in text
         assert "Not asked: " in text  # nothing was signed here
+        check_print(page)
         assert page.value("performance.getEntriesByType('resource').length") == 0
         assert page.value("document.scripts.length") == 0
     assert {path for path in asked if "favicon" not in path} == {"/lineage.html"}
+
+
+def check_print(page: Page) -> None:
+    """On A4 the drawing is on one sheet, nothing reaches over the margin, and all records follow, in black on white."""
+    resize(page, (round((210 - 2 * 14) * 96 / 25.4), 1000))
+    dark = {"name": "prefers-color-scheme", "value": "dark"}
+    page.send("Emulation.setEmulatedMedia", media="print", features=[dark])
+    assert page.value("document.querySelector('.drawing').offsetHeight") < (297 - 2 * 14) * 96 / 25.4
+    box = "document.querySelector('.drawing svg').getBoundingClientRect()"
+    scale = page.value(f"{box}.height / document.querySelector('.drawing svg').viewBox.baseVal.height")
+    assert 0.3 < scale < 1  # as it stands it is higher than a sheet
+    edge = page.value("document.querySelector('main').getBoundingClientRect().right")
+    rights = page.value("[...document.querySelectorAll('table, svg')].map(one => one.getBoundingClientRect().right)")
+    assert max(rights) <= edge + 1
+    assert page.value("[...document.querySelectorAll('.record')].every(one => one.checkVisibility())")
+    assert page.value("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.value("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    page.send("Emulation.setEmulatedMedia", media="", features=[])
 
 
 def check_click(page: Page, record_id: str) -> None:
