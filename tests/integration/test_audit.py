@@ -23,6 +23,20 @@ README = (
 )
 SAID = {"name": "Ann's <b>pictures</b>", "sources": {"meadow": {"kind": "public"}, "street": {"kind": "licensed"}}}
 
+BROKEN_WORDS = """(() => {
+  const broken = [];
+  for (const head of document.querySelectorAll('th')) {
+    const text = head.firstChild ?? new Text(''), range = document.createRange();
+    for (const {0: word, index} of text.data.matchAll(/\\p{L}+/gu)) {
+      range.setStart(text, index);
+      range.setEnd(text, index + word.length);
+      if (range.getClientRects().length > 1) broken.push(word);
+    }
+  }
+  return broken;
+})()"""
+"""Words of a table's head that are broken over two lines."""
+
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Audited:
@@ -139,6 +153,7 @@ def test_the_page_fits_a_phone_and_its_links_lead_to_rows(
             page.send("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
             page.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
             assert page.value("document.documentElement.scrollWidth") <= width
+            assert page.value(BROKEN_WORDS) == []
         astray = "[...document.querySelectorAll('a')].filter(a => !document.getElementById(a.hash.slice(1))).length"
         assert page.value(astray) == 0
         assert page.value("document.querySelectorAll('a').length") > 100

@@ -14,6 +14,9 @@ from components.lineage.audit.document import Document, Figure, Link, missing
 STYLE = """
 main { max-width: 60rem; overflow-wrap: anywhere; }
 h3 { font-size: 1.05rem; margin: 2rem 0 .25rem; } h4 { font-size: .95rem; margin: 1.4rem 0 .1rem; font-weight: 600; }
+.minor { font-size: .95rem; margin: 1.4rem 0 .1rem; font-weight: 600; letter-spacing: 0; }
+nav { display: flex; flex-wrap: wrap; gap: .35rem 1.25rem; margin: 1.25rem 0 0; font-size: .9rem; }
+.scroll th { overflow-wrap: normal; }
 .draft { border-left: .25rem solid var(--chance); padding: .5rem 0 .5rem 1rem; max-width: none; margin: 0 0 1.5rem; }
 .lines { display: block; border: 0; padding: 0; margin: .5rem 0 0; }
 .lines div { display: grid; grid-template-columns: minmax(0, 16rem) minmax(0, 1fr); gap: .1rem 1.5rem;
@@ -32,14 +35,15 @@ ul { padding-left: 1.2rem; } li { margin: .15rem 0; }
   main { padding: 1.5rem 1rem 3rem; } h1 { font-size: 1.5rem; }
   .lines div { grid-template-columns: minmax(0, 1fr); }
   .lines dt { color: var(--quiet); font-size: .8rem; }
-  .scroll table { min-width: 30rem; }
+  .scroll table { min-width: 36rem; }
 }
 @page { size: A4; margin: 16mm 14mm; }
 @media print {
   :root { --ground: #ffffff; --sheet: #ffffff; --ink: #000000; --quiet: #444444; --line: #cccccc; --bar: #2f6f6a;
     --chance: #b4562b; }
-  body { font-size: 10pt; } main { max-width: none; padding: 0; } .scroll { overflow: visible; }
-  h2, h3, h4 { break-after: avoid; } tr, .lines div { break-inside: avoid; } thead { display: table-header-group; }
+  body { font-size: 10pt; } main { max-width: none; padding: 0; } nav { display: none; }
+  .scroll { overflow: visible; } .scroll table { min-width: 0; }
+  h2, h3, h4, h5 { break-after: avoid; } tr, .lines div { break-inside: avoid; } thead { display: table-header-group; }
   td, .lines dd, .lines dt { font-size: 9pt; } code { font-size: 7.5pt; }
 }
 """
@@ -52,8 +56,8 @@ _BODY = """
 {%- endif -%}
 {%- endfor -%}
 {%- endmacro -%}
-{%- macro table_of(table) %}
-<h4>{{ table.title }}</h4>
+{%- macro table_of(table, depth) %}
+<h{{ depth }} class="minor">{{ table.title }}</h{{ depth }}>
 {% if table.rows %}
 <div class="scroll"><table>
 <thead><tr>{% for name in table.header %}<th{% if table.rows[0][loop.index0]|is_number %} class="n"{% endif %}>
@@ -79,39 +83,44 @@ _BODY = """
 {% endfor %}
 </dl>
 {% endif %}
-{% for table in section.tables %}{{ table_of(table) }}{% endfor %}
+{% for table in section.tables %}{{ table_of(table, depth + 1) }}{% endfor %}
 {% for part in section.parts %}{{ section_of(part, 3 if depth == 2 else 4) }}{% endfor %}
 </section>
 {% endmacro %}
 <h1>{{ document.title }}</h1>
 <p class="draft">{{ document.draft }}</p>
 <p class="quiet">About <code>record:{{ appendix.short[document.subject] }}</code>
-{% if document.log_root %}, as the ledger stood at {{ document.log_size }} entries with root
+{%- if document.log_root %}, as the ledger stood at {{ document.log_size }} entries with root
 <code>{{ document.log_root }}</code>{% endif %}. Every underlined figure leads to the row of the ledger that it comes
 from, at the end of this page; <code>easel lineage show</code> prints that record.</p>
+<nav aria-label="On this page">
+{% for section in document.sections %}<a href="#s{{ section.number }}">{{ section.number }} {{ section.title }}</a>
+{% endfor %}
+<a href="#rules">Appendix A: rules</a> <a href="#rows">Appendix B: rows</a>
+</nav>
 {% if missing %}
-<div class="lack"><h4>Not stated: {{ missing|length }} fields are missing</h4>
+<div class="lack"><h2 class="minor">Not stated: {{ missing|length }} fields are missing</h2>
 <ul>{% for one in missing %}<li>{{ one }}</li>{% endfor %}</ul></div>
 {% endif %}
 {% if document.remarks %}
-<h4>What the records say against themselves</h4>
+<h2 class="minor">What the records say against themselves</h2>
 <ul>{% for one in document.remarks %}<li>{{ one }}</li>{% endfor %}</ul>
 {% endif %}
 {% for section in document.sections %}{{ section_of(section, 2) }}{% endfor %}
-<section>
+<section id="rules">
 <h2>Appendix A: how figures follow from rows</h2>
 <p class="quiet">A figure that is itself a row of the ledger leads to appendix B at once.</p>
-<div class="scroll"><table><thead><tr><th></th><th>rule</th><th>places</th></tr></thead><tbody>
+<div class="scroll"><table><thead><tr><th>name</th><th>rule</th><th>places</th></tr></thead><tbody>
 {% for one in appendix.derivations %}
 <tr id="{{ one.anchor }}"><td>{{ one.anchor }}</td><td>{{ one.rule }}</td>
 <td>{% for row in one.rows %}<a href="#{{ row.anchor }}"><code>{{ row.shown }}</code></a>{{ " " }}{% endfor %}</td></tr>
 {% endfor %}
 </tbody></table></div>
 </section>
-<section>
+<section id="rows">
 <h2>Appendix B: rows of the ledger</h2>
 {% for record, rows in appendix.records.items() %}
-<h4>record:{{ appendix.short[record] }}</h4>
+<h3 class="minor">record:{{ appendix.short[record] }}</h3>
 <p class="quiet"><code>{{ record }}</code></p>
 <div class="scroll"><table><thead><tr><th>place</th><th>value</th></tr></thead><tbody>
 {% for row in rows %}

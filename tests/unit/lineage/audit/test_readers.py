@@ -1,6 +1,7 @@
 """The page and the Markdown: every figure leads to its row, and what people wrote is shown and not obeyed."""
 
 import html.parser
+import itertools
 import re
 from dataclasses import replace
 
@@ -60,6 +61,17 @@ def test_every_figure_of_the_page_leads_to_an_anchor_on_it(planted: Audited, doc
     assert len(page.links) >= len(list(figures(document)))
     assert not page.tags & {"script", "img", "iframe", "link", "style", "b"}
     assert ATTACK.split("\n")[0] in page.words
+
+
+def test_headings_leave_no_level_out_and_every_column_has_a_name(planted: Audited, document: Document) -> None:
+    page = page_body(document, Evidence(planted).row)
+    levels = [int(level) for level in re.findall(r"<h(\d)", page)]
+    assert levels[0] == 1
+    assert all(lower <= upper + 1 for upper, lower in itertools.pairwise(levels))
+    assert "<th></th>" not in page
+    top = page[page.index("<nav") : page.index("</nav>")]
+    assert re.findall(r'href="#s([\d.]+)"', top) == [section.number for section in document.sections]
+    assert " ," not in re.sub(r"<[^>]+>", "", page[page.index('<p class="quiet">About') : page.index("<nav")])
 
 
 def test_the_page_shows_the_row_that_a_figure_comes_from(planted: Audited, document: Document) -> None:
