@@ -261,7 +261,7 @@ def _credits(case: Case) -> tuple[Table, ...]:
     counted = [sets for sets in (case.offered, case.drawn, case.words) if sets]
     names = [
         name
-        for name, sets in (("offered images", case.offered), ("drawn images", case.drawn), ("words only", case.words))
+        for name, sets in (("offered images", case.offered), ("drawn images", case.drawn), ("words alone", case.words))
         if sets
     ]
     rows = [
@@ -274,5 +274,5 @@ def _credits(case: Case) -> tuple[Table, ...]:
         )
         for group in groups
     ]
-    note = "Words only: a training read what is said of these images, and not the images."
+    note = "Words alone: a training that read no image read what is said of these; others may have drawn them as well."
     return (Table("Creators and attributions", (*by, *names), tuple(rows), note if case.words else ""),)

@@ -21,6 +21,7 @@ MAX_DOMAINS = 1000
 # Second hand, not verified legal text: the bands of filed summaries.
 IMAGE_BANDS = ((10**6, "less than 1 million images"), (10**9, "1 million to 1 billion images"))
 TEXT_BANDS = ((10**9, "less than 1 billion tokens"), (10**13, "1 billion to 10 trillion tokens"))
+WORDS = " (by trainings that read no image; others may have drawn the same images)"
 KINDS: dict[Kind, tuple[str, str]] = {
     "public": ("2.1", "Publicly available data sets"),
     "licensed": ("2.2.1", "Private data sets licensed by rights holders"),
@@ -57,7 +58,7 @@ class Case:
 
     @property
     def words(self) -> tuple[Link, ...]:
-        """The sets of images of which only the words were trained on."""
+        """The sets of images whose words were read by a training that read no image; others may have drawn them."""
         return set_links(self.ingredients.word_trainings, "offered")
 
 
@@ -170,8 +171,8 @@ def _sizes(case: Case) -> Section:
     lines = (
         held("Images that reached the weights", (evidence.figure("union", case.drawn),) if case.drawn else ()),
         held(
-            "Images of which only words were used",
-            (evidence.figure("union", case.words),) if case.words else (),
+            "Images whose words were read without them",
+            (evidence.figure("union", case.words), WORDS) if case.words else (),
             "none recorded",
         ),
         held(

@@ -77,6 +77,30 @@ def test_images_are_counted_once_however_many_trainings_drew_them(planted: Audit
     assert value_of(line(document, "1.3", "Images that reached the weights").parts) == len(drawn(planted))
 
 
+def test_images_whose_words_were_read_are_not_said_to_have_stayed_out_of_the_weights(planted: Audited) -> None:
+    """Images of the pre-training, all of which the enhancer knew by their captions too."""
+    sets = planted.record("pretrain_1").samples.sets
+    export = planted.record("export_turbo")
+    words = Item(role="wishes", path="artifacts/tables/wishes.parquet", sha256="1" * 64, size=1)
+    made = Item(role="enhancer", path="artifacts/models/enhancer", sha256="2" * 64, size=1)
+    about = {"subject": "enhancer", "inputs": (words,), "outputs": (made,), "fingerprint": "3" * 64}
+    enhancer = export.model_copy(
+        update={**about, "parents": (), "samples": export.samples.model_copy(update={"sets": sets})}
+    )
+    read = made.model_copy(update={"made_by": enhancer.id})
+    both = export.model_copy(update={"inputs": (*export.inputs, read)})
+    told = replace(planted, records=[*planted.records, enhancer, both])
+    found = audit_document(told.graph, both, told, tables=told.tables)
+    reached = line(found, "1.3", "Images that reached the weights").parts
+    by_words = line(found, "1.3", "Images whose words were read without them").parts
+    assert value_of(by_words) == len(planted.samples["offered_pretrain_1"])
+    assert value_of(reached) == len(drawn(planted))  # among them all those that the enhancer knew
+    assert "others may have drawn the same images" in str(by_words[1])
+    credits = table(found, "Creators and attributions")
+    assert credits.header[-1] == "words alone"
+    assert "others may have drawn them as well" in credits.note
+
+
 def test_licences_and_attributions_are_those_of_the_offered_images_in_full(
     planted: Audited, document: Document
 ) -> None:
