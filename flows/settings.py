@@ -8,13 +8,13 @@ The only module that reads `os.environ` for Easel's own settings:
     EASEL_DATA_ENGINE   where images are worked on: `threads` (default) or `ray` (the cluster at RAY_ADDRESS)
     EASEL_LEDGER        where the ledger lies: a folder or s3://BUCKET/PREFIX; default `ledger/` below EASEL_HOME
     EASEL_LEDGER_LOCK_DAYS   how long objects of a ledger on S3 cannot be deleted (object lock); default 0: no lock
-    EASEL_LEDGER_KEY    the key that signs it: a PEM file outside the repository, or the PEM text itself; default
+    EASEL_LEDGER_KEY    the key that signs it: a PEM file outside the repository, the PEM text itself, or on a token:
+                        `pkcs11:token=...;object=...?module-path=...&pin-source=file:...` (RFC 7512); default
                         $XDG_CONFIG_HOME/easel/ledger-key.pem (or ~/.config), made by `easel keys init` or the first run
-    EASEL_LEDGER_SIGNER, EASEL_LEDGER_PUBLIC_KEY   instead: a command that signs standard input (tokens, HSMs, key
-                        services), and the PEM file of its public key
+    EASEL_LEDGER_PIN, PKCS11_MODULE_PATH   its PIN (never stored or logged) and its library, where the URI gives none
+    EASEL_LEDGER_SIGNER, EASEL_LEDGER_PUBLIC_KEY   instead: a command that signs its input, and its public key's file
     EASEL_PROVIDER      the provider's statements for `easel audit summary`: a YAML file with the block `provider:`
-    EASEL_OPENLINEAGE_URL   a server that takes OpenLineage events of runs (Marquez and its like); default: they go to
-                        `openlineage.jsonl` below EASEL_HOME
+    EASEL_OPENLINEAGE_URL   a server for OpenLineage events of runs; default: `openlineage.jsonl` below EASEL_HOME
     EASEL_OPENLINEAGE_API_KEY   its key, if it wants one; never stored or logged
     EASEL_OPENLINEAGE_NAMESPACE   whose jobs and data sets these are, where one server hears of several workspaces;
                         default `easel`
@@ -29,7 +29,7 @@ The only module that reads `os.environ` for Easel's own settings:
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -276,27 +276,31 @@ def ledger_lock_days() -> int:
 
 @dataclass(frozen=True)
 class LedgerKey:
-    """Who signs the ledger, as `components.lineage.keys.load_signer` takes it; `is_default`: nobody said."""
+    """Who signs the ledger, as `keys` and `token_key` of `components.lineage` take it; `is_default`: nobody said."""
 
     file: Path | None = None
-    pem: str | None = None
+    pem: str | None = field(default=None, repr=False)
     command: str | None = None
     public: Path | None = None
+    token: str | None = field(default=None, repr=False)
+    pin: str | None = field(default=None, repr=False)
+    module: str | None = None
     is_default: bool = False
 
     @staticmethod
     def default_file() -> Path:
         """Where a key lies that nobody named: in this person's settings folder."""
-        config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-        return config / "easel" / "ledger-key.pem"
+        return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "easel" / "ledger-key.pem"
 
 
 def ledger_key() -> LedgerKey:
-    """The key, key file or command that the environment names; else the default file, whether it exists or not."""
+    """The key, key file, token or command that the environment names; else the default file, be it there or not."""
     command, key = os.environ.get("EASEL_LEDGER_SIGNER"), os.environ.get("EASEL_LEDGER_KEY")
     if command:
         public = os.environ.get("EASEL_LEDGER_PUBLIC_KEY")
         return LedgerKey(command=command, public=Path(public) if public else None)
+    if key and key.lstrip()[:7].lower() == "pkcs11:":
+        return LedgerKey(token=key, pin=os.environ.get("EASEL_LEDGER_PIN"), module=os.environ.get("PKCS11_MODULE_PATH"))
     if key:
         return LedgerKey(pem=key) if key.lstrip().startswith("-----BEGIN") else LedgerKey(file=Path(key))
     return LedgerKey(file=LedgerKey.default_file(), is_default=True)

@@ -47,7 +47,7 @@ def open_store(root: Path) -> "Store":
 
 
 def signer(root: Path, *, make: bool = False) -> "Signer":
-    """Who signs: the command, the key text or the key file that the environment names, or the default file.
+    """Who signs: the command, the token's key, the key text or the key file that the environment names, or the default.
 
     Raises:
         LedgerError: there is no such key, or it lies in the repository.
@@ -56,6 +56,10 @@ def signer(root: Path, *, make: bool = False) -> "Signer":
     from components.lineage.keys import load_signer, make_key
 
     found = settings.ledger_key()
+    if found.token:
+        from components.lineage.token_key import load_token_signer
+
+        return load_token_signer(found.token, pin=found.pin, module=found.module)
     if found.file and found.file.resolve().is_relative_to(root.resolve()):
         raise LedgerError(f"{found.file}: lies in the repository; keep keys elsewhere")
     if make and found.is_default and found.file and not found.file.exists():

@@ -68,7 +68,7 @@ def test_the_ledger_lies_in_this_workspace_unless_told(root, monkeypatch):
     assert settings.ledger_place(root) == f"{root}/elsewhere"
 
 
-def test_the_ledgers_key_is_a_command_a_text_a_file_or_the_default_one(monkeypatch):
+def test_the_ledgers_key_is_a_command_a_text_a_token_a_file_or_the_default_one(monkeypatch):
     for name in ("EASEL_LEDGER_SIGNER", "EASEL_LEDGER_KEY", "EASEL_LEDGER_PUBLIC_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", "/settings")
@@ -77,6 +77,12 @@ def test_the_ledgers_key_is_a_command_a_text_a_file_or_the_default_one(monkeypat
     assert settings.ledger_key() == settings.LedgerKey(file=Path("/keys/mine.pem"))
     monkeypatch.setenv("EASEL_LEDGER_KEY", "-----BEGIN PRIVATE KEY-----\n")
     assert settings.ledger_key().pem == "-----BEGIN PRIVATE KEY-----\n"
+    monkeypatch.setenv("EASEL_LEDGER_KEY", "PKCS11:object=mine?pin-value=7351")
+    monkeypatch.setenv("EASEL_LEDGER_PIN", "7352")
+    monkeypatch.setenv("PKCS11_MODULE_PATH", "/lib/token.so")
+    found = settings.ledger_key()
+    assert (found.token, found.pin, found.module) == ("PKCS11:object=mine?pin-value=7351", "7352", "/lib/token.so")
+    assert "735" not in repr(found)
     monkeypatch.setenv("EASEL_LEDGER_SIGNER", "sign --with token")
     monkeypatch.setenv("EASEL_LEDGER_PUBLIC_KEY", "/keys/public.pem")
     assert settings.ledger_key() == settings.LedgerKey(command="sign --with token", public=Path("/keys/public.pem"))
