@@ -12,7 +12,6 @@ wait for it; readers are never in its way.
 """
 
 import fcntl
-import hashlib
 import shutil
 import time
 from collections import defaultdict
@@ -26,10 +25,10 @@ from components.lineage import index_tables as tables
 from components.lineage.catalogue import Catalogue, CatalogueError, extend
 from components.lineage.errors import LedgerError
 from components.lineage.log import Ledger
-from components.lineage.log_files import Entry, record_name
+from components.lineage.log_files import Entry
 from components.lineage.manifest import first_fault
 from components.lineage.membership import Membership, keep
-from components.lineage.record import Record, SampleSet, read_record
+from components.lineage.record import Record, SampleSet
 
 if TYPE_CHECKING:
     import duckdb
@@ -132,7 +131,7 @@ class Index:
         self._clean(made)
 
     def _extend(self, ledger: Ledger, beside: Path, entries: Sequence[Entry], state: _State) -> _State:
-        new = [(entry, _record(ledger, entry)) for entry in entries[state.size :]]
+        new = list(ledger.records(entries[state.size :]))
         with _opened(beside, is_new=not beside.exists(), to_write=True) as connection:
             named = connection.execute("SELECT DISTINCT root FROM sets").fetchall()
             known = _records(connection.execute("SELECT data FROM records ORDER BY position").fetchall())
@@ -214,15 +213,6 @@ def _is_current(ledger: Ledger, state: _State) -> bool:
 def _is_prefix(entries: Sequence[Entry], state: _State) -> bool:
     """Whether the log still begins with what was read: an entry's leaf stands for all before it."""
     return state.size <= len(entries) and (not state.size or entries[state.size - 1].leaf.hex() == state.leaf)
-
-
-def _record(ledger: Ledger, entry: Entry) -> Record:
-    data = ledger.blob(record_name(entry.record_id))
-    if data is None or hashlib.sha256(data).hexdigest() != entry.record_id:
-        raise LedgerError(
-            f"{record_name(entry.record_id)}: not the record that the log has; `easel lineage check` says more"
-        )
-    return read_record(data)
 
 
 def _others(ledger: Ledger, records: Sequence[Record], record: Record, wrong: SampleSet) -> list[bytes]:

@@ -1,16 +1,19 @@
 """The log: appended by many, signed, and read in order."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from dict_store import DictStore
 
 from components.lineage.errors import LedgerError
+from components.lineage.index import Index
 from components.lineage.keys import load_signer, make_key
 from components.lineage.log import Ledger
 from components.lineage.log_check import check_log, examine_log
 from components.lineage.record import Record
 from components.lineage.store import FolderStore
+from flows.lineage.known_records import KnownRecords
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -165,6 +168,32 @@ def test_a_place_that_is_taken_by_what_cannot_be_read_ends_an_append(tmp_path, s
     for one in (ledger, Ledger(FolderStore(tmp_path / "ledger"), signer)):
         with pytest.raises(LedgerError, match=r"entries/000000000001\.json: taken by what cannot be read"):
             one.append(record(1))
+
+
+class SlowStore(DictStore):
+    """Gives a record out when a second one is asked for at the same time."""
+
+    reads_at_once = 2
+
+    def __init__(self, values):
+        super().__init__(values)
+        self.both = threading.Barrier(2)
+
+    def read(self, name):
+        if name.startswith("records/"):
+            self.both.wait(60)
+        return super().read(name)
+
+
+def test_several_records_are_read_at_once_where_a_store_is_slow(signer, tmp_path):
+    filled = DictStore()
+    for number in range(4):
+        Ledger(filled, signer).append(record(number))
+    slow = Ledger(SlowStore(filled.values))
+    assert len(list(slow.records())) == 4
+    assert len(Index(slow, tmp_path / "index.duckdb").records()) == 4
+    known = KnownRecords().read(slow)
+    assert (known.size, len(known.of(""))) == (4, 4)
 
 
 def test_records_are_found_by_the_first_digits_of_their_id(ledger):
