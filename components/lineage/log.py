@@ -58,6 +58,8 @@ class Ledger:
         for name, data in (blobs or {}).items():
             self._keep(name, data)
         is_new = self._keep(record_name(record.id), record.data)
+        if not is_new:
+            self._fetch_entries()  # it may stand anywhere
         entry = self._find_entry(record.id, start if is_new else 0)
         if entry is None:
             digests = {name: hashlib.sha256(data).hexdigest() for name, data in (blobs or {}).items()}

@@ -196,6 +196,23 @@ def test_several_records_are_read_at_once_where_a_store_is_slow(signer, tmp_path
     assert (known.size, len(known.of(""))) == (4, 4)
 
 
+def test_the_place_of_a_record_that_is_there_is_looked_for_with_several_reads_at_once(signer):
+    filled = DictStore()
+    entries = [Ledger(filled, signer).append(record(number)) for number in range(5)]
+    readers = set[str]()
+
+    class Noting(DictStore):
+        reads_at_once = 2
+
+        def read(self, name):
+            if name.startswith("entries/") and name in self.values:
+                readers.add(threading.current_thread().name)
+            return super().read(name)
+
+    assert Ledger(Noting(filled.values), signer).append(record(3)) == entries[3]
+    assert threading.current_thread().name not in readers
+
+
 def test_records_are_found_by_the_first_digits_of_their_id(ledger):
     ledger.append(record(1))
     assert ledger.find(record(1).id[:6]) == record(1)
