@@ -53,6 +53,8 @@ def check_held(
         if not place.exists():
             gone.append(items[0].path)
             continue
+        if not place.is_dir() and not place.is_file():  # a pipe would be read for ever
+            raise BrokenError(items[0].path, "neither a file nor a folder; take it away")
         try:
             files = folder_digests(place, tell=tell) if place.is_dir() else {}
             found = tree_digest(files) if place.is_dir() else file_digest(place, tell)

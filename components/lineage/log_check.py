@@ -97,6 +97,9 @@ class _Check:
         heads = [self._head(name, data) for name, data in zip(names, read_many(self._store, names), strict=True)]
         if self._trusted and not heads:
             raise _FoundError(HEADS, "no signed head: nothing in this ledger is signed with a trusted key")
+        for one in dict.fromkeys(head.key_id for head in heads):
+            if self._store.read(key_name(one)) is None:
+                raise _FoundError(key_name(one), "removed: heads are signed with it")
         known = set(names)
         for head in heads:
             before = head_name(head.previous_size)  # a folder that grows while it is listed may leave it out

@@ -139,6 +139,9 @@ def check_record(subject: Subject) -> Step:
     record = subject.graph.record(record_id)
     found = tree_digest(subject.files)
     if not any(item.sha256 == found for item in record.outputs):
+        if extra := sorted(subject.files.keys() - subject.statement.files.keys()):  # the format leaves git's files out
+            told = f"not signed, and nothing that {name_of(record)} wrote; take it away"
+            raise BrokenError(str(subject.folder / extra[0]), told)
         named = ", ".join(f"{item.path} {item.sha256}" for item in record.outputs)
         raise BrokenError(str(subject.folder), f"has the digest {found}; {name_of(record)} wrote {named}")
     size = f"{proof.head.size} entries, head signed {proof.head.signed_at}"

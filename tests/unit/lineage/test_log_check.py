@@ -126,6 +126,8 @@ def test_a_head_of_the_right_root_with_a_forged_signature_is_named(store, tmp_pa
 def test_removed_keys_and_heads_are_named(store, signer):
     name = f"keys/{signer.key_id}.pem"
     assert said(store.changed(**{name: None})).startswith(f"{name}: removed, or never there")
+    trusted = said(store.changed(**{name: None}), trusted_keys=[signer.public_pem])
+    assert trusted == f"{name}: removed: heads are signed with it"
     assert said(
         store.changed(**{head_name(4): None})
     ) == "heads/000000000004.json: removed: heads/000000000005.json " + ("extends it")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,6 +91,20 @@ def test_a_signature_that_binds_other_roots_is_told(place: SignedWorkspace) -> N
     bound["data_roots"][0]["root"] = hashlib.sha256(b"").hexdigest()
     place.sign(bound)
     assert "binds another data_roots" in fault_of(place)
+
+
+@pytest.mark.parametrize("name", [".gitattributes", ".git/hooks/post-checkout"])
+def test_a_file_that_the_format_leaves_out_is_named_when_it_is_added(place: SignedWorkspace, name: str) -> None:
+    added = place.folder / name
+    added.parent.mkdir(parents=True, exist_ok=True)
+    added.write_bytes(b"")
+    assert fault_of(place).startswith(f"{added}: not signed, and nothing that record ")
+
+
+def test_a_pipe_where_a_folder_was_is_not_read_for_ever(place: SignedWorkspace) -> None:
+    (place.root / "artifacts/latents").rename(place.root / "aside")
+    os.mkfifo(place.root / "artifacts/latents")
+    assert fault_of(place) == "artifacts/latents: neither a file nor a folder; take it away"
 
 
 def test_a_signed_model_that_its_record_did_not_write_is_told(place: SignedWorkspace) -> None:
