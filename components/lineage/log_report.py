@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from components.lineage.errors import Fault
 from components.lineage.log_files import Entry, Head, entry_name
 
+_MOST_BEHIND = 3
+"""After one clock that was far ahead every later entry is behind."""
+
 
 @dataclass(frozen=True)
 class Span:
@@ -54,10 +57,12 @@ def remarks_on(entries: Sequence[Entry], head: Head | None, strays: Sequence[str
         remarks.append(f"{last} under no signed head yet; the next append signs")
     if strays:
         remarks.append(f"{len(strays)} stored but not in the log (killed writers), first {strays[0]}")
-    for entry in entries:
-        if entry.clock_behind_s:
-            place = entry_name(entry.index)
-            remarks.append(f"{place}: its writer's clock was {entry.clock_behind_s} s behind the entry before")
+    behind = [entry for entry in entries if entry.clock_behind_s]
+    for entry in behind[:_MOST_BEHIND]:
+        place = entry_name(entry.index)
+        remarks.append(f"{place}: its writer's clock was {entry.clock_behind_s} s behind the entry before")
+    if more := behind[_MOST_BEHIND:]:
+        remarks.append(f"{len(more)} more entries whose writers' clocks were behind, last {entry_name(more[-1].index)}")
     if head and is_trusting:
         remarks.append(
             f"the keys are the ledger's own word: compare the id {head.key_id} with what its owner told you, "

@@ -170,6 +170,15 @@ def test_a_clock_that_went_backwards_is_a_remark(store, signer):
     assert report.remarks == ("entries/000000000007.json: its writer's clock was 3600.0 s behind the entry before",)
 
 
+def test_a_clock_that_was_far_ahead_once_does_not_fill_the_page(store, signer):
+    Ledger(store, signer, clock=lambda: NOON + timedelta(days=4000)).append(record(8))
+    for number in range(20, 30):
+        Ledger(store, signer, clock=lambda: NOON).append(record(number))
+    report = examine_log(store, [signer.public_pem])
+    assert (report.fault, len(report.remarks)) == (None, 4)
+    assert report.remarks[-1] == "7 more entries whose writers' clocks were behind, last entries/000000000017.json"
+
+
 def test_a_sample_set_that_is_not_the_one_of_the_record_is_named(store, signer):
     packed = pack(f"{number:08x}" * 8 for number in range(1, 101))
     root = root_of(packed)
