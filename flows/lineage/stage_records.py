@@ -12,7 +12,7 @@ committed one, since a team that shares a cache could promote nothing otherwise;
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from components.lineage.record import Check, Item, Record
 from flows import freshness, settings
 from flows.declaration import Artifact, Stage
 from flows.lineage.file_digests import Content, FileDigests
-from flows.lineage.known_records import KnownRecords
+from flows.lineage.known_records import Known, KnownRecords
 from flows.lineage.run_facts import code_facts, environment_facts, login, package_list, people_facts, place_facts
 from flows.lineage.sample_sets import licences, seen_samples
 from flows.parameters import PARAMS_FILE
@@ -77,6 +77,7 @@ def stage_record(
     fingerprint = freshness.fingerprint(entry)
     faults = _faults(code.facts["is_dirty"], code.edited, known, inputs)
     remarks = [OBSERVED] if seen.report is None else [LATER] if seen.is_late else []
+    remarks += _other_bytes(known.of(fingerprint), outputs)
     record = Record(
         kind="stage",
         subject=stage.name,
@@ -207,6 +208,15 @@ def _faults(is_dirty: bool, edited: tuple[str, ...], known: KnownRecords, inputs
         if not item.made_by and item.path.startswith("artifacts/") and known.under_dvc_hash(item.path, item.dvc):
             found.append(f"not promotable: {item.path} has other bytes than the record names that made it")
     return found
+
+
+def _other_bytes(earlier: Sequence[Known], outputs: Iterable[Item]) -> list[str]:
+    """Where earlier runs of the very same made something else: it is said, so that nobody takes one for the other."""
+    for one in reversed(earlier):
+        for item in outputs:
+            if one.outputs.get(item.path, (item.sha256,))[0] != item.sha256:
+                return [f"the same inputs, code and parameters gave other bytes of {item.path} in record {one.id[:16]}"]
+    return []
 
 
 def _left(root: Path, stage: Stage, inputs: Iterable[Item], seen: Circumstances) -> "Drawn | None":

@@ -102,6 +102,8 @@ def test_what_dvc_ran_by_hand_is_observed_and_is_no_run_of_an_earlier_build(buil
     run_by_hand(built, "second")
     assert output.read_bytes() != before
     assert record_missing(built) == [("second", True)]
+    _, made, again = stages(built)
+    assert f"gave other bytes of artifacts/twice.txt in record {made.id[:16]}" in again.notes[1]
     assert stages(built)[-1].outputs[0].sha256 == hashlib.sha256(output.read_bytes()).hexdigest()
     assert record_missing(built) == []
 
