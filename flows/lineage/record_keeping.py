@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from flows.local import Build
 
 RECORDS_FILE, COSTS_FILE = "records.jsonl", "ledger-seconds.jsonl"
+BUILD = "build"
+"""Under this name a build itself is told of, beside its stages; its record cannot be made later."""
 
 
 class DamagedOutputError(ValueError):
@@ -184,7 +186,7 @@ def keep_run(build: "Build", result: str) -> None:
         open_book(build.root).ledger.append(record)
         tracking.annotate(build.spool, build.parent, {"easel.record": record.id})
 
-    unless_it_fails(build, "build", keep)
+    unless_it_fails(build, BUILD, keep)
 
 
 def note_record(build: "Build", stage: str, record_id: str, *, is_reference: bool) -> None:
@@ -217,7 +219,8 @@ def unless_it_fails(build: "Build", stage: str, keep: Callable[[], None]) -> Non
         raise
     except Exception as error:  # a store may fail in its own ways: a disk, a network, a server
         line = " ".join(str(error).split()) or type(error).__name__
-        build.remark(stage, f"not recorded: {line}; `easel lineage record` appends it later")
+        later = "its stages are recorded by themselves" if stage == BUILD else "`easel lineage record` appends it later"
+        build.remark(stage, f"not recorded: {line}; {later}")
     finally:
         with suppress(OSError), (build.directory / COSTS_FILE).open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"stage": stage, "seconds": round(time.monotonic() - started, 4)}) + "\n")
