@@ -22,6 +22,7 @@ from dvc.lock import LockError, make_lock
 from dvc.repo import Repo
 from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
 from dvc.stage.serialize import to_single_stage_lockfile
+from dvc.utils.serialize import dumps_yaml
 from dvc_data.index import DataIndexDirError
 
 from flows.declaration import Pipeline
@@ -166,7 +167,7 @@ def entry_if_committed(stage: str, root: Path) -> dict[str, Any]:
         loaded = repo.stage.load_one(name=stage)
         loaded.save_deps()
         entry = cast(Callable[[Any], dict[str, Any]], to_single_stage_lockfile)(loaded)
-        return json.loads(json.dumps(entry))
+        return _parsed(dumps_yaml(entry))  # written and read as dvc.lock is: a number may come back as a text
 
 
 def commit(stage: str, root: Path) -> None:

@@ -50,6 +50,7 @@ def first_built(first_workspace, tmp_path_factory) -> Workspace:
     text = stage.read_text()
     stage.write_text(text.replace("out.write(text)", "out.write(__import__('os').urandom(8).hex())"))
     workspace = Workspace(root)
+    workspace.set_params("times: 3, pause_s: 0.0", "times: 3, pause_s: 1.0e-05")  # DVC's lock gives it back as a text
     workspace.easel("sync")
     workspace.run(*GIT, "commit", "--quiet", "-am", "random")
     run(workspace)
@@ -107,7 +108,7 @@ def test_what_dvc_ran_by_hand_is_observed_and_is_no_run_of_an_earlier_build(buil
     assert stages(built)[-1].outputs[0].sha256 == hashlib.sha256(output.read_bytes()).hexdigest()
     assert record_missing(built) == []
 
-    built.set_params("times: 3, pause_s: 0.0", "times: 3, pause_s: 0.001")
+    built.set_params("times: 3, pause_s: 1.0e-05", "times: 3, pause_s: 0.001")
     run_by_hand(built, "second")
     done = run(built)
     assert "Nothing to do" in done.stdout
