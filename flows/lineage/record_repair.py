@@ -16,6 +16,8 @@ from components.lineage.record import Record
 from flows import freshness, settings
 from flows.console import remark
 from flows.declaration import Stage
+from flows.lineage.known_records import KnownRecords
+from flows.lineage.ledger import open_ledger
 from flows.lineage.model_signing import bring_back_signatures
 from flows.lineage.record_keeping import append_record, circumstances, open_book, record_of
 from flows.lineage.stage_records import OBSERVED, Circumstances
@@ -47,12 +49,14 @@ class Appended:
 
 
 def unrecorded(root: Path, stages: Iterable[Stage]) -> list[Stage]:
-    """Those that dvc.lock holds and of whose inputs, code and parameters no record tells; none of their files is read.
+    """Those that dvc.lock holds and of whose inputs, code and parameters no record tells.
+
+    None of their files is read, and no key is needed.
 
     Raises:
         ValueError: the ledger cannot be read.
     """
-    entries, known = freshness.lock_entries(root), open_book(root).read()
+    entries, known = freshness.lock_entries(root), KnownRecords().read(open_ledger(root))
     marks = {stage.name: freshness.fingerprint(entries[stage.name]) for stage in stages if stage.name in entries}
     return [stage for stage in stages if stage.name in marks and not known.of(marks[stage.name])]
 
