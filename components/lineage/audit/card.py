@@ -10,6 +10,8 @@ from components.lineage.audit.document import Cell, Figure, Line, Link, Section,
 from components.lineage.audit.summary import Case, held, listed, said
 from components.lineage.record import Record
 
+NOWHERE = "not recorded"
+
 
 def model_card(case: Case, words: Mapping[str, str]) -> Section:
     """Section 5: details, uses, limits, training, evaluation, environmental impact.
@@ -154,14 +156,21 @@ def _impact(case: Case) -> Section:
     return Section("5.8", "Environmental impact", lines)
 
 
+def _reason(decision: Record) -> Cell:
+    """Why it was decided; what somebody wrote who wanted an image gone may name them, and stays in the record."""
+    if decision.kind == "takedown":
+        return ("stands in the record",)
+    return (recorded(decision, "people", "reason"),) if decision.people.get("reason") else (NOWHERE,)
+
+
 def _decisions(case: Case) -> Table:
     rows = [
         (
             (recorded(one, "kind"),),
             (recorded(one, "subject"),),
             (recorded(one, "ended_at"),),
-            (recorded(one, "decision", "result"),) if one.decision.get("result") else ("not recorded",),
-            (recorded(one, "people", "reason"),) if one.people.get("reason") else ("not recorded",),
+            (next((recorded(one, "decision", key) for key in ("result", "state") if one.decision.get(key)), NOWHERE),),
+            _reason(one),
         )
         for one in case.ingredients.decisions
     ]

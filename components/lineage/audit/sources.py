@@ -151,7 +151,7 @@ def processing(case: Case) -> Section:
     """Section 3: rights reserved, illegal content, and everything else that was dropped."""
     p, ingredients = case.provider, case.ingredients
     lists = {one.samples.opt_out: one for one in ingredients.records if one.samples.opt_out}
-    takedowns = [link(one)[0] for one in ingredients.decisions if one.kind == "takedown"]
+    done, asked = _takedowns(ingredients.decisions)
     rights = (
         said("Signatory of the Code of Practice for general-purpose AI models", p.signed_code_of_practice),
         held(
@@ -160,9 +160,8 @@ def processing(case: Case) -> Section:
             "no record names an opt-out list",
         ),
         held("Images left out as opted out", _left_out(ingredients.records, "opted_out")),
-        held(
-            "Takedowns in the ledger", (case.evidence.figure("count", takedowns),) if takedowns else (), "none recorded"
-        ),
+        held("Takedowns in the ledger", (case.evidence.figure("count", done),) if done else (), "none recorded"),
+        *([held("Takedowns asked for and not finished", (case.evidence.figure("count", asked),))] if asked else []),
         said("Measures to respect reservations of rights", p.rights_reservation_measures),
         said("Copyright policy", p.copyright_policy),
     )
@@ -180,6 +179,15 @@ def processing(case: Case) -> Section:
             Section("3.3", "Other: what was dropped, and what was checked", (), (_dropped(case), _checks(case))),
         ),
     )
+
+
+def _takedowns(decisions: Sequence[Record]) -> tuple[list[Link], list[Link]]:
+    """Takedowns that were finished, and requests that no such record stands on: every takedown leaves one of both."""
+    every = [one for one in decisions if one.kind == "takedown"]
+    done = [one for one in every if one.decision.get("state", "completed") == "completed"]
+    answered = {parent for one in done for parent in one.parents}
+    asked = [one for one in every if one not in done and one.id not in answered]
+    return [link(one)[0] for one in done], [link(one)[0] for one in asked]
 
 
 def _left_out(records: Sequence[Record], reason: str) -> Cell:

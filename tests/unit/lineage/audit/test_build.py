@@ -163,6 +163,33 @@ def test_decisions_are_told_with_their_result_and_reason_and_without_names(plant
     assert '"ben"' not in said
 
 
+def takedown(state: str, minute: int, parents: tuple[str, ...] = ()) -> Record:
+    at = f"2026-11-23T20:{minute:02d}:00.000Z"
+    people = {"asked_by": "Jane Roe", "reason": "the girl in it is Jane Roe"}
+    decision = {"state": state, "was_seen": True, "matches": []}
+    return Record(
+        kind="takedown", subject="takedown", parents=parents, started_at=at, ended_at=at, people=people,
+        decision=decision,
+    )  # fmt: skip
+
+
+def test_a_takedown_counts_once_and_its_reason_is_not_published(planted: Audited) -> None:
+    asked, again = takedown("requested", 1), takedown("requested", 3)
+    told = replace(planted, records=[*planted.records, asked, takedown("completed", 2, (asked.id,)), again])
+    found = audit_document(told.graph, told.record("export_turbo"), told)
+    assert [part.value for part in line(found, "3.1", "Takedowns in the ledger").parts if isinstance(part, Figure)] == [
+        1
+    ]
+    unfinished = line(found, "3.1", "Takedowns asked for and not finished").parts
+    assert [(part.value, part.links[0].record) for part in unfinished if isinstance(part, Figure)] == [(1, again.id)]
+    rows = values(table(found, "Decisions about it"))[1:]
+    assert [row[3:] for row in rows] == [[state, "stands in the record"] for state in STATES]
+    assert "Jane" not in json.dumps(document_json(found))
+
+
+STATES = ("requested", "completed", "requested")
+
+
 def test_nothing_is_invented_where_nobody_said_anything(planted: Audited, document: Document) -> None:
     lacking = missing(document)
     assert "1.1 Provider name" in lacking
