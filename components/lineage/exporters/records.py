@@ -67,9 +67,12 @@ def _event(me: str, record: Record) -> Event:
     consumed = [one.model_dump(mode="json") for one in samples.consumed]
     kept["samples"] = {"dropped": samples.dropped, "derived": samples.derived, "consumed": consumed}
     kept["samples"] |= {"opt_out": samples.opt_out} if samples.opt_out else {}
+    facts = flat(kept)
+    if record.kind == "takedown":  # who wants an image gone may say who is in it: that stays in the record
+        facts = {key: text for key, text in facts.items() if key.rpartition(".")[2] != "reason"}
     return Event(
         *(me, record.kind, record.subject, record.started_at, record.ended_at),
-        facts=dict(sorted(flat(kept).items())),
+        facts=dict(sorted(facts.items())),
         parameters=dict(sorted(flat(record.parameters).items())),
         measures=dict(sorted(record.measures.items())),
         checks=_checks(record),

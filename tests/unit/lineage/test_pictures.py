@@ -86,6 +86,19 @@ def test_a_takedown_of_what_nobody_ever_had_ends_nothing():
     assert [one.id for one in picture([seen], seen.id).of_kind("sample")] == [TAKEN_DOWN]
 
 
+def test_why_an_image_had_to_go_is_not_handed_on():
+    decision = {"state": "completed", "request": {"method": "file", "reason": "the girl in it is Jane Roe"}}
+    people = {"asked_by": "ann", "reason": "the girl in it is Jane Roe"}
+    gone = takedown("").model_copy(update={"parents": (), "people": people, "decision": decision})
+    kept = gone.model_copy(update={"kind": "rollback"})
+    for one, is_told in ((gone, False), (kept, True)):
+        told = picture([one], one.id)
+        assert [standard for standard, export in EXPORTERS.items() if "Jane" in export(told)] == (
+            [name for name in EXPORTERS if name != "croissant"] if is_told else []
+        )
+        assert told.about.facts["decision.request.method"] == "file"
+
+
 def test_the_picture_does_not_depend_on_the_order_of_records():
     planted = sample_records(decisions=False).records[:4]
     pictures = [picture(order, planted[-1].id) for order in permutations(planted)]
