@@ -156,10 +156,14 @@ class Picture:
         return [one for one in map(self.thing, found) if one.kind == "document"]
 
     def measures(self, thing: str) -> dict[str, str]:
-        """What was measured of a model: by its maker, and by whoever judged it or wrote the evidence beside it."""
+        """What was measured of a model: by its maker, and by whoever judged it or wrote the evidence beside it.
+
+        Of several measurements of one name the last in time counts.
+        """
         judges = [self.event(name) for name in self.sources("used", thing)]
         judges += [maker for one in self.evidence(thing) for maker in self.makers(one.id)]
         events = [*self.makers(thing), *(event for event in judges if self._judges(event.id))]
+        events.sort(key=lambda event: (event.ended_at, event.id))
         return {f"{event.name}.{key}": value for event in events for key, value in event.measures.items()}
 
     def _judges(self, event: str) -> bool:

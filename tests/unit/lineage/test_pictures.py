@@ -164,6 +164,17 @@ def test_a_model_is_measured_by_its_maker_and_its_judges_and_not_by_those_who_us
     assert told.measures(sha("sft")) == {"sft.loss": "0.4", "evaluate.alignment": "0.3"}
 
 
+@pytest.mark.parametrize("turn", [1, -1])
+def test_of_two_judges_of_one_name_the_later_counts(turn):
+    judges = [
+        used_by("evaluate", measures={"alignment": value}, report=f"artifacts/report_{value}.html").model_copy(
+            update={"ended_at": f"2026-11-21T2{hour}:00:00.000Z"}
+        )
+        for hour, value in enumerate(("0.1", "0.2", "0.3")[::turn])
+    ]
+    assert picture(judges, judges[0].id).measures(sha("sft")) == {"evaluate.alignment": "0.3" if turn > 0 else "0.1"}
+
+
 def test_setting_samples_aside_is_no_test_of_the_model_that_encodes_them():
     held_out = Samples(sets=(SampleSet(role="held_out", root=sha("held out"), count=3),))
     encode = used_by("encode", measures={"n": "7"}, latents="artifacts/latents.parquet")
