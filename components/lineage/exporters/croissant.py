@@ -160,7 +160,7 @@ def _inline_sets(picture: Picture, held: list[Thing]) -> list[dict[str, Any]]:
     ]
     artifacts = [{"sha256": thing.id, "path": thing.path, "bytes": thing.size, "files": thing.count} for thing in held]
     licences = [
-        {"path": thing.path, "licence": address(name), "images": count}
+        {"sha256": thing.id, "path": thing.path, "licence": address(name), "images": count}
         for thing in held
         for name, count in sorted(thing.licences.items())
     ]
