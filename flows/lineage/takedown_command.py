@@ -160,6 +160,8 @@ def _show_done(done: "Done", names: Mapping[str, str]) -> None:
         remark("nothing takes the place of what was withdrawn; `easel run` makes a model, `easel promote` a champion")
     elif done.is_new and receipt.affected.aliases:
         remark(f"{', '.join(receipt.affected.aliases)}: live models saw an image; `easel run` makes one that did not")
+    if done.is_new and receipt.request.method in ("creator", "source"):
+        remark(f"images of this {receipt.request.method} that come later are new images; ask again when there are any")
     if done.is_new:
         out.print("Keep       git commit data.dvc params.yaml infra")
 

@@ -16,7 +16,7 @@ from flows.lineage.stage_records import now
 from flows.lineage.takedown_affected import affected, is_in_a_set, showing
 from flows.lineage.takedown_bytes import Wanted
 from flows.lineage.takedown_list import List, current_list
-from flows.lineage.takedown_matches import Match, Wish, asked_id, find_matches
+from flows.lineage.takedown_matches import Match, TakedownError, Wish, asked_id, find_matches
 from flows.lineage.takedown_plan import Plan, plan
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Work:
     @property
     def noted(self) -> Path:
         """Where the note lies until the takedown is complete."""
-        return folder(self.root) / f"{self.order.name}.pending.json"
+        return noted_in(self.root, self.order)
 
     @property
     def receipt_file(self) -> Path:
@@ -88,7 +88,8 @@ def begin(root: Path, order: Order, repository: Held) -> Work:
     """Look for what is asked for, and join it with what an earlier call, killed, had noted; changes no data."""
     ledger = open_ledger(root, to_write=True)
     known, matches = current_list(root), matches_of(root, order.wish, ledger)
-    file = folder(root) / f"{order.name}.pending.json"
+    require_some(root, order.wish, matches)
+    file = noted_in(root, order)
     note: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     if note:
         matches = list({one.sample_id: one for one in [*matches, *(Match(**row) for row in note["matches"])]}.values())
@@ -118,6 +119,28 @@ def matches_of(root: Path, wish: Wish, ledger: "Ledger") -> list[Match]:
     """As `takedown_matches.find_matches`; what only the ledger's sample sets still know was seen too."""
     found = find_matches(root, wish)
     return [one if one.is_seen else replace(one, is_seen=is_in_a_set(ledger, one.sample_id)) for one in found]
+
+
+def noted_in(root: Path, order: Order) -> Path:
+    """Where the note of such a takedown lies until it is complete."""
+    return folder(root) / f"{order.name}.pending.json"
+
+
+def require_some(root: Path, wish: Wish, matches: Sequence[Match]) -> None:
+    """Refuse a creator or a source that the data do not name, unless such a takedown was done or begun before.
+
+    A digest or an address that nobody knows can be refused in future; a creator's name cannot.
+
+    Raises:
+        TakedownError: there is nothing to take down.
+    """
+    order = Order(wish, "", "")
+    if matches or wish.method == "url" or noted_in(root, order).is_file() or receipts_of(root, order):
+        return
+    raise TakedownError(
+        f"--{wish.method} {wish.value!r}: no image in data/ has this {wish.method}, so there is nothing to take down; "
+        "compare the spelling, or name images by --file, --sha256 or --url"
+    )
 
 
 def wanted_of(wish: Wish, matches: Sequence[Match]) -> Wanted:

@@ -22,7 +22,16 @@ from flows.lineage.takedown_matches import Match, TakedownError, Wish, is_addres
 from flows.lineage.takedown_plan import Plan, plan
 from flows.lineage.takedown_receipt import completed, requested, write_receipt
 from flows.lineage.takedown_withdrawal import withdraw_models
-from flows.lineage.takedown_work import Order, Work, begin, matches_of, receipts_of, seen_too, wanted_of
+from flows.lineage.takedown_work import (
+    Order,
+    Work,
+    begin,
+    matches_of,
+    receipts_of,
+    require_some,
+    seen_too,
+    wanted_of,
+)
 from flows.lineage.withdrawals import WITHDRAW
 from flows.reports import write_durably
 from flows.workspace_lock import alone
@@ -60,6 +69,7 @@ def preview(root: Path, wish: Wish) -> Preview:
     """
     ledger = open_ledger(root)
     matches = matches_of(root, wish, ledger)
+    require_some(root, wish, matches)
     wanted = wanted_of(wish, matches)
     with looked_at(root) as repository:
         found = plan(repository, wanted, showing(ledger, wanted.ids))

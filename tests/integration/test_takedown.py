@@ -31,7 +31,7 @@ from components.lineage.store import FolderStore
 from components.lineage.takedown import Affected, Deleted, Left, Receipt, Request, sign
 from flows.cli import app
 from flows.lineage import takedowns
-from flows.lineage.takedown_matches import TakedownError, Wish
+from flows.lineage.takedown_matches import TakedownError, Wish, find_matches
 from flows.lineage.takedown_work import Order
 from flows.lineage.takedowns import preview
 from flows.lineage.withdrawals import withdrawal_of
@@ -265,6 +265,17 @@ def test_an_image_that_is_a_file_of_its_own_was_seen_too(pool: Workspace) -> Non
     assert (found.was_seen, found.plan.raw) == (True, ["data/labels/one.png"])
 
 
+def test_a_creator_whom_the_data_do_not_name_is_refused_unless_it_was_done_before(pool: Workspace) -> None:
+    with pytest.raises(TakedownError, match=r"--creator 'Ann': no image in data/ has this creator") as refused:
+        takedowns.take_down(pool.root, Order(Wish("creator", "Ann"), "r", "ann"))
+    assert "\n" not in str(refused.value)
+    with pytest.raises(TakedownError, match="nothing to take down"):
+        preview(pool.root, Wish("creator", "Ann\x1b"))
+    assert not (pool.root / ".easel" / "takedowns").exists()
+    assert take_down(pool, "--creator", "ben")["is_new"]
+    assert not take_down(pool, "--creator", "ben")["is_new"]
+
+
 def test_what_people_said_of_the_image_goes_with_it(pool: Workspace, tmp_path: Path) -> None:
     labels = pool.root / "data" / "labels"
     labels.mkdir()
@@ -298,7 +309,7 @@ def test_the_bytes_of_the_given_file_are_looked_for_where_no_table_holds_them(po
 
 
 @pytest.mark.parametrize("what", ["empty file", "digest of nothing", "folder", "device"])
-def test_what_can_be_no_image_is_refused_in_one_line(pool: Workspace, tmp_path: Path, what: str) -> None:
+def test_what_can_be_no_image_is_refused_in_one_line(tmp_path: Path, what: str) -> None:
     """Every empty cell of every table has the digest of nothing."""
     (tmp_path / "empty.png").touch()
     wishes = {
@@ -307,7 +318,7 @@ def test_what_can_be_no_image_is_refused_in_one_line(pool: Workspace, tmp_path: 
         "device": Wish("file", "/dev/zero"),
     }
     with pytest.raises(TakedownError, match=r"empty|no bytes|no file") as refused:
-        preview(pool.root, wishes[what] if what in wishes else Wish("sha256", hashlib.sha256().hexdigest()))
+        find_matches(tmp_path, wishes[what] if what in wishes else Wish("sha256", hashlib.sha256().hexdigest()))
     assert "\n" not in str(refused.value)
 
 
