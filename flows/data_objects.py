@@ -34,6 +34,11 @@ class Store:
         """Whether this is this workspace's cache, from which DVC restores outputs."""
         return self.name == "cache"
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the objects are files of this machine."""
+        return bool(self.odb.fs.protocol == "local")
+
     def names(self) -> dict[str, str]:
         """Every object's name and where it lies."""
         if not self.odb.fs.exists(self.odb.path):
@@ -48,7 +53,7 @@ class Store:
     @contextmanager
     def file(self, path: str) -> Generator[Path]:
         """The object at `path` as a file of this machine, fetched if it lies elsewhere."""
-        if self.odb.fs.protocol == "local":
+        if self.is_local:
             yield Path(path)
             return
         with TemporaryDirectory() as folder:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from components.data.records import RAW, write_table
 from components.lineage.takedown import Left
 from flows import settings
-from flows.data_objects import FOLDER, Held
+from flows.data_objects import FOLDER, Held, Store
 from flows.lineage.takedown_bytes import Wanted, is_parquet, without
 from flows.lineage.takedown_labels import gone_files, is_label_text, is_pairs_table, naming, rewrite_labels
 from flows.lineage.takedown_plan import Plan
@@ -74,14 +74,14 @@ def delete_objects(held: Held, plan: Plan) -> None:
             file.unlink(missing_ok=True)
 
 
-def unreached(root: Path, plan: Plan, addresses: Sequence[str]) -> tuple[Left, ...]:
-    """Where copies may remain: git's history, MLflow's artifacts, files that we cannot edit, backups."""
+def unreached(root: Path, plan: Plan, stores: Sequence[Store]) -> tuple[Left, ...]:
+    """Where copies may remain: git's history, old versions in a bucket, MLflow, files that we cannot edit, backups."""
     found = [
         Left(place=path, why="holds or names the image where we cannot write it anew; do it") for path in plan.closed
     ]
     tracked = [
-        path for address in addresses if Path(address).is_relative_to(root)
-        for path in git(root, "log", "--all", "--format=", "--name-only", "--", address).split()
+        path for store in stores if Path(store.address).is_relative_to(root)
+        for path in git(root, "log", "--all", "--format=", "--name-only", "--", store.address).split()
         if "".join(PurePosixPath(path).parts[-2:]) in plan.objects
     ]  # fmt: skip
     for path in sorted(set(tracked)):
@@ -89,6 +89,8 @@ def unreached(root: Path, plan: Plan, addresses: Sequence[str]) -> tuple[Left, .
         why = f"git's history holds it since {commit}, and so does every clone; rewrite the history to remove it"
         left = Left(place=f"git: {path}", why=why)
         found.append(left)
+    why = "deleted; if it keeps old versions of objects, or copies of itself, delete these there"
+    found += [Left(place=f"DVC {name}", why=why) for name in sorted({one.name for one in stores if not one.is_local})]
     if settings.tracking_uri(root).startswith("sqlite:"):
         place = str(settings.tracking_artifacts(root))
         why = "pages that may show it and copies of it are gone; one cut, or drawn over, is not recognised"

@@ -83,7 +83,6 @@ def _rewritten(work: Work) -> dict[str, str]:
 
 
 def _receipt(work: Work, proofs: str) -> takedown.Receipt:
-    addresses = [store.address for store in work.held.stores()]
     return takedown.Receipt(
         request=_request(work),
         requested=requested(work).id,
@@ -92,7 +91,7 @@ def _receipt(work: Work, proofs: str) -> takedown.Receipt:
         affected=work.affected,
         opt_out={"path": work.known.path, "sha256": work.note["opt_out"], "pinned_in": PARAMS_FILE},
         deleted=work.plan.deleted(),
-        left=unreached(work.root, work.plan, addresses),
+        left=unreached(work.root, work.plan, work.held.stores()),
         proofs=proofs,
         withdrawn=tuple(work.note["withdrawn"]),
         started_at=work.note["started_at"],

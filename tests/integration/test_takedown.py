@@ -28,7 +28,7 @@ from components.lineage.keys import make_key
 from components.lineage.log import Ledger
 from components.lineage.manifest import SampleProof, check
 from components.lineage.store import FolderStore
-from components.lineage.takedown import Affected, Deleted, Left, Receipt, Request, sign
+from components.lineage.takedown import Affected, Deleted, Left, Receipt, Request, read_signed, sign
 from flows.cli import app
 from flows.lineage import takedowns
 from flows.lineage.takedown_matches import TakedownError, Wish, find_matches
@@ -384,7 +384,8 @@ def registered(pool: Workspace, planted: Planted) -> MlflowClient:
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # MLflow's, see test_takedown_affected
 def test_withdrawn_models_lose_their_aliases_even_when_it_is_killed(pool: Workspace, planted: Planted) -> None:
     client, image = registered(pool, planted), sha("image 3")
-    assert take_down(pool, "--sha256", image)["receipt"].get("withdrawn") is None
+    retrained = takedowns.take_down(pool.root, Order(Wish("sha256", image), "r", "ann"))
+    assert b'"withdrawn"' not in retrained.signed.data
     assert client.get_registered_model("easel-turbo").aliases == {"champion": 1}
     code = KILLED.replace('"ann"))', '"ann", "withdraw"))')
     killed = run(pool, sys.executable, "-c", code, "3", image)
@@ -400,8 +401,8 @@ def test_withdrawn_models_lose_their_aliases_even_when_it_is_killed(pool: Worksp
     ]  # fmt: skip
     assert withdrawal_of(ledger, "easel", 1)
     assert not withdrawal_of(ledger, "easel", 2)
-    assert easel(pool, "takedown", "--check", told["file"]).returncode == 0
-    assert not take_down(pool, "--sha256", image, "--policy", "withdraw")["is_new"]
+    assert read_signed(Path(told["file"]).read_bytes()).receipt.withdrawn == ("easel-turbo:champion", "easel:best")
+    assert not takedowns.take_down(pool.root, Order(Wish("sha256", image), "r", "ann", "withdraw")).is_new
 
 
 def test_a_second_time_nothing_is_done(pool: Workspace) -> None:
@@ -502,6 +503,9 @@ def test_a_remote_on_s3_is_cleared_and_gets_the_new_data(pool: Workspace, bucket
     gone = {f"kept/files/md5/{name[:2]}/{name[2:]}" for name in far["names"]}
     assert gone == before.keys() - after.keys() > holding
     assert far["size"] == sum(len(before[key]) for key in gone)
+    [left] = [one for one in told["receipt"]["left"] if one["place"].startswith("DVC remote")]
+    assert left["place"] == "DVC remote far"
+    assert "old versions" in left["why"]
 
     def object_of(name: str) -> bytes:
         return after[f"kept/files/md5/{name[:2]}/{name[2:]}"]
