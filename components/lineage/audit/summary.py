@@ -7,6 +7,7 @@ to be compared with the Commission's document before anything is published. Noth
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 from components.lineage.audit.document import Cell, Figure, Line, Link, Part, Section, Table, link, recorded
@@ -41,22 +42,22 @@ class Case:
     evidence: Evidence
     provider: Provider
 
-    @property
+    @cached_property
     def tables(self) -> tuple[Link, ...]:
         """Links to the catalogues whose bytes are at hand."""
         return tuple(found for item, found in self.ingredients.catalogues() if self.evidence.has_table(item.sha256))
 
-    @property
+    @cached_property
     def offered(self) -> tuple[Link, ...]:
         """The sets of images that trainings could draw."""
         return set_links(self.ingredients.image_trainings, "offered")
 
-    @property
+    @cached_property
     def drawn(self) -> tuple[Link, ...]:
         """The sets of images that reached the weights."""
         return set_links(self.ingredients.image_trainings, "drawn")
 
-    @property
+    @cached_property
     def words(self) -> tuple[Link, ...]:
         """The sets of images whose words were read by a training that read no image; others may have drawn them."""
         return set_links(self.ingredients.word_trainings, "offered")
