@@ -195,11 +195,10 @@ def _show_near(alike: "Sequence[Near]", seen: "Sequence[Seen]", near: int) -> No
     if not alike:
         out.print(f"\nno other sample lies within {near} of 64 bits of its look")
         return
-    table = _table("bits apart", "sample", "at its source", "seen")
+    out.print("\n[bold]samples that look like it[/], by bits apart")
     for one, found in zip(alike, seen, strict=True):
         verdict = _verdict(found) if found.sightings else "[green]never seen[/]"
-        table.add_row(str(one.distance), one.sample_id, printable(one.source_id), verdict)
-    _print("samples that look like it", table)
+        out.print(f"{one.distance:>2}  {one.sample_id}  {printable(one.source_id)}  {verdict}", soft_wrap=True)
 
 
 def _show_shown(shown: "Shown", *, is_own_key: bool, as_json: bool) -> None:

@@ -43,7 +43,7 @@ class View:
         if not sources:
             return
         self._print("\n[bold]sources[/], which no record made")
-        table = Table("path", "files", "bytes", "SHA-256", box=None, pad_edge=False)
+        table = _table("path", "files", "bytes", "SHA-256")
         for item in sources:
             table.add_row(printable(item.path), f"{item.count:,}", f"{item.size:,}", item.sha256[:16])
         self._print(table)
@@ -129,8 +129,16 @@ class View:
             self._print("nothing differs")
 
 
+def _table(*columns: str) -> Table:
+    """A table whose words go on in the next line where there is no room: nothing is cut."""
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
 def _changes(title: str, changes: Sequence[Change]) -> RenderableType:
-    table = Table("", "before", "after", box=None, pad_edge=False)
+    table = _table("", "before", "after")
     for change in changes[:_CHANGES]:
         table.add_row(printable(change.place), printable(change.old) or "–", printable(change.new) or "–")
     more = [f"[dim]and {len(changes) - _CHANGES} more; --json has all[/]"] if len(changes) > _CHANGES else []
@@ -138,7 +146,7 @@ def _changes(title: str, changes: Sequence[Change]) -> RenderableType:
 
 
 def _samples(changes: Iterable[SampleChange]) -> Table:
-    table = Table("stage", "role", "before", "after", "came", "went", box=None, pad_edge=False)
+    table = _table("stage", "role", "before", "after", "came", "went")
     for one in changes:
         counts = (f"{one.old_count:,}", f"{one.new_count:,}", f"+{one.num_added:,}", f"−{one.num_removed:,}")
         table.add_row(printable(one.stage) or "[bold]in all", one.role, *counts)

@@ -155,6 +155,12 @@ def test_addresses_and_looks_are_those_of_the_catalogue(workspace, monkeypatch, 
     assert not told["is_known"]
     assert [(one["sample_id"], one["distance"]) for one in told["near"]] == [(sha(DRAWN), 2), (sha(HELD_OUT), 3)]
     assert [one["drawn_by"] for one in told["near"]] == [["pretrain_1"], []]
+    lines = workspace.easel("sample", picture, "--near", "6", **asked).out.splitlines()
+    at = lines.index("samples that look like it, by bits apart")
+    assert lines[at + 1 :] == [  # a line each, so that an id can be copied and a source be searched for
+        f" 2  {sha(DRAWN)}  https://example.org/twenty  drawn in training: pretrain_1",
+        f" 3  {sha(HELD_OUT)}  noto/9  held out: no training could draw it",
+    ]
     known = json.loads(workspace.easel("sample", sha(DRAWN), "--near", "1", "--json", **asked).out)
     assert [(one["sample_id"], one["distance"]) for one in known["near"]] == [(sha(HELD_OUT), 1)]
     assert "0 to 16" in workspace.easel("sample", picture, "--near", "40", **asked, code=1).err

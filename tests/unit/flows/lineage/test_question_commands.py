@@ -1,16 +1,18 @@
 """The questions on the command line, of a planted ledger: trees and tables for people, JSON for machines."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from ledgers import Planted, hostile_record, sample_ledger, sha
+from ledgers import Planted, hostile_record, sample_ledger, sample_records, sha
 from rich.console import Console
 from typer.testing import CliRunner
 
+from components.lineage.differences import Change, differences
 from components.lineage.graph import Graph
 from flows.cli import app
 from flows.lineage.question_commands import describer
@@ -106,6 +108,21 @@ def test_a_word_that_means_nothing_is_one_line(planted: Planted) -> None:
     assert isinstance(result.exception, ValueError)
     assert str(result.exception).startswith("no/such/thing: no record is called so; the ledger knows: ingest")
     assert "\n" not in str(result.exception)
+
+
+def test_nothing_is_cut_where_there_is_no_room() -> None:
+    planted = sample_records(versions=2)
+    graph, ids = Graph(planted.records), planted.ids
+    found = differences(graph, ids["export_turbo"], ids["export_turbo@2"], planted.sets.__getitem__)
+    console = Console(record=True, width=60, color_system=None, force_terminal=False)
+    view = View(graph, console)
+    view.show_differences(replace(found, parameters=(Change("ü" * 70, "ö" * 64, "ä" * 64),)))
+    source = planted.record("ingest").inputs[0].model_copy(update={"path": "ß" * 90})
+    own = Graph([planted.record("ingest").model_copy(update={"inputs": (source,)})])
+    View(own, console).show(own.ids[0], back=True, forward=False, depth=None)
+    shown = console.export_text()
+    assert [shown.count(letter) for letter in "üöäß"] == [70, 64, 64, 90]
+    assert "…" not in shown
 
 
 def test_hostile_words_are_printed_and_not_obeyed() -> None:
