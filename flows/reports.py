@@ -48,14 +48,24 @@ def read_report(run_dir: Path, stage: str) -> Report | None:
 
 
 def write_durably(file: Path, text: str) -> None:
-    """Write `file` whole or not at all: temporary name, fsync, rename."""
+    """Write `file` whole or not at all: temporary name, fsync, rename; what cannot be written leaves nothing behind.
+
+    Raises:
+        OSError: `file` is a folder, or the disk refuses.
+    """
+    if file.is_dir():
+        raise IsADirectoryError(f"{file}: a folder; name a file in it")
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(file)
+    try:
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(file)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def explain(error: BaseException) -> tuple[str, int]:

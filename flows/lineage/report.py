@@ -12,6 +12,7 @@ from components.lineage.page_style import STYLE
 from components.lineage.record import Record
 from flows.lineage.model_references import UnknownReferenceError, find_record, open_graph
 from flows.lineage.question_commands import describer
+from flows.reports import write_durably
 from flows.requests import FAMILIES
 
 if TYPE_CHECKING:
@@ -42,8 +43,7 @@ def write_report(root: Path, reference: str, file: Path) -> Path:
         head=_head(ledger),
     )
     page = whole_page(escape(f"Lineage of {reference}"), STYLE, render_body(question))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(page, encoding="utf-8")
+    write_durably(file, page)
     return file
 
 

@@ -107,6 +107,15 @@ def test_write_durably_replaces_and_leaves_no_temporary(tmp_path):
     assert (tmp_path / "a" / "x").read_text() == "2"
 
 
+def test_what_cannot_be_written_durably_leaves_nothing_behind(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"folder: a folder; name a file in it$"):
+        write_durably(tmp_path / "folder", "1")
+    with pytest.raises(UnicodeEncodeError):
+        write_durably(tmp_path / "x", "\ud800")
+    assert list(tmp_path.iterdir()) == [tmp_path / "folder"]
+
+
 def test_last_words_reach_whoever_listens():
     heard = []
     last_words("nobody hears this")
