@@ -5,10 +5,9 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from flows import settings
-from flows.console import JSON, here, out, remark
+from flows.console import JSON, here, out, printable, remark
 
 
 def accept(
@@ -33,7 +32,8 @@ def accept(
     root, declared = here(), PIPELINE[stage]
     change = code_change(root, declared)
     if not as_json:
-        out.print(escape(change.diff or "the changed files are not in git, so there is no diff to show"))
+        diff = change.diff or "the changed files are not in git, so there is no diff to show"
+        out.print("\n".join(printable(line.expandtabs()) for line in diff.split("\n")), soft_wrap=True)
         since = f"since {change.commit[:12]}" if change.commit else "since the last commit; what it was is not recorded"
         remark(f"{stage}: {', '.join(change.files)} changed {since}")
     if not yes:

@@ -246,7 +246,8 @@ def test_a_change_of_code_is_accepted_with_a_reason_and_nothing_else_is(workspac
     refused("second is fresh")
     stage = built.root / "flows/stages/second.py"
     old = stage.read_text()
-    stage.write_text(old + "\n# a comment\n")
+    hidden = f"\t# a comment {'x' * 120} \x1b[2K\u202e[bold]"  # clears its line, and turns the letters round
+    stage.write_text(f"{old}\n{hidden}\n")
     built.set_params("times: 3", "times: 4")
     refused("params.yaml changed, and that is not code")
     built.set_params("times: 4", "times: 3")
@@ -257,7 +258,8 @@ def test_a_change_of_code_is_accepted_with_a_reason_and_nothing_else_is(workspac
     built.run(*GIT, "commit", "--quiet", "-am", "comment")
     made = stages(built)[1]
     done = built.easel("accept", "second", "--reason", "only a comment", "--by", "ann", "--yes")
-    assert "+# a comment" in done.stdout
+    (shown,) = (line for line in done.stdout.splitlines() if "# a comment" in line)  # whole, and as it is written
+    assert shown == f"+       # a comment {'x' * 120} \\x1b[2K\\u202e[bold]"
     assert f"changed since {made.code['commit'][:12]}" in done.stderr
 
     assert "Nothing to do" in run(built).stdout
