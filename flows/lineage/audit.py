@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows import settings
+from flows.lineage.settings import provider_file
 
 if TYPE_CHECKING:
     from components.lineage.audit.document import Document
@@ -33,7 +33,7 @@ def summary(root: Path, model: str, form: str, provider: Path | None) -> tuple[s
     graph = Graph([record for _, record in ledger.records()])
     record = subject_of(root, graph, model)
     head = ledger.head()
-    tables, said = catalogues(root, graph), provider or settings.provider_file()
+    tables, said = catalogues(root, graph), provider or provider_file()
     document = audit_document(
         graph,
         record,

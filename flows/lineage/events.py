@@ -18,7 +18,7 @@ from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from flows import settings
+from flows.lineage.settings import openlineage_api_key, openlineage_file, openlineage_namespace, openlineage_url
 
 if TYPE_CHECKING:
     from components.lineage.log import Ledger
@@ -60,10 +60,8 @@ class Teller:
 
     def __init__(self, build: "Build") -> None:
         self.build = build
-        self._place = Place(
-            settings.openlineage_url(), settings.openlineage_api_key(), settings.openlineage_file(build.root)
-        )
-        self._namespace = settings.openlineage_namespace()
+        self._place = Place(openlineage_url(), openlineage_api_key(), openlineage_file(build.root))
+        self._namespace = openlineage_namespace()
         self._news: SimpleQueue[_News | None] = SimpleQueue()
         self._waiting: dict[str, float] = {}
         self._begun: dict[str, Told] = {}

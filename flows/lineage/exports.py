@@ -12,8 +12,8 @@ from components.lineage.exporters.records import affected_records, picture
 from components.lineage.exporters.spdx3 import export_spdx3
 from components.lineage.graph import Graph
 from components.lineage.record import Record
-from flows import settings
 from flows.lineage.model_references import find_record, open_graph
+from flows.lineage.settings import openlineage_namespace
 
 EXPORTERS: Mapping[str, Callable[[Picture], str]] = {
     "prov": export_prov,
@@ -34,7 +34,7 @@ def export_lineage(root: Path, reference: str, standard: str) -> str:
     record = find_record(root, graph, reference)
     told = picture(told_of(graph, record), record.id)
     if standard == "openlineage":  # by the names that a server heard while the stages ran
-        return export_openlineage(told, settings.openlineage_namespace())
+        return export_openlineage(told, openlineage_namespace())
     return EXPORTERS[standard](told)
 
 

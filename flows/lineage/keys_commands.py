@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from flows import settings
 from flows.console import JSON, fail, here, out, remark
+from flows.lineage.settings import ledger_key
 
 keys_app = typer.Typer(help="The key that signs the ledger.", no_args_is_help=True)
 
@@ -26,7 +26,7 @@ def init(
     """
     from components.lineage.keys import make_key
 
-    place = file or settings.ledger_key().file
+    place = file or ledger_key().file
     if place is None:
         fail("EASEL_LEDGER_KEY or EASEL_LEDGER_SIGNER names a key that is no file; unset it, or give --file")
     made = make_key(place)

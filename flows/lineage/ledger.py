@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from flows import settings
 from flows.console import remark
+from flows.lineage.settings import ledger_key, ledger_lock_days, ledger_place
 
 if TYPE_CHECKING:
     from components.lineage.keys import Signer
@@ -33,11 +34,11 @@ def open_store(root: Path) -> "Store":
     Raises:
         LedgerError: an address that is none.
     """
-    place = settings.ledger_place(root)
+    place = ledger_place(root)
     if place.startswith("s3://"):
         from components.lineage.s3_store import S3Store
 
-        return S3Store(place, lock_days=settings.ledger_lock_days())
+        return S3Store(place, lock_days=ledger_lock_days())
     from components.lineage.errors import LedgerError
     from components.lineage.store import FolderStore
 
@@ -55,7 +56,7 @@ def signer(root: Path, *, make: bool = False) -> "Signer":
     from components.lineage.errors import LedgerError
     from components.lineage.keys import load_signer, make_key
 
-    found = settings.ledger_key()
+    found = ledger_key()
     if found.token:
         from components.lineage.token_key import load_token_signer
 

@@ -67,9 +67,9 @@ def open_book(root: Path) -> Book:
     Raises:
         ValueError: it cannot be; says why.
     """
-    from flows import settings
+    from flows.lineage.settings import ledger_place
 
-    return _book(root, settings.ledger_place(root))
+    return _book(root, ledger_place(root))
 
 
 def keep_record(build: "Build", stage: str, report: Report) -> None:

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit, urlunsplit
 from components.lineage.canonical import canonical, digest, plain
 from components.registry.hashes import file_sha256
 from flows import settings
+from flows.lineage.settings import asked_by, cluster_job, container_image
 from flows.parameters import PARAMS_FILE
 from flows.workspace import git
 
@@ -93,7 +94,7 @@ def environment_facts(root: Path) -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": hashlib.sha256(package_list()).hexdigest(),
         "torch": _version("torch"),
-        **({"image": image} if (image := settings.image()) else {}),
+        **({"image": image} if (image := container_image()) else {}),
     }
 
 
@@ -110,7 +111,7 @@ def place_facts(root: Path, profile: str, backend: str, variables: dict[str, str
     return {
         "backend": backend,
         "host": socket.gethostname(),
-        "job": settings.cluster_job(),
+        "job": cluster_job(),
         "profile": profile,
         "execution": plain(asdict(place.execution)),
         "world_size": place.execution.world_size,
@@ -133,7 +134,7 @@ def hardware() -> dict[str, Any]:
 def people_facts() -> dict[str, str]:
     """Who asked for a run, and under which account it ran."""
     account = f"{login()}@{socket.gethostname()}"
-    return {"asked_by": settings.asked_by() or login(), "service": account}
+    return {"asked_by": asked_by() or login(), "service": account}
 
 
 def login() -> str:

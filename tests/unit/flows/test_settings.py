@@ -1,8 +1,6 @@
 """Profiles and settings: what the environment may say, and what is refused."""
 
 import os
-import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -56,40 +54,3 @@ def test_a_place_among_somebody_elses_ranks_is_forgotten(monkeypatch):
 def test_outside_a_repository_one_line_says_so(tmp_path):
     with pytest.raises(settings.SettingsError, match="no Easel repository"):
         settings.find_root(tmp_path)
-
-
-def test_the_ledger_lies_in_this_workspace_unless_told(root, monkeypatch):
-    monkeypatch.delenv("EASEL_LEDGER", raising=False)
-    assert settings.ledger_place(root) == f"{root}/.easel/ledger"
-    monkeypatch.setenv("EASEL_LEDGER", "s3://bucket/some/place")
-    assert settings.ledger_place(root) == "s3://bucket/some/place"
-    monkeypatch.chdir(root)
-    monkeypatch.setenv("EASEL_LEDGER", "elsewhere")
-    assert settings.ledger_place(root) == f"{root}/elsewhere"
-
-
-def test_the_ledgers_key_is_a_command_a_text_a_token_a_file_or_the_default_one(monkeypatch):
-    for name in ("EASEL_LEDGER_SIGNER", "EASEL_LEDGER_KEY", "EASEL_LEDGER_PUBLIC_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", "/settings")
-    assert settings.ledger_key() == settings.LedgerKey(file=Path("/settings/easel/ledger-key.pem"), is_default=True)
-    monkeypatch.setenv("EASEL_LEDGER_KEY", "/keys/mine.pem")
-    assert settings.ledger_key() == settings.LedgerKey(file=Path("/keys/mine.pem"))
-    monkeypatch.setenv("EASEL_LEDGER_KEY", "-----BEGIN PRIVATE KEY-----\n")
-    assert settings.ledger_key().pem == "-----BEGIN PRIVATE KEY-----\n"
-    monkeypatch.setenv("EASEL_LEDGER_KEY", "PKCS11:object=mine?pin-value=7351")
-    monkeypatch.setenv("EASEL_LEDGER_PIN", "7352")
-    monkeypatch.setenv("PKCS11_MODULE_PATH", "/lib/token.so")
-    found = settings.ledger_key()
-    assert (found.token, found.pin, found.module) == ("PKCS11:object=mine?pin-value=7351", "7352", "/lib/token.so")
-    assert "735" not in repr(found)
-    monkeypatch.setenv("EASEL_LEDGER_SIGNER", "sign --with token")
-    monkeypatch.setenv("EASEL_LEDGER_PUBLIC_KEY", "/keys/public.pem")
-    assert settings.ledger_key() == settings.LedgerKey(command="sign --with token", public=Path("/keys/public.pem"))
-
-
-def test_no_test_can_reach_a_persons_own_key():
-    file = settings.ledger_key().file
-    assert file is not None
-    assert not file.is_relative_to(Path.home() / ".config")  # a home may hold the folder of temporary files
-    assert file.is_relative_to(tempfile.gettempdir())

@@ -13,10 +13,10 @@ from ledgers import sample_ledger
 from components.lineage.exporters.openlineage import export_openlineage
 from components.lineage.exporters.records import picture
 from components.lineage.record import Record
-from flows import settings
 from flows.lineage import events as lineage_events
 from flows.lineage.events import teller
 from flows.lineage.record_keeping import note_record
+from flows.lineage.settings import openlineage_file
 from flows.local import Build
 
 ROOT = Path(__file__).parents[3]
@@ -35,7 +35,7 @@ def build(tmp_path, monkeypatch):
 
 
 def told(build):
-    file = settings.openlineage_file(build.root)
+    file = openlineage_file(build.root)
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
@@ -253,7 +253,7 @@ def test_no_remark_and_no_event_names_a_password_a_key_or_a_folder_of_this_machi
     closed(build, "FAIL")
     (remark,) = remarks(build)
     assert "500" in remark
-    text = remark + settings.openlineage_file(build.root).read_text() + json.dumps([one for _, _, one in received])
+    text = remark + openlineage_file(build.root).read_text() + json.dumps([one for _, _, one in received])
     assert "its log is .easel/1.log, not ~/2.log" in text
     assert not [word for word in ("sesame", "ann:", f"{build.root}/", f"{Path.home()}/") if word in text]
 
@@ -285,7 +285,7 @@ def test_an_address_that_is_none_is_one_remark(build, monkeypatch, address):
 
 
 def test_a_place_that_cannot_be_written_is_one_remark(build):
-    settings.openlineage_file(build.root).mkdir(parents=True)
+    openlineage_file(build.root).mkdir(parents=True)
     teller(build).build_event("START")
     closed(build, "COMPLETE")
     assert len(remarks(build)) == 1
