@@ -18,6 +18,7 @@ from flows.lineage.takedown_bytes import Wanted
 from flows.lineage.takedown_list import List, current_list
 from flows.lineage.takedown_matches import Match, TakedownError, Wish, asked_id, find_matches
 from flows.lineage.takedown_plan import Plan, plan
+from flows.lineage.withdrawals import WITHDRAW
 
 if TYPE_CHECKING:
     from components.lineage.log import Ledger
@@ -108,7 +109,8 @@ def begin(root: Path, order: Order, repository: Held) -> Work:
         "started_at": note.get("started_at") or now(),
         "reason": note.get("reason") or order.reason,
         "by": note.get("by") or order.by,
-        "policy": note.get("policy") or order.policy,
+        # Who goes on with a killed takedown may ask for more than it did, and does not take back what it asked for.
+        "policy": WITHDRAW if order.policy == WITHDRAW else note.get("policy") or order.policy,
         "withdrawn": note.get("withdrawn") or [],
         "number": note.get("number") or len(receipts_of(root, order)) + 1,
     }

@@ -405,6 +405,16 @@ def test_withdrawn_models_lose_their_aliases_even_when_it_is_killed(pool: Worksp
     assert not takedowns.take_down(pool.root, Order(Wish("sha256", image), "r", "ann", "withdraw")).is_new
 
 
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+def test_who_goes_on_with_a_killed_takedown_may_ask_to_withdraw_too(pool: Workspace, planted: Planted) -> None:
+    client, image = registered(pool, planted), sha("image 3")
+    killed = run(pool, sys.executable, "-c", KILLED, "3", image)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    done = takedowns.take_down(pool.root, Order(Wish("sha256", image), "r", "ann", "withdraw"))
+    assert done.signed.receipt.request.policy == "withdraw"
+    assert client.get_registered_model("easel-turbo").aliases == {}
+
+
 def test_a_second_time_nothing_is_done(pool: Workspace) -> None:
     first = take_down(pool, "--sha256", GONE)
     again = take_down(pool, "--sha256", GONE)
