@@ -52,6 +52,9 @@ def find_record(root: Path, graph: Graph, reference: str) -> Record:
     try:
         return graph.resolve(reference)
     except GraphError as error:
+        registered = {name: export for name, export in FAMILIES.values()}
+        if reference in registered:  # and nothing was decided about it yet
+            return _at_path(root, graph, registered[reference].as_posix())
         if "/" in reference or Path(reference).exists():
             return _of_bytes(root, graph, Path(reference), str(error))
         return _of_version(root, graph, reference, str(error))

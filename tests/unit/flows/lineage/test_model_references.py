@@ -109,6 +109,15 @@ def test_the_export_of_a_word(home: Path, planted: Planted) -> None:
         export_of(home, graph, "sft")
 
 
+def test_a_registered_name_means_the_export_until_something_is_decided_about_it(home: Path) -> None:
+    planted = sample_records(decisions=False)
+    graph = Graph(planted.records)
+    assert find_record(home, graph, "easel-turbo").id == planted.ids["export_turbo"]
+    assert find_record(home, graph, "easel").id == planted.ids["export"]
+    decided = Graph(sample_records().records)
+    assert find_record(home, decided, "easel-turbo").kind == "promotion"
+
+
 def test_a_version_is_found_by_the_fingerprints_that_its_tags_name(planted: Planted) -> None:
     first = planted.record("export_turbo")
     marks = {name: planted.record(name).fingerprint for name in ("export_turbo", "distill", "export")}
