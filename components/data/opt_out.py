@@ -56,7 +56,10 @@ def read_list(file: Path) -> OptOut:
 def _canonical(value: str) -> str:
     if "://" not in value:
         return value
-    parts = urlsplit(value.strip())
+    try:
+        parts = urlsplit(value.strip())
+    except ValueError:  # as `http://[`: known as it is written
+        return value
     return urlunsplit((parts.scheme.lower(), parts.netloc.lower(), parts.path, parts.query, ""))
 
 

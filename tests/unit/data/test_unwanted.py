@@ -41,6 +41,17 @@ def test_a_list_names_what_was_put_on_it_and_nothing_else(tmp_path: Path) -> Non
     assert image not in file.read_text()
 
 
+@pytest.mark.parametrize("address", ["http://[bad/x.jpg", "https://[::1:x]/a b", "://["])
+def test_an_address_that_cannot_be_taken_apart_is_known_as_it_is_written(address: str, tmp_path: Path) -> None:
+    """A row of the data may say so; it must not stop the stage that asks for every row."""
+    file = tmp_path / "opt-out.txt"
+    file.write_text(opt_out.format_list("pepper", [address]))
+    listed = opt_out.read_list(file)
+    assert listed.names(address)
+    assert not listed.names(f"{address}x")
+    assert opt_out.digest("a", address) == hashlib.sha256(f"a\0{address}".encode()).hexdigest()
+
+
 def test_another_salt_makes_another_list() -> None:
     assert opt_out.digest("a", "x") != opt_out.digest("b", "x")
     assert opt_out.digest("a", "x") == hashlib.sha256(b"a\0x").hexdigest()
