@@ -111,6 +111,25 @@ def test_a_head_kept_in_a_file_and_a_tag_shows_what_was_cut_off(place, easel):
     assert "neither a file nor a git tag" in easel("lineage", "check", "--against", "nowhere", code=1)
 
 
+def test_a_head_is_tagged_where_git_signs_every_tag(place, easel):
+    for name in ("tag.gpgSign", "tag.forceSignAnnotated"):
+        subprocess.run(["git", "config", name, "true"], cwd=place.root, check=True)
+    easel("keys", "init")
+    place.append(0)
+    assert "tagged ledger/000000000001" in easel("lineage", "head", "--tag")
+    assert "holds: 1 entries" in easel("lineage", "check", "--against", "ledger/000000000001")
+
+
+def test_what_a_check_looked_at_is_told_where_nothing_is_signed(place, easel):
+    assert f"the ledger is empty: {place.store}" in easel("lineage", "check")
+    easel("keys", "init")
+    place.append(0, 1)
+    shutil.rmtree(place.root / ".easel" / "ledger" / "heads")
+    said = easel("lineage", "check")
+    assert "the last 2 entries are under no signed head yet" in said
+    assert "nothing here is signed" in said
+
+
 def test_after_a_lost_key_a_new_one_signs_and_the_check_says_from_where_on(place, easel):
     first = json.loads(easel("keys", "init", "--json"))["key_id"]
     place.append(0, 1)
