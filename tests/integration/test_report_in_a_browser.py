@@ -109,8 +109,9 @@ def page(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def chromium(tmp_path: Path, *arguments: str) -> str:
     """What a headless browser prints."""
     assert CHROMIUM
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
-    return subprocess.run([CHROMIUM, *flags, *arguments], capture_output=True, text=True, timeout=120).stdout
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+    command = [CHROMIUM, *flags, f"--user-data-dir={tmp_path / 'profile'}", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
