@@ -57,7 +57,7 @@ def check(
 ) -> None:
     """Check the whole ledger: signatures, order, records, sample sets; names the first thing that does not hold.
 
-    Leaves with 1 if something does not.
+    Leaves with 1 if something does not, or nothing is there.
 
     Examples: `easel lineage check` · `easel lineage check --against head.json --key auditor-copy.pem` ·
     `easel lineage check --against ledger/000000000031 --json`
@@ -70,10 +70,12 @@ def check(
     kept = read_head(root, against) if against else None
     store = open_store(root)
     report = examine_log(store, [_key(file) for file in key or ()], kept)
+    if not (report.fault or report.size or report.remarks):
+        fail(f"{store}: no ledger there; `easel run` begins one, and EASEL_LEDGER names another place")
     if as_json:
         sys.stdout.write(json.dumps({"holds": report.fault is None, **asdict(report)}, indent=2) + "\n")
     else:
-        _show(report, printable(store))
+        _show(report)
         if not key:
             _compare_own_key(root, report)
     if report.fault:
@@ -190,14 +192,14 @@ def _compare_own_key(root: Path, report: "LogReport") -> None:
             remark(f"the key that this workspace signs with, {own}, has signed nothing in this ledger")
 
 
-def _show(report: "LogReport", place: str) -> None:
+def _show(report: "LogReport") -> None:
     if report.fault:
         complain(str(report.fault))
         return
     for line in report.remarks:
         remark(line)
     if not report.size:
-        out.print("nothing here is signed" if report.remarks else f"the ledger is empty: {place}", soft_wrap=True)
+        out.print("nothing here is signed")
         return
     for span in report.spans:
         out.print(f"entries {span.first} to {span.last}: signed with key {printable(span.key_id)}", soft_wrap=True)

@@ -120,8 +120,14 @@ def test_a_head_is_tagged_where_git_signs_every_tag(place, easel):
     assert "holds: 1 entries" in easel("lineage", "check", "--against", "ledger/000000000001")
 
 
-def test_what_a_check_looked_at_is_told_where_nothing_is_signed(place, easel):
-    assert f"the ledger is empty: {place.store}" in easel("lineage", "check")
+def test_a_check_of_nothing_does_not_pass_and_says_where_it_looked(place, easel):
+    for more in ((), ("--json",)):
+        said = easel("lineage", "check", *more, code=1)
+        assert f"{place.store}: no ledger there" in said
+        assert "holds" not in said
+
+
+def test_a_check_says_where_nothing_is_signed(place, easel):
     easel("keys", "init")
     place.append(0, 1)
     shutil.rmtree(place.root / ".easel" / "ledger" / "heads")
