@@ -59,6 +59,8 @@ class _CommandSigner:
             program = shlex.split(self.command)
         except ValueError as error:
             raise LedgerError(f"the signing command {self.command!r} cannot be read: {error}") from None
+        if not program:
+            raise LedgerError("the signing command is blank; name a program that signs its standard input")
         try:
             done = subprocess.run(program, input=data, capture_output=True, timeout=_COMMAND_S, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:

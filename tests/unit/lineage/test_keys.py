@@ -85,6 +85,7 @@ def test_a_lost_key_is_one_line(tmp_path):
         ("ls /nowhere-at-all", "failed: .*No such file"),
         ("cat", "what the signing command 'cat' wrote is no signature"),
         ("/no/such/program", "cannot be run"),
+        (" ", "the signing command is blank"),
         ("sign 'it", "the signing command .* cannot be read: No closing quotation"),
     ],
 )
