@@ -1,4 +1,4 @@
-"""What several integration tests need: a server that speaks S3."""
+"""What several integration tests need: a server that speaks S3, and a workspace to take images down from."""
 
 import socket
 import subprocess
@@ -9,6 +9,8 @@ from typing import Any
 
 import boto3
 import pytest
+
+from tests.integration.takedown_pool import first_pool, planted, pool  # noqa: F401 - fixtures of two modules
 
 SERVER = """
 import sys, threading
