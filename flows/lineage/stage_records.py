@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.lineage.canonical import canonical, decimal, plain
 from components.lineage.record import Check, Item, Record
+from components.lineage.times import stamp
 from flows import freshness, settings
 from flows.declaration import Artifact, Stage
 from flows.lineage.file_digests import Content, FileDigests
@@ -113,7 +114,7 @@ def output_contents(root: Path, stage: Stage, entry: Mapping[str, Any]) -> dict[
 
 def iso(seconds: float) -> str:
     """A time since 1970 as records write it: UTC, ISO 8601, milliseconds."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return stamp(datetime.fromtimestamp(seconds, UTC))
 
 
 def now() -> str:

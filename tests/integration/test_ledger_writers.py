@@ -9,6 +9,8 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -159,6 +161,17 @@ def test_a_workspace_whose_settings_name_a_bucket_keeps_its_ledger_there(bucket,
         open_ledger(tmp_path / "clone")
 
 
+@contextmanager
+def store_at(handler: type[BaseHTTPRequestHandler]) -> Iterator[S3Store]:
+    """A store whose server answers as `handler` does."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            yield S3Store("s3://pool/x", endpoint=f"http://127.0.0.1:{server.server_port}")
+        finally:
+            server.shutdown()
+
+
 class ForgetfulServer(BaseHTTPRequestHandler):
     """Says yes to every write, as servers do that do not know conditional ones."""
 
@@ -173,14 +186,9 @@ class ForgetfulServer(BaseHTTPRequestHandler):
 
 
 def test_a_server_without_conditional_writes_is_refused(bucket):
-    with ThreadingHTTPServer(("127.0.0.1", 0), ForgetfulServer) as server:
-        threading.Thread(target=server.serve_forever).start()
-        try:
-            store = S3Store("s3://pool/x", endpoint=f"http://127.0.0.1:{server.server_port}")
-            with pytest.raises(LedgerError, match="s3://pool/x: the server ignores `If-None-Match`"):
-                store.create("records/a", b"x")
-        finally:
-            server.shutdown()
+    refused = pytest.raises(LedgerError, match="s3://pool/x: the server ignores `If-None-Match`")
+    with store_at(ForgetfulServer) as store, refused:
+        store.create("records/a", b"x")
 
 
 class BusyServer(BaseHTTPRequestHandler):
@@ -205,13 +213,8 @@ class BusyServer(BaseHTTPRequestHandler):
 
 
 def test_a_server_that_is_busy_with_the_name_is_asked_again(bucket):
-    with ThreadingHTTPServer(("127.0.0.1", 0), BusyServer) as server:
-        threading.Thread(target=server.serve_forever).start()
-        try:
-            store = S3Store("s3://pool/x", endpoint=f"http://127.0.0.1:{server.server_port}")
-            assert store.create("records/a", b"x")
-        finally:
-            server.shutdown()
+    with store_at(BusyServer) as store:
+        assert store.create("records/a", b"x")
     assert BusyServer.asked == len(BusyServer.answers)
 
 

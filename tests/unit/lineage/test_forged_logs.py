@@ -1,10 +1,10 @@
 """Logs that somebody without the key wrote, or that say the same in other bytes: none passes for the one signed."""
 
 import json
-from datetime import UTC, datetime
 
 import pytest
 from dict_store import DictStore
+from small_logs import NOON, record
 
 from components.lineage.errors import LedgerError
 from components.lineage.keys import make_key
@@ -13,14 +13,7 @@ from components.lineage.log_check import examine_log
 from components.lineage.log_files import Entry, Head, entry_name, head_name, key_name, record_name
 from components.lineage.manifest import pack, root_of
 from components.lineage.model_signature import sign_model
-from components.lineage.record import Record, RecordError, Samples, SampleSet, read_record
-
-NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-TIMES = {"started_at": "2026-11-23T12:00:00.000Z", "ended_at": "2026-11-23T12:00:01.000Z"}
-
-
-def record(number, **facts):
-    return Record(kind="stage", subject=f"stage_{number}", **TIMES, **facts)
+from components.lineage.record import RecordError, Samples, SampleSet, read_record
 
 
 @pytest.fixture

@@ -1,26 +1,19 @@
 """The log: appended by many, signed, and read in order."""
 
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from dict_store import DictStore
+from small_logs import NOON, record
 
 from components.lineage.errors import LedgerError
 from components.lineage.index import Index
 from components.lineage.keys import load_signer, make_key
 from components.lineage.log import Ledger
 from components.lineage.log_check import check_log, examine_log
-from components.lineage.record import Record
 from components.lineage.store import FolderStore
 from flows.lineage.known_records import KnownRecords
-
-NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-
-
-def record(number: int, **facts) -> Record:
-    times = {"started_at": "2026-11-23T12:00:00.000Z", "ended_at": "2026-11-23T12:00:01.000Z"}
-    return Record(kind="stage", subject=f"stage_{number}", **times, **facts)
 
 
 @pytest.fixture

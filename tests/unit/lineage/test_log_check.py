@@ -1,23 +1,17 @@
 """What a check of the log says: one clear line for each way in which a ledger can be wrong."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from dict_store import DictStore
+from small_logs import NOON, record
 
 from components.lineage.keys import make_key
 from components.lineage.log import Ledger
 from components.lineage.log_check import check_log, examine_log
 from components.lineage.log_files import Entry, Head, entry_name, head_name, record_name
 from components.lineage.manifest import pack, root_of
-from components.lineage.record import Record, Samples, SampleSet
-
-NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-TIMES = {"started_at": "2026-11-23T12:00:00.000Z", "ended_at": "2026-11-23T12:00:01.000Z"}
-
-
-def record(number, **facts):
-    return Record(kind="stage", subject=f"stage_{number}", **TIMES, **facts)
+from components.lineage.record import Samples, SampleSet
 
 
 @pytest.fixture
